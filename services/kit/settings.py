@@ -1,0 +1,95 @@
+"""Settings from the environment: ``ARTLAB_<SERVICE>_<NAME>``, all of them checked at start.
+
+A variable nobody knows is refused with the closest known name, because a typo in a limit or in a
+safety level must not silently mean the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+PREFIX = "ARTLAB_"
+SERVICES = (
+    "cli",
+    "gateway",
+    "interception",
+    "media",
+    "orchestrator",
+    "recorder",
+    "safety",
+)
+EX_CONFIG = 78  # sysexits.h
+
+
+def _split_commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Target = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:\[\]-]{1,200}$")]
+
+
+class Settings(BaseModel):
+    """What every process has. Subclasses add fields; each has a description and a bound."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least severe lines to log"
+    )
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message is one line that names it."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_settings(service: str, kind: type[S], environ: Mapping[str, str] | None = None) -> S:
+    """Read, check and return the settings of one service.
+
+    Raises SettingsError, naming the variable, for a wrong value, a missing one, and for any
+    ``ARTLAB_`` variable that no service knows.
+    """
+    environ = os.environ if environ is None else environ
+    own = f"{PREFIX}{service.upper()}_"
+    values: dict[str, Any] = {}
+    for key, value in environ.items():
+        if not key.startswith(PREFIX):
+            continue
+        if key.startswith(own):
+            name = key.removeprefix(own).lower()
+            if name not in kind.model_fields:
+                raise SettingsError(_unknown(key, [own + n.upper() for n in kind.model_fields]))
+            values[name] = value
+        elif not any(key.startswith(f"{PREFIX}{other.upper()}_") for other in SERVICES):
+            raise SettingsError(_unknown(key, [f"{PREFIX}{s.upper()}_…" for s in SERVICES]))
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else ""
+        raise SettingsError(f"{own}{name}: {first['msg']}") from None
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"
+    return f"{key} is not a setting; {hint}"
+
+
+def exit_for_settings(error: SettingsError) -> NoReturn:
+    """End the process as sysexits.h asks for a wrong configuration."""
+    print(f"artlab: {error}", file=sys.stderr)
+    raise SystemExit(EX_CONFIG)
