@@ -66,7 +66,7 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         }
         make, wrap, attribute = kinds[handler.request_streaming, handler.response_streaming]
         return make(
-            wrap(getattr(handler, attribute)),
+            wrap(getattr(handler, attribute)),  # type: ignore[operator]
             request_deserializer=_tolerant(parse),
             response_serializer=handler.response_serializer,
         )

@@ -25,6 +25,14 @@ SERVICES = (
     "safety",
 )
 EX_CONFIG = 78  # sysexits.h
+DEFAULT_PORTS: Mapping[str, int] = {
+    "gateway": 17801,
+    "orchestrator": 17802,
+    "safety": 17803,
+    "interception": 17804,
+    "media": 17805,
+    "recorder": 17806,
+}
 
 
 def _split_commas(value: object) -> object:
@@ -51,6 +59,11 @@ class Settings(BaseModel):
 
 class SettingsError(Exception):
     """A setting is wrong; the message is one line that names it."""
+
+
+def default_target(service: str) -> str:
+    """Where a service listens when nobody says otherwise."""
+    return f"127.0.0.1:{DEFAULT_PORTS[service]}"
 
 
 S = TypeVar("S", bound=Settings)

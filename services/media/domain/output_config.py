@@ -1,0 +1,86 @@
+"""Output configs: one way to make one output, with typed slots. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.kit.errors import InvalidArgument
+
+Value = int | float | str | bool
+MediaKind = Literal["text", "image", "audio", "music", "video", "code"]
+SlotKind = Literal["integer", "number", "choice", "text", "boolean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A value a request may set, with its bounds. Bounds hold for integer and number."""
+
+    name: str
+    kind: SlotKind
+    default: Value
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def parse(self, value: object, field: str) -> Value:
+        """Return value as this slot's kind. Raises InvalidArgument INVALID_PARAMETER."""
+        if self.kind == "boolean" and isinstance(value, bool):
+            return value
+        if self.kind == "text" and isinstance(value, str) and len(value) <= 2_000:
+            return value
+        if self.kind == "choice" and isinstance(value, str) and value in self.choices:
+            return value
+        if self.kind in ("integer", "number") and not isinstance(value, bool):
+            wanted = (int,) if self.kind == "integer" else (int, float)
+            if isinstance(value, wanted) and self._within(float(value)):
+                return value
+        raise InvalidArgument("INVALID_PARAMETER", f"expected {self.describe()}", field=field)
+
+    def describe(self) -> str:
+        """What is accepted, for error messages."""
+        if self.kind == "choice":
+            return f"one of {', '.join(self.choices)}"
+        bounds = f" from {self.minimum:g}" if self.minimum is not None else ""
+        bounds += f" to {self.maximum:g}" if self.maximum is not None else ""
+        return f"{self.kind}{bounds}"
+
+    def _within(self, value: float) -> bool:
+        # NaN compares false with everything, so it is refused wherever there is a bound.
+        low = self.minimum is None or value >= self.minimum
+        return low and (self.maximum is None or value <= self.maximum) and value == value
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConfig:
+    """One entry of configs/output/."""
+
+    name: str
+    kind: MediaKind
+    backend: str
+    title: Mapping[str, str]
+    slots: Mapping[str, Slot]
+    deadline_seconds: float = 300.0
+    # What the backend needs to know, e.g. the workflow of ComfyUI; parsed by the backend's loader.
+    backend_options: Mapping[str, object] = field(default_factory=dict)
+
+    def values(self, parameters: Mapping[str, object]) -> dict[str, Value]:
+        """Return a value for every slot: the request's where given, else the default.
+
+        Raises InvalidArgument UNKNOWN_PARAMETER or INVALID_PARAMETER with the field's path.
+        """
+        for name in parameters:
+            if name not in self.slots:
+                known = ", ".join(sorted(self.slots)) or "none"
+                raise InvalidArgument(
+                    "UNKNOWN_PARAMETER",
+                    f"{self.name} has no such parameter; known are {known}",
+                    field=f"parameters.{name}"[:200],
+                )
+        return {
+            name: slot.parse(parameters[name], f"parameters.{name}")
+            if name in parameters
+            else slot.default
+            for name, slot in self.slots.items()
+        }
