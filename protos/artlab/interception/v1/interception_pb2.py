@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from artlab.common.v1 import common_pb2 as artlab_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)artlab/interception/v1/interception.proto\x12\x16\x61rtlab.interception.v1\x1a\x1d\x61rtlab/common/v1/common.proto\"\xad\x01\n\x10InterceptRequest\x12\x13\n\x0b\x63onfig_name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x04 \x01(\t\x12\x37\n\x0e\x65xecution_mode\x18\x05 \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x0c\n\x04pass\x18\x07 \x01(\x05\"\x83\x01\n\x11InterceptResponse\x12.\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x1d.artlab.interception.v1.DeltaH\x00\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\".artlab.interception.v1.PassResultH\x00\x42\x08\n\x06update\"\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xb1\x02\n\nPassResult\x12\x0c\n\x04pass\x18\x01 \x01(\x05\x12\x0e\n\x06passes\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\x04used\x18\x04 \x01(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12\x15\n\rfrom_language\x18\x05 \x01(\t\x12\x13\n\x0bto_language\x18\x06 \x01(\t\x12\x17\n\ntranslated\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x46\n\nparameters\x18\x08 \x03(\x0b\x32\x32.artlab.interception.v1.PassResult.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_translated\"\'\n\x10GetRecipeRequest\x12\x13\n\x0b\x63onfig_name\x18\x01 \x01(\t\"C\n\x11GetRecipeResponse\x12.\n\x06recipe\x18\x01 \x01(\x0b\x32\x1e.artlab.interception.v1.Recipe\"\x14\n\x12ListRecipesRequest\"W\n\x13ListRecipesResponse\x12/\n\x07recipes\x18\x01 \x03(\x0b\x32\x1e.artlab.interception.v1.Recipe\x12\x0f\n\x07writers\x18\x02 \x03(\t\"\xc9\x03\n\x06Recipe\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x38\n\x05title\x18\x02 \x03(\x0b\x32).artlab.interception.v1.Recipe.TitleEntry\x12\x44\n\x0b\x64\x65scription\x18\x03 \x03(\x0b\x32/.artlab.interception.v1.Recipe.DescriptionEntry\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x16\n\x0eoutput_configs\x18\x05 \x03(\t\x12\x33\n\x0e\x64\x65\x66\x61ult_output\x18\x06 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12\x17\n\x0f\x61\x63\x63\x65pts_context\x18\x07 \x01(\x08\x12\x18\n\x10requires_context\x18\x08 \x01(\x08\x12\x13\n\x0bminimum_age\x18\t \x01(\x05\x12\x0e\n\x06passes\x18\n \x01(\x05\x12\x18\n\x10translates_input\x18\x0b \x01(\x08\x1a,\n\nTitleEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10\x44\x65scriptionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xc3\x02\n\x13InterceptionService\x12\x62\n\tIntercept\x12(.artlab.interception.v1.InterceptRequest\x1a).artlab.interception.v1.InterceptResponse0\x01\x12`\n\tGetRecipe\x12(.artlab.interception.v1.GetRecipeRequest\x1a).artlab.interception.v1.GetRecipeResponse\x12\x66\n\x0bListRecipes\x12*.artlab.interception.v1.ListRecipesRequest\x1a+.artlab.interception.v1.ListRecipesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)artlab/interception/v1/interception.proto\x12\x16\x61rtlab.interception.v1\x1a\x1d\x61rtlab/common/v1/common.proto\"\xad\x01\n\x10InterceptRequest\x12\x13\n\x0b\x63onfig_name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x04 \x01(\t\x12\x37\n\x0e\x65xecution_mode\x18\x05 \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x0c\n\x04pass\x18\x07 \x01(\x05\"\x83\x01\n\x11InterceptResponse\x12.\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x1d.artlab.interception.v1.DeltaH\x00\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\".artlab.interception.v1.PassResultH\x00\x42\x08\n\x06update\"\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xb1\x02\n\nPassResult\x12\x0c\n\x04pass\x18\x01 \x01(\x05\x12\x0e\n\x06passes\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\x04used\x18\x04 \x01(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12\x15\n\rfrom_language\x18\x05 \x01(\t\x12\x13\n\x0bto_language\x18\x06 \x01(\t\x12\x17\n\ntranslated\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x46\n\nparameters\x18\x08 \x03(\x0b\x32\x32.artlab.interception.v1.PassResult.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_translated\"%\n\x15\x44\x65tectLanguageRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"*\n\x16\x44\x65tectLanguageResponse\x12\x10\n\x08language\x18\x01 \x01(\t\"\'\n\x10GetRecipeRequest\x12\x13\n\x0b\x63onfig_name\x18\x01 \x01(\t\"C\n\x11GetRecipeResponse\x12.\n\x06recipe\x18\x01 \x01(\x0b\x32\x1e.artlab.interception.v1.Recipe\"\x14\n\x12ListRecipesRequest\"W\n\x13ListRecipesResponse\x12/\n\x07recipes\x18\x01 \x03(\x0b\x32\x1e.artlab.interception.v1.Recipe\x12\x0f\n\x07writers\x18\x02 \x03(\t\"\xc9\x03\n\x06Recipe\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x38\n\x05title\x18\x02 \x03(\x0b\x32).artlab.interception.v1.Recipe.TitleEntry\x12\x44\n\x0b\x64\x65scription\x18\x03 \x03(\x0b\x32/.artlab.interception.v1.Recipe.DescriptionEntry\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x16\n\x0eoutput_configs\x18\x05 \x03(\t\x12\x33\n\x0e\x64\x65\x66\x61ult_output\x18\x06 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12\x17\n\x0f\x61\x63\x63\x65pts_context\x18\x07 \x01(\x08\x12\x18\n\x10requires_context\x18\x08 \x01(\x08\x12\x13\n\x0bminimum_age\x18\t \x01(\x05\x12\x0e\n\x06passes\x18\n \x01(\x05\x12\x18\n\x10translates_input\x18\x0b \x01(\x08\x1a,\n\nTitleEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10\x44\x65scriptionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xb4\x03\n\x13InterceptionService\x12\x62\n\tIntercept\x12(.artlab.interception.v1.InterceptRequest\x1a).artlab.interception.v1.InterceptResponse0\x01\x12o\n\x0e\x44\x65tectLanguage\x12-.artlab.interception.v1.DetectLanguageRequest\x1a..artlab.interception.v1.DetectLanguageResponse\x12`\n\tGetRecipe\x12(.artlab.interception.v1.GetRecipeRequest\x1a).artlab.interception.v1.GetRecipeResponse\x12\x66\n\x0bListRecipes\x12*.artlab.interception.v1.ListRecipesRequest\x1a+.artlab.interception.v1.ListRecipesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,20 +48,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PASSRESULT']._serialized_end=739
   _globals['_PASSRESULT_PARAMETERSENTRY']._serialized_start=675
   _globals['_PASSRESULT_PARAMETERSENTRY']._serialized_end=724
-  _globals['_GETRECIPEREQUEST']._serialized_start=741
-  _globals['_GETRECIPEREQUEST']._serialized_end=780
-  _globals['_GETRECIPERESPONSE']._serialized_start=782
-  _globals['_GETRECIPERESPONSE']._serialized_end=849
-  _globals['_LISTRECIPESREQUEST']._serialized_start=851
-  _globals['_LISTRECIPESREQUEST']._serialized_end=871
-  _globals['_LISTRECIPESRESPONSE']._serialized_start=873
-  _globals['_LISTRECIPESRESPONSE']._serialized_end=960
-  _globals['_RECIPE']._serialized_start=963
-  _globals['_RECIPE']._serialized_end=1420
-  _globals['_RECIPE_TITLEENTRY']._serialized_start=1324
-  _globals['_RECIPE_TITLEENTRY']._serialized_end=1368
-  _globals['_RECIPE_DESCRIPTIONENTRY']._serialized_start=1370
-  _globals['_RECIPE_DESCRIPTIONENTRY']._serialized_end=1420
-  _globals['_INTERCEPTIONSERVICE']._serialized_start=1423
-  _globals['_INTERCEPTIONSERVICE']._serialized_end=1746
+  _globals['_DETECTLANGUAGEREQUEST']._serialized_start=741
+  _globals['_DETECTLANGUAGEREQUEST']._serialized_end=778
+  _globals['_DETECTLANGUAGERESPONSE']._serialized_start=780
+  _globals['_DETECTLANGUAGERESPONSE']._serialized_end=822
+  _globals['_GETRECIPEREQUEST']._serialized_start=824
+  _globals['_GETRECIPEREQUEST']._serialized_end=863
+  _globals['_GETRECIPERESPONSE']._serialized_start=865
+  _globals['_GETRECIPERESPONSE']._serialized_end=932
+  _globals['_LISTRECIPESREQUEST']._serialized_start=934
+  _globals['_LISTRECIPESREQUEST']._serialized_end=954
+  _globals['_LISTRECIPESRESPONSE']._serialized_start=956
+  _globals['_LISTRECIPESRESPONSE']._serialized_end=1043
+  _globals['_RECIPE']._serialized_start=1046
+  _globals['_RECIPE']._serialized_end=1503
+  _globals['_RECIPE_TITLEENTRY']._serialized_start=1407
+  _globals['_RECIPE_TITLEENTRY']._serialized_end=1451
+  _globals['_RECIPE_DESCRIPTIONENTRY']._serialized_start=1453
+  _globals['_RECIPE_DESCRIPTIONENTRY']._serialized_end=1503
+  _globals['_INTERCEPTIONSERVICE']._serialized_start=1506
+  _globals['_INTERCEPTIONSERVICE']._serialized_end=1942
 # @@protoc_insertion_point(module_scope)

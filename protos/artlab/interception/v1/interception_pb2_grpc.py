@@ -42,6 +42,11 @@ class InterceptionServiceStub:
                 request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptRequest.SerializeToString,
                 response_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptResponse.FromString,
                 _registered_method=True)
+        self.DetectLanguage = channel.unary_unary(
+                '/artlab.interception.v1.InterceptionService/DetectLanguage',
+                request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.DetectLanguageRequest.SerializeToString,
+                response_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.DetectLanguageResponse.FromString,
+                _registered_method=True)
         self.GetRecipe = channel.unary_unary(
                 '/artlab.interception.v1.InterceptionService/GetRecipe',
                 request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.GetRecipeRequest.SerializeToString,
@@ -72,6 +77,14 @@ class InterceptionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DetectLanguage(self, request, context):
+        """The language of a text, found offline; no model is asked, so that the text
+        need not have been checked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRecipe(self, request, context):
         """One recipe. NOT_FOUND CONFIG_NOT_FOUND.
         """
@@ -93,6 +106,11 @@ def add_InterceptionServiceServicer_to_server(servicer, server):
                     servicer.Intercept,
                     request_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptRequest.FromString,
                     response_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptResponse.SerializeToString,
+            ),
+            'DetectLanguage': grpc.unary_unary_rpc_method_handler(
+                    servicer.DetectLanguage,
+                    request_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.DetectLanguageRequest.FromString,
+                    response_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.DetectLanguageResponse.SerializeToString,
             ),
             'GetRecipe': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRecipe,
@@ -135,6 +153,33 @@ class InterceptionService:
             '/artlab.interception.v1.InterceptionService/Intercept',
             artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptRequest.SerializeToString,
             artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DetectLanguage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.interception.v1.InterceptionService/DetectLanguage',
+            artlab_dot_interception_dot_v1_dot_interception__pb2.DetectLanguageRequest.SerializeToString,
+            artlab_dot_interception_dot_v1_dot_interception__pb2.DetectLanguageResponse.FromString,
             options,
             channel_credentials,
             insecure,

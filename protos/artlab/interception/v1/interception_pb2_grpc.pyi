@@ -44,6 +44,10 @@ class InterceptionServiceStub:
     FAILED_PRECONDITION LLM_EMPTY_OUTPUT, LLM_REFUSED: the model gave no text.
     UNAVAILABLE LLM_UNAVAILABLE: the model cannot be reached.
     """
+    DetectLanguage: _grpc.UnaryUnaryMultiCallable[_interception_pb2.DetectLanguageRequest, _interception_pb2.DetectLanguageResponse]
+    """The language of a text, found offline; no model is asked, so that the text
+    need not have been checked.
+    """
     GetRecipe: _grpc.UnaryUnaryMultiCallable[_interception_pb2.GetRecipeRequest, _interception_pb2.GetRecipeResponse]
     """One recipe. NOT_FOUND CONFIG_NOT_FOUND."""
     ListRecipes: _grpc.UnaryUnaryMultiCallable[_interception_pb2.ListRecipesRequest, _interception_pb2.ListRecipesResponse]
@@ -64,6 +68,10 @@ class InterceptionServiceAsyncStub(InterceptionServiceStub):
 
     FAILED_PRECONDITION LLM_EMPTY_OUTPUT, LLM_REFUSED: the model gave no text.
     UNAVAILABLE LLM_UNAVAILABLE: the model cannot be reached.
+    """
+    DetectLanguage: _aio.UnaryUnaryMultiCallable[_interception_pb2.DetectLanguageRequest, _interception_pb2.DetectLanguageResponse]  # type: ignore[assignment]
+    """The language of a text, found offline; no model is asked, so that the text
+    need not have been checked.
     """
     GetRecipe: _aio.UnaryUnaryMultiCallable[_interception_pb2.GetRecipeRequest, _interception_pb2.GetRecipeResponse]  # type: ignore[assignment]
     """One recipe. NOT_FOUND CONFIG_NOT_FOUND."""
@@ -88,6 +96,16 @@ class InterceptionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         FAILED_PRECONDITION LLM_EMPTY_OUTPUT, LLM_REFUSED: the model gave no text.
         UNAVAILABLE LLM_UNAVAILABLE: the model cannot be reached.
+        """
+
+    @_abc_1.abstractmethod
+    def DetectLanguage(
+        self,
+        request: _interception_pb2.DetectLanguageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_interception_pb2.DetectLanguageResponse, _abc.Awaitable[_interception_pb2.DetectLanguageResponse]]:
+        """The language of a text, found offline; no model is asked, so that the text
+        need not have been checked.
         """
 
     @_abc_1.abstractmethod
