@@ -15,7 +15,10 @@ SlotKind = Literal["integer", "number", "choice", "text", "boolean"]
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A value a request may set, with its bounds. Bounds hold for integer and number."""
+    """A value a request may set, with its bounds. Bounds hold for integer and number.
+
+    `multiple_of` holds for integer only: latent sizes come in steps of 16.
+    """
 
     name: str
     kind: SlotKind
@@ -23,6 +26,7 @@ class Slot:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    multiple_of: int | None = None
 
     def parse(self, value: object, field: str) -> Value:
         """Return value as this slot's kind. Raises InvalidArgument INVALID_PARAMETER."""
@@ -44,12 +48,14 @@ class Slot:
             return f"one of {', '.join(self.choices)}"
         bounds = f" from {self.minimum:g}" if self.minimum is not None else ""
         bounds += f" to {self.maximum:g}" if self.maximum is not None else ""
+        bounds += f", a multiple of {self.multiple_of}" if self.multiple_of is not None else ""
         return f"{self.kind}{bounds}"
 
     def _within(self, value: float) -> bool:
         # NaN compares false with everything, so it is refused wherever there is a bound.
         low = self.minimum is None or value >= self.minimum
-        return low and (self.maximum is None or value <= self.maximum) and value == value
+        step = self.multiple_of is None or value % self.multiple_of == 0
+        return low and step and (self.maximum is None or value <= self.maximum) and value == value
 
 
 @dataclass(frozen=True, slots=True)
