@@ -1,0 +1,54 @@
+"""The orchestrator, from its parts."""
+
+from __future__ import annotations
+
+from artlab.orchestrator.v1 import orchestrator_pb2_grpc
+from artlab.recorder.v1 import recorder_pb2_grpc
+from services.kit.channel import open_channel
+from services.kit.clock import SystemClock
+from services.kit.program import Program, run_program
+from services.kit.server import GrpcServer
+from services.orchestrator.clients.interception import InterceptionClient
+from services.orchestrator.clients.media import MediaClient
+from services.orchestrator.clients.recorder import RecorderClient
+from services.orchestrator.clients.safety import SafetyClient
+from services.orchestrator.pipeline import Services
+from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.supervisor import Supervisor
+
+
+async def compose(settings: OrchestratorSettings, program: Program) -> None:
+    """Put the parts together and serve."""
+    recorder = await program.stack.enter_async_context(open_channel(settings.recorder_target))
+    safety = await program.stack.enter_async_context(open_channel(settings.safety_target))
+    interception = await program.stack.enter_async_context(
+        open_channel(settings.interception_target)
+    )
+    media = await program.stack.enter_async_context(open_channel(settings.media_target))
+
+    services = Services(
+        recorder=RecorderClient(recorder),
+        safety=SafetyClient(safety),
+        interception=InterceptionClient(interception),
+        media=MediaClient(media),
+    )
+    supervisor = Supervisor(
+        services,
+        SystemClock(),
+        max_runs=settings.max_runs,
+        run_limit_seconds=settings.run_limit_seconds,
+    )
+    program.add_task(supervisor.end_abandoned(), "end abandoned runs")
+    program.on_drain(supervisor.drain)
+
+    server = GrpcServer("orchestrator")
+    orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(
+        OrchestratorServicer(supervisor, recorder_pb2_grpc.RecorderServiceStub(recorder)),
+        server.grpc,
+    )
+    await program.serve(server, settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    run_program("orchestrator", OrchestratorSettings, compose)

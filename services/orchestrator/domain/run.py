@@ -1,0 +1,158 @@
+"""What a run is made of, as the orchestrator speaks of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from services.kit.ids import RunId
+
+Level = Literal["kids", "youth", "adult", "research"]
+Mode = Literal["eco", "fast"]
+Kind = Literal["text", "image", "audio", "music", "video", "code"]
+Audience = Literal["student", "advanced", "research"]
+Purpose = Literal["input", "context", "translation", "interception", "media_prompt", "code"]
+FinalState = Literal["succeeded", "partial", "blocked", "failed", "cancelled", "not_available"]
+
+# The strictest first: a level may be asked for if it is not after the server's.
+LEVELS: tuple[Level, ...] = ("kids", "youth", "adult", "research")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What was used, as a service reported it."""
+
+    task: str
+    backend: str
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why something ended without success; never contains user text."""
+
+    reason: str
+    message: str
+    stage: int
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the plan needs to know of an interception recipe."""
+
+    name: str
+    passes: int
+    translates_input: bool
+    accepts_context: bool
+    requires_context: bool
+    output_configs: tuple[str, ...]
+    default_output: Kind | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOffer:
+    """An output config and whether it can run now."""
+
+    name: str
+    kind: Kind
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputCatalogue:
+    """All output configs, and which to try in order when nobody chose."""
+
+    offers: Mapping[str, OutputOffer]
+    defaults: Mapping[tuple[Kind, Mode], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer of a check that was made."""
+
+    safe: bool
+    purpose: Purpose
+    rule: str
+    codes: tuple[str, ...]
+    checks: tuple[str, ...]
+    terms: tuple[str, ...]
+    explanation: str
+    suggestion: str
+    language: str
+    used: ModelUse
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """One finished pass of a recipe."""
+
+    number: int
+    passes: int
+    text: str
+    used: ModelUse
+    from_language: str
+    to_language: str
+    translated: bool | None
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityDraft:
+    """An entity to record; `upload_id` makes recording it twice harmless."""
+
+    upload_id: str
+    type: str
+    data: bytes
+    stage: int
+    audience: Audience
+    started: datetime
+    duration: timedelta
+    output_index: int = 0
+    pass_number: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[ModelUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEntity:
+    """What is known of an entity that exists."""
+
+    type: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """What is known of a run that exists."""
+
+    run_id: RunId
+    state: str
+    config_name: str
+    user_id: str
+    level: Level
+    mode: Mode
+    seed: int
+    output_configs: tuple[str, ...]
+    entities: tuple[RecordedEntity, ...]
+    created: datetime
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can change any more."""
+        return self.state not in ("pending", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderProgress:
+    """Where a media job stands; fraction 0.0 to 1.0 of the whole job."""
+
+    phase: str
+    fraction: float
+    queue_position: int = 0
+    attempt: int = 1
+    instance: str = ""
+    node: str = ""
+    remaining: timedelta | None = None

@@ -1,0 +1,156 @@
+"""What the orchestrator needs from the other services, in its own words.
+
+Every method raises an ArtlabError. Methods that write are idempotent under their names, so that
+a caller may repeat them after Unavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from services.kit.ids import RunId
+from services.orchestrator.domain.plan import Plan, PlannedOutput
+from services.orchestrator.domain.run import (
+    EntityDraft,
+    FinalState,
+    Kind,
+    Level,
+    Mode,
+    OutputCatalogue,
+    PassResult,
+    Purpose,
+    Recipe,
+    RecordedRun,
+    RenderProgress,
+    RunError,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextHint:
+    """Text as it grows; offset in characters of the whole."""
+
+    entity_type: str
+    pass_number: int
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenderHint:
+    """Progress of one output."""
+
+    output_index: int
+    progress: RenderProgress
+
+
+Hint = TextHint | RenderHint
+
+
+class Recorder(Protocol):
+    """Owns the run folders."""
+
+    async def get_run(self, run_id: RunId) -> RecordedRun:
+        """Return one run. Raises NotFound."""
+        ...
+
+    async def create_run(self, plan: Plan, deadline: datetime) -> None:
+        """Create the run of a plan. Raises AlreadyExists REQUEST_ID_REUSED."""
+        ...
+
+    async def open_runs(self) -> Sequence[RecordedRun]:
+        """Every run that is not final, newest first."""
+        ...
+
+    async def set_progress(
+        self, run_id: RunId, stage: int, step: str, output_index: int = 0
+    ) -> None:
+        """Record where the pipeline stands."""
+        ...
+
+    async def record(self, run_id: RunId, draft: EntityDraft) -> None:
+        """Commit one small entity."""
+        ...
+
+    async def publish(self, run_id: RunId, hints: Sequence[Hint]) -> None:
+        """Pass hints on to watchers."""
+        ...
+
+    async def finalize_output(
+        self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
+    ) -> None:
+        """Make one output final."""
+        ...
+
+    async def finalize_run(
+        self, run_id: RunId, state: FinalState, error: RunError | None
+    ) -> RecordedRun:
+        """Make the run final; a second call returns it as it is."""
+        ...
+
+
+class Safety(Protocol):
+    """Judges texts."""
+
+    async def server_level(self) -> Level:
+        """The laxest level a request may ask for."""
+        ...
+
+    async def check_text(
+        self, text: str, level: Level, purpose: Purpose, language: str, kind: Kind | None = None
+    ) -> Verdict:
+        """Judge one text. An error is never a verdict."""
+        ...
+
+
+class Interception(Protocol):
+    """Transforms texts."""
+
+    async def recipe(self, name: str) -> Recipe:
+        """Return one recipe. Raises NotFound CONFIG_NOT_FOUND."""
+        ...
+
+    async def detect_language(self, text: str) -> str:
+        """BCP 47; "und" when unknown."""
+        ...
+
+    def intercept(
+        self,
+        config_name: str,
+        text: str,
+        *,
+        language: str,
+        context: str,
+        mode: Mode,
+        seed: int,
+        pass_number: int,
+    ) -> AsyncIterator[str | PassResult]:
+        """Yield deltas, then the result of one pass."""
+        ...
+
+
+class Media(Protocol):
+    """Makes outputs."""
+
+    async def catalogue(self) -> OutputCatalogue:
+        """Every output config, with its availability."""
+        ...
+
+    async def generate(
+        self,
+        run_id: RunId,
+        output: PlannedOutput,
+        prompt: str,
+        recipe: str,
+        report: Callable[[RenderProgress], None],
+    ) -> None:
+        """Make one output and have it recorded; joins the job if it is already running."""
+        ...
+
+    async def cancel(self, run_id: RunId, output: PlannedOutput) -> None:
+        """Stop the job of one output, if there is one."""
+        ...

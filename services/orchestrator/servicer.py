@@ -1,0 +1,49 @@
+"""OrchestratorService: parse, call one function, answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+
+from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
+from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
+from services.kit.deadline import budget
+from services.kit.ids import RunId
+from services.kit.status import remote_errors
+from services.orchestrator.supervisor import Supervisor
+from services.orchestrator.translate import run_request
+
+Context = grpc.aio.ServicerContext[Any, Any]
+READ_SECONDS = 10.0
+
+
+class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
+    """The truth of a run is the recorder's, so answers show the run as it says."""
+
+    def __init__(
+        self, supervisor: Supervisor, recorder: recorder_pb2_grpc.RecorderServiceAsyncStub
+    ) -> None:
+        self._supervisor = supervisor
+        self._recorder = recorder
+
+    async def StartRun(
+        self, request: orchestrator_pb2.StartRunRequest, context: Context
+    ) -> orchestrator_pb2.StartRunResponse:
+        """Plan, create and start a run."""
+        run_id = await self._supervisor.start(run_request(request))
+        return orchestrator_pb2.StartRunResponse(run=await self._run(run_id))
+
+    async def CancelRun(
+        self, request: orchestrator_pb2.CancelRunRequest, context: Context
+    ) -> orchestrator_pb2.CancelRunResponse:
+        """Stop a run and wait until it is final."""
+        run_id = RunId.parse_name(request.name)
+        await self._supervisor.cancel(run_id)
+        return orchestrator_pb2.CancelRunResponse(run=await self._run(run_id))
+
+    async def _run(self, run_id: RunId) -> run_pb2.Run:
+        request = recorder_pb2.GetRunRequest(name=run_id.name)
+        with remote_errors("recorder"):
+            answer = await self._recorder.GetRun(request, timeout=budget(READ_SECONDS))
+        return answer.run
