@@ -1,0 +1,39 @@
+"""The `artlab` command: its parts list."""
+
+from __future__ import annotations
+
+import click
+
+from services.cli.commands.demo import demo
+from services.cli.commands.run import run
+from services.cli.commands.serve import serve
+from services.cli.commands.up import up
+from services.kit.settings import SettingsError, exit_for_settings
+
+
+class _Commands(click.Group):
+    """A group that ends as sysexits.h asks when a setting is wrong."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            exit_for_settings(error)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="artlab", message="artlab %(version)s")
+def main() -> None:
+    """Artlab: an idea becomes a recorded run.
+
+    `artlab up` starts everything on this machine; `artlab run` sends a prompt through it;
+    `artlab demo` does both and stops again.
+    """
+
+
+for command in (up, run, demo, serve):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

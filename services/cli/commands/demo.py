@@ -1,0 +1,69 @@
+"""`artlab demo`: everything started, one prompt run, everything stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from services.cli.commands.run import perform
+from services.cli.commands.run_options import RunOptions, run_options
+from services.cli.commands.up import DEFAULT_ROOT
+from services.cli.domain.exit_codes import FAILED, INTERRUPTED
+from services.cli.fleet import Fleet, ServiceFailed
+from services.cli.interrupts import Interrupted, interrupts
+from services.cli.ports import PortsInUse, free_ports
+from services.cli.report import print_tree
+from services.cli.settings import CliSettings
+from services.cli.wiring import SERVICES, wire
+from services.kit.settings import load_settings
+
+
+@click.command()
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the run. Default: ARTLAB_RECORDER_ROOT, or pipeline_runs.",
+)
+@run_options
+def demo(options: RunOptions, root: Path | None) -> None:
+    """Start all services on free ports, run TEXT, show the run folder, stop everything.
+
+    The last line is run_folder=<path>. Exit codes are those of `artlab run`.
+    """
+    settings = load_settings("cli", CliSettings)
+    chosen = root or Path(os.environ.get("ARTLAB_RECORDER_ROOT", DEFAULT_ROOT))
+    raise SystemExit(asyncio.run(_demo(settings, options, chosen)))
+
+
+async def _demo(settings: CliSettings, options: RunOptions, root: Path) -> int:
+    environ = {**os.environ, "ARTLAB_RECORDER_ROOT": str(root)}
+    quiet = options.quiet or options.as_json
+    console = Console(highlight=False)
+    with interrupts() as wishes, tempfile.TemporaryDirectory(prefix="artlab-demo-") as logs:
+        try:
+            specs = wire(environ, free_ports(SERVICES))
+            async with Fleet(specs, Path(logs)) as fleet:
+                wishes.on_second(fleet.kill)
+                if not quiet:
+                    console.print(Text("starting six services on free ports", style="dim"))
+                await wishes.unless_asked(fleet.start_all(settings.start_seconds))
+                url = f"http://{specs['gateway'].target}"
+                result, code = await perform(options, url, wishes)
+        except Interrupted:
+            return INTERRUPTED
+        except (PortsInUse, ServiceFailed) as error:
+            click.echo(f"artlab: {error}", err=True)
+            return FAILED
+    if result is not None:
+        folder = root / result.run_id
+        if not quiet:
+            console.print()
+            print_tree(console, folder)
+        click.echo(f"run_folder={folder}")
+    return code

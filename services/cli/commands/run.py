@@ -1,0 +1,76 @@
+"""`artlab run`: one prompt through the pipeline of a running Artlab."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+import orjson
+from rich.console import Console
+
+from services.cli.commands.run_options import RunOptions, run_options
+from services.cli.domain.exit_codes import FAILED, INTERRUPTED, USAGE, exit_code_of
+from services.cli.domain.result import RunResult
+from services.cli.follow import run_to_the_end
+from services.cli.gateway_client import GatewayClient, GatewayError, GatewayRefused
+from services.cli.interrupts import Interrupted, Interrupts, interrupts
+from services.cli.report import print_quiet, print_result
+from services.cli.screen import Lines, LiveScreen, Screen, Silent
+from services.cli.settings import CliSettings
+from services.kit.settings import load_settings
+
+
+@click.command()
+@click.option("--url", help="The gateway's address. Default: ARTLAB_CLI_URL, or port 17801 here.")
+@run_options
+def run(options: RunOptions, url: str | None) -> None:
+    """Run TEXT through a recipe and follow it; "-" reads the text from stdin.
+
+    Exit codes: 0 something was made (a partial run says what was not), 3 a safety check said no,
+    1 it failed, was cancelled, or nobody answered, 2 the request was wrong, 130 you interrupted
+    it (the run is cancelled).
+    """
+    settings = load_settings("cli", CliSettings)
+    raise SystemExit(asyncio.run(_run(options, url or settings.url)))
+
+
+async def _run(options: RunOptions, url: str) -> int:
+    with interrupts() as wishes:
+        try:
+            _, code = await perform(options, url, wishes)
+        except Interrupted:
+            return INTERRUPTED
+    return code
+
+
+async def perform(
+    options: RunOptions, url: str, wishes: Interrupts
+) -> tuple[RunResult | None, int]:
+    """Run, show and print the result; return it with the exit code.
+
+    Raises Interrupted once the run is cancelled because somebody asked to stop.
+    """
+    console = Console(highlight=False)
+    try:
+        async with GatewayClient(url) as client:
+            result = await run_to_the_end(
+                client, options.request, choose_screen(options, console), wishes
+            )
+    except GatewayError as error:
+        click.echo(f"artlab: {error}", err=True)
+        wrong = isinstance(error, GatewayRefused) and error.request_is_wrong
+        return None, USAGE if wrong else FAILED
+    if options.as_json:
+        click.echo(orjson.dumps(result.as_json()).decode())
+    elif options.quiet:
+        print_quiet(console, result)
+    else:
+        print_result(console, result)
+    return result, exit_code_of(result.status)
+
+
+def choose_screen(options: RunOptions, console: Console) -> Screen:
+    """A live view on a terminal, lines elsewhere, nothing where only the result is wanted."""
+    if options.as_json or options.quiet:
+        return Silent()
+    return LiveScreen(console) if console.is_terminal else Lines(console)

@@ -1,0 +1,100 @@
+"""`artlab up`: the six services on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from services.cli.domain.exit_codes import FAILED, INTERRUPTED, OK
+from services.cli.domain.system import describe_system
+from services.cli.fleet import Fleet, ServiceFailed
+from services.cli.gateway_client import GatewayClient, GatewayError
+from services.cli.interrupts import Interrupted, interrupts
+from services.cli.ports import PortsInUse, refuse_ports_in_use
+from services.cli.settings import DEFAULT_URL, CliSettings
+from services.cli.supervisor import Supervisor
+from services.cli.wiring import wire
+from services.kit.settings import load_settings
+
+DEFAULT_ROOT = "pipeline_runs"
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port of the gateway. Default: ARTLAB_GATEWAY_PORT, or 17801.",
+)
+@click.option(
+    "--logs",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the services' logs. Default: ARTLAB_CLI_LOGS, or .run/logs.",
+)
+def up(port: int | None, logs: Path | None) -> None:
+    """Start all services on this machine and keep them running until Ctrl-C.
+
+    A service that dies is started again; one that dies more than 5 times in a minute ends
+    everything. Ctrl-C stops all of them within 10 s, a second one kills them at once.
+
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 something could not run (the end of its log is
+    shown), 130 killed by a second Ctrl-C.
+    """
+    settings = load_settings("cli", CliSettings)
+    root = Path(os.environ.get("ARTLAB_RECORDER_ROOT", DEFAULT_ROOT)).absolute()
+    raise SystemExit(asyncio.run(_up(settings, port, logs or Path(settings.logs), root)))
+
+
+async def _up(settings: CliSettings, port: int | None, logs: Path, root: Path) -> int:
+    console, began = Console(highlight=False), time.monotonic()
+
+    def report(service: str, what: str) -> None:
+        console.print(Text(f"  {service:<14}{what}"))
+
+    specs = wire(os.environ, {"gateway": port} if port else None)
+    url = f"http://{specs['gateway'].target}"
+    try:
+        refuse_ports_in_use(specs.values())
+        with interrupts() as wishes:
+            async with Fleet(specs, logs, report=report) as fleet:
+                wishes.on_second(fleet.kill)
+                try:
+                    await wishes.unless_asked(fleet.start_all(settings.start_seconds))
+                    seconds = time.monotonic() - began
+                    await wishes.unless_asked(_welcome(console, url, root, logs, seconds))
+                    await wishes.unless_asked(Supervisor(fleet, settings.start_seconds).watch())
+                except Interrupted:
+                    console.print("stopping; Ctrl-C again kills everything at once")
+            console.print("stopped")
+            return INTERRUPTED if wishes.count > 1 else OK
+    except (PortsInUse, ServiceFailed) as error:
+        click.echo(f"artlab: {error}", err=True)
+        return FAILED
+
+
+async def _welcome(console: Console, url: str, root: Path, logs: Path, seconds: float) -> None:
+    lines = [f"Artlab is ready at {url} ({seconds:.1f} s)", *await _uses(url)]
+    lines += [
+        f"runs are kept in {root}",
+        f"logs: {logs}",
+        'try:  artlab run "Eine Blume auf der Wiese" --config dada'
+        + ("" if url == DEFAULT_URL else f" --url {url}"),
+        f"or:   curl {url}/api/schema/pipeline/execute -H 'Content-Type: application/json' "
+        '-d \'{"schema": "dada", "input_text": "Eine Blume auf der Wiese"}\'',
+        "Ctrl-C stops everything",
+    ]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+async def _uses(url: str) -> list[str]:
+    try:
+        async with GatewayClient(url) as client:
+            return describe_system(await client.system())
+    except GatewayError as error:
+        return [f"what it uses is not known: {error}"]

@@ -1,0 +1,144 @@
+"""What came of a run, for a person and for a program. Pure.
+
+Read from metadata.json of the run and from the texts that were followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEntity:
+    """One committed entity; `content` only of the small ones that are read while following."""
+
+    sequence: int
+    type: str
+    filename: str = ""
+    media_type: str = ""
+    size_bytes: int = 0
+    output_index: int = 0
+    pass_number: int = 0
+    content: str = ""
+    document: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputResult:
+    """One requested output: a url, or the reason there is none."""
+
+    index: int
+    config: str
+    media_type: str
+    status: str
+    reason: str
+    filename: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why a check said no, in the person's language where there are words for it."""
+
+    stage: int
+    rule: str
+    explanation: str
+    suggestion: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The end of a run."""
+
+    run_id: str
+    status: str
+    config: str
+    final_output: str
+    outputs: tuple[OutputResult, ...]
+    blocks: tuple[Block, ...]
+    error: str
+
+    def as_json(self) -> dict[str, object]:
+        """The result as JSON values, under the names of the fields."""
+        return asdict(self)
+
+
+def summarize(
+    run_id: str,
+    document: Mapping[str, object],
+    seen: Sequence[SeenEntity],
+    url_of: Callable[[int], str],
+) -> RunResult:
+    """Return the result of a run from its metadata.json and the entities that were seen.
+
+    `url_of` gives the address of an entity by its sequence.
+    """
+    made = {entity.output_index: entity for entity in seen if entity.type.startswith("output_")}
+    outputs = tuple(_output(row, made, url_of) for row in _rows(document.get("outputs")))
+    status = _text(document.get("status"))
+    texts = [entity.content for entity in seen if entity.type == "interception"]
+    return RunResult(
+        run_id=run_id,
+        status=status,
+        config=_text(document.get("config_name")),
+        # What a check said no to is not handed on as a result.
+        final_output=texts[-1] if texts and status != "blocked" else "",
+        outputs=outputs,
+        blocks=tuple(_blocks(seen)),
+        error=describe_error(document.get("error")),
+    )
+
+
+def describe_error(error: object) -> str:
+    """Return a run's or an output's error as one line; empty when there is none."""
+    if isinstance(error, Mapping):
+        reason, message = _text(error.get("reason")), _text(error.get("message"))
+        return f"{reason}: {message}" if reason and message else reason or message
+    return _text(error)
+
+
+def _output(
+    row: Mapping[str, object], made: Mapping[int, SeenEntity], url_of: Callable[[int], str]
+) -> OutputResult:
+    index = row.get("index")
+    number = index if isinstance(index, int) else 0
+    entity = made.get(number)
+    status = _text(row.get("status"))
+    # Bytes of an output that was blocked after it was made are not for showing.
+    shown = entity if entity is not None and status == "succeeded" else None
+    return OutputResult(
+        index=number,
+        config=_text(row.get("config")),
+        media_type=shown.media_type if shown else _text(row.get("media_type")),
+        status=status,
+        reason=describe_error(row.get("reason")),
+        filename=shown.filename if shown else "",
+        url=url_of(shown.sequence) if shown else "",
+    )
+
+
+def _blocks(seen: Sequence[SeenEntity]) -> list[Block]:
+    found: list[Block] = []
+    for entity in seen:
+        document = entity.document
+        if document is None or document.get("decision") != "blocked":
+            continue
+        stage = document.get("stage")
+        block = Block(
+            stage=stage if isinstance(stage, int) else 0,
+            rule=_text(document.get("rule")),
+            explanation=_text(document.get("explanation")),
+            suggestion=_text(document.get("suggestion")),
+        )
+        if block not in found:
+            found.append(block)
+    return found
+
+
+def _rows(value: object) -> list[Mapping[str, object]]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

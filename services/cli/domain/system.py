@@ -1,0 +1,59 @@
+"""What an installation uses, as a few words for a person. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_PLURALS = {"image": "images", "video": "videos", "code": "sketches"}
+_BUILTIN = {"text": "built-in writer", "other": "built-in renderer"}
+
+
+def describe_system(document: Mapping[str, object]) -> list[str]:
+    """Return lines such as ``text: built-in writer; images: built-in renderer; no GPU needed``.
+
+    `document` is the answer of ``GET /api/system``. A second line names the settings that bring
+    in what is not used yet.
+    """
+    writers = _words(document.get("writers"))
+    backends = _backends(document.get("outputs"))
+    parts = [f"text: {', '.join(_writer(writer) for writer in writers) or 'nobody answers'}"]
+    for kind, names in backends.items():
+        shown = ", ".join(_BUILTIN["other"] if name == "builtin" else name for name in names)
+        parts.append(f"{_PLURALS.get(kind, kind)}: {shown}")
+    used = {name for names in backends.values() for name in names} | set(writers)
+    if used <= {"builtin"}:
+        parts.append("no GPU needed")
+    lines = ["; ".join(parts)]
+    hints = []
+    if set(writers) <= {"builtin"}:
+        hints.append("ARTLAB_INTERCEPTION_OPENAI_BASE_URL to use Ollama")
+    if not any("comfyui" in names for names in backends.values()):
+        hints.append("ARTLAB_MEDIA_COMFYUI_URLS to use ComfyUI")
+    if hints:
+        lines.append(f"set {', '.join(hints)}")
+    if level := document.get("safety_level"):
+        lines.append(f"safety level: {level}")
+    return lines
+
+
+def _writer(name: str) -> str:
+    return _BUILTIN["text"] if name == "builtin" else name
+
+
+def _backends(outputs: object) -> dict[str, list[str]]:
+    """Backends that can work now, by kind of output; text is told by its writers."""
+    found: dict[str, list[str]] = {}
+    for output in outputs if isinstance(outputs, list) else ():
+        if not isinstance(output, Mapping) or output.get("available") is not True:
+            continue
+        kind, backend = output.get("kind"), output.get("backend")
+        if not isinstance(kind, str) or not isinstance(backend, str) or kind == "text":
+            continue
+        names = found.setdefault(kind, [])
+        if backend not in names:
+            names.append(backend)
+    return found
+
+
+def _words(value: object) -> list[str]:
+    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []

@@ -1,0 +1,224 @@
+"""The gateway's HTTP interface as the command line uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any
+
+import httpx
+import orjson
+from httpx_sse import SSEError, aconnect_sse
+
+from services.cli.domain.run_view import FACTS, FINAL_STATES, Event
+
+CALL_SECONDS = 30.0
+CANCEL_SECONDS = 20.0
+# The gateway sends a sign of life at least every 15 s.
+SILENCE_SECONDS = 40.0
+GIVE_UP_SECONDS = 60.0
+FIRST_RETRY_SECONDS = 0.2
+LONGEST_RETRY_SECONDS = 2.0
+MAX_BODY_BYTES = 8 * 1024 * 1024
+_PIPELINE = "/api/pipeline"
+
+
+class GatewayError(Exception):
+    """The gateway did not do what was asked; the message is for the person."""
+
+
+class GatewayUnreachable(GatewayError):
+    """Nobody answers there, or not in time."""
+
+
+class GatewayRefused(GatewayError):
+    """The gateway said no. `status` is the HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def request_is_wrong(self) -> bool:
+        """Whether the same request will always be refused."""
+        return 400 <= self.status < 500 and self.status not in (408, 409, 425, 429)
+
+
+class GatewayClient:
+    """One connection pool to one gateway. Use it as ``async with``."""
+
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            timeout=CALL_SECONDS,
+            # A proxy of the environment is for the world outside, not for this machine.
+            trust_env=not _is_loopback(self.url),
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> GatewayClient:
+        """Open the pool."""
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        """Close the pool."""
+        await self._http.__aexit__(kind, error, trace)
+
+    async def start(self, request: Mapping[str, object]) -> str:
+        """Start a run and return its id at once. Raises GatewayError."""
+        answer = await self._call(
+            "POST",
+            "/api/schema/pipeline/execute",
+            json=dict(request),
+            headers={"Prefer": "respond-async"},
+        )
+        run_id = _object(answer).get("run_id")
+        if not isinstance(run_id, str):
+            raise GatewayError("the gateway started a run without telling its id")
+        return run_id
+
+    async def cancel(self, run_id: str) -> None:
+        """Stop a run; fine when it ended already. Raises GatewayError."""
+        await self._call("POST", f"{_PIPELINE}/{run_id}/cancel", timeout=CANCEL_SECONDS)
+
+    async def document(self, run_id: str) -> Mapping[str, Any]:
+        """Return metadata.json of a run as it stands. Raises GatewayError."""
+        return _object(await self._call("GET", f"{_PIPELINE}/{run_id}/status"))
+
+    async def entity(self, run_id: str, sequence: int) -> bytes:
+        """Return the bytes of a small entity. Raises GatewayError, also past 8 MiB."""
+        return await self._call("GET", _entity_path(run_id, sequence))
+
+    def entity_url(self, run_id: str, sequence: int) -> str:
+        """The address of one entity, for people."""
+        return self.url + _entity_path(run_id, sequence)
+
+    async def system(self) -> Mapping[str, Any]:
+        """Return what this installation is made of. Raises GatewayError."""
+        return _object(await self._call("GET", "/api/system"))
+
+    async def events(self, run_id: str) -> AsyncGenerator[Event, None]:
+        """Yield the events of a run up to the one that makes it final.
+
+        A broken stream is taken up where it ended; facts come once each, in order.
+        Raises GatewayRefused for a run that is not there, GatewayUnreachable after 60 s without
+        an answer.
+        """
+        last, heard, delay = 0, time.monotonic(), FIRST_RETRY_SECONDS
+        while True:
+            try:
+                async with self._event_stream(run_id, last) as stream:
+                    async for event in stream:
+                        heard, delay = time.monotonic(), FIRST_RETRY_SECONDS
+                        if event.seq is not None:
+                            if event.seq <= last:
+                                continue
+                            last = event.seq
+                        yield event
+                        if event.kind == "state_changed" and event.text("state") in FINAL_STATES:
+                            return
+            except (httpx.TransportError, SSEError) as error:
+                if time.monotonic() - heard > GIVE_UP_SECONDS:
+                    raise self._unreachable() from error
+            except GatewayRefused as error:
+                if error.request_is_wrong or time.monotonic() - heard > GIVE_UP_SECONDS:
+                    raise
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LONGEST_RETRY_SECONDS)
+
+    @asynccontextmanager
+    async def _event_stream(self, run_id: str, last: int) -> AsyncIterator[AsyncIterator[Event]]:
+        headers = {"Last-Event-ID": str(last)} if last else {}
+        limits = httpx.Timeout(CALL_SECONDS, read=SILENCE_SECONDS)
+        path = f"{_PIPELINE}/{run_id}/events"
+        async with aconnect_sse(self._http, "GET", path, headers=headers, timeout=limits) as source:
+            if source.response.status_code != 200:
+                raise _refusal(source.response, await _bounded(source.response))
+            yield _parsed(source.aiter_sse())
+
+    async def _call(self, method: str, path: str, **options: Any) -> bytes:
+        try:
+            async with self._http.stream(method, path, **options) as response:
+                body = await _bounded(response)
+        except httpx.TransportError as error:
+            raise self._unreachable() from error
+        if not response.is_success:
+            raise _refusal(response, body)
+        return body
+
+    def _unreachable(self) -> GatewayUnreachable:
+        return GatewayUnreachable(f"no answer from {self.url}; is `artlab up` running?")
+
+
+def _entity_path(run_id: str, sequence: int) -> str:
+    return f"{_PIPELINE}/{run_id}/entities/{sequence}"
+
+
+async def _parsed(source: AsyncIterator[Any]) -> AsyncIterator[Event]:
+    async for sent in source:
+        try:
+            data = orjson.loads(sent.data)
+        except orjson.JSONDecodeError:
+            continue  # cut in the middle; the reconnect brings it again
+        if isinstance(data, dict):
+            # A hint has no id; the reader goes on showing the one of the fact before it.
+            is_fact = sent.event in FACTS and sent.id.isascii() and sent.id.isdigit()
+            yield Event(sent.event, data, int(sent.id) if is_fact else None)
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    found = bytearray()
+    async for chunk in response.aiter_bytes():
+        found += chunk
+        if len(found) > MAX_BODY_BYTES:
+            raise GatewayError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
+    return bytes(found)
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise GatewayError("the gateway answered something that is no JSON object")
+    return found
+
+
+def _refusal(response: httpx.Response, body: bytes) -> GatewayRefused:
+    """Read problem+json (RFC 9457): title, detail, and the fields that are wrong."""
+    status = response.status_code
+    try:
+        problem = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        problem = None
+    if not isinstance(problem, dict):
+        return GatewayRefused(status, f"the gateway answered HTTP {status}")
+    said = problem.get("detail") or problem.get("title") or f"HTTP {status}"
+    lines = [str(said)]
+    for wrong in problem.get("errors") or ():
+        if isinstance(wrong, dict):
+            what = wrong.get("detail") or wrong.get("message") or wrong.get("reason") or ""
+            lines.append(f"  {wrong.get('field', '')}: {what}")
+    return GatewayRefused(status, "\n".join(lines))
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx.URL(url).host
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,67 @@
+"""The end of a run on the terminal: texts, outputs, reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from services.cli.domain.printable import printable
+from services.cli.domain.result import OutputResult, RunResult
+from services.cli.screen import format_size
+
+_STYLES = {"succeeded": "bold green", "partial": "bold yellow", "blocked": "bold magenta"}
+MAX_TREE_ENTRIES = 300
+
+
+def print_result(console: Console, result: RunResult) -> None:
+    """Print the final text, every output with its url or reason, and why a run was blocked."""
+    console.print()
+    if result.final_output:
+        console.print(Text(printable(result.final_output.strip())))
+        console.print()
+    for output in result.outputs:
+        console.print(_output_line(output), soft_wrap=True)
+    for block in result.blocks:
+        console.print(Text(f"blocked at stage {block.stage} by {block.rule}", style="magenta"))
+        if block.explanation:
+            console.print(Text(f"  {printable(block.explanation)}"))
+        if block.suggestion:
+            console.print(Text(f"  {printable(block.suggestion)}"))
+    style = _STYLES.get(result.status, "bold red")
+    console.print(Text(result.status, style=style), end="")
+    if result.status == "partial":
+        made = sum(output.status == "succeeded" for output in result.outputs)
+        console.print(Text(f": {made} of {len(result.outputs)} outputs were made"), end="")
+    elif result.error and not result.blocks:
+        console.print(Text(f": {printable(result.error)}"), end="", soft_wrap=True)
+    console.print()
+
+
+def print_quiet(console: Console, result: RunResult) -> None:
+    """Print what was made and nothing else: the text, then one url a line."""
+    if result.final_output:
+        console.print(Text(printable(result.final_output.strip())), soft_wrap=True)
+    for output in result.outputs:
+        if output.url:
+            console.print(Text(output.url), soft_wrap=True)
+
+
+def print_tree(console: Console, folder: Path) -> None:
+    """Print the files of a run folder with their sizes, by name."""
+    console.print(Text(f"{folder}/"), soft_wrap=True)
+    paths = sorted(folder.iterdir())[:MAX_TREE_ENTRIES] if folder.is_dir() else []
+    for number, path in enumerate(paths, start=1):
+        branch = "└──" if number == len(paths) else "├──"
+        size = format_size(path.stat().st_size)
+        console.print(Text(f"{branch} {printable(path.name)}  {size}"), soft_wrap=True)
+
+
+def _output_line(output: OutputResult) -> Text:
+    line = Text(f"output {output.index}  {printable(output.config)}  ")
+    line.append(output.status, style=_STYLES.get(output.status, "bold red"))
+    for part in (output.media_type, printable(output.reason), output.url):
+        if part:
+            line.append(f"  {part}")
+    return line
