@@ -34,3 +34,29 @@ check: $(STAMP) ## lint, types, layers, protos, catalogue
 
 format: $(STAMP) ## format code and protos
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet . ; $(BIN)/buf format -w
+
+run: $(STAMP) ## start all six services and tell the address (Ctrl-C stops them)
+	@exec $(BIN)/artlab up
+
+PROMPT ?= Eine Blume auf der Wiese
+CONFIG ?= dada
+demo: $(STAMP) ## run one idea and show every step: make demo PROMPT="…" CONFIG=dada
+	@exec $(BIN)/artlab demo "$$PROMPT" --config "$$CONFIG"
+demo: export PROMPT := $(PROMPT)
+demo: export CONFIG := $(CONFIG)
+
+test: check ## everything that proves it works, in under 10 minutes
+	@$(BIN)/pytest -m "not long and not compose"
+
+test-long: $(STAMP) ## the long proofs: kill loops, big files
+	@$(BIN)/pytest -m long --timeout=3600
+
+test-compose: $(STAMP) ## build the images and run the demo in them (needs podman, buildah, runc, debootstrap)
+	@$(BIN)/pytest -m compose --timeout=3600
+
+bench: $(STAMP) ## measure, as ratios against the physical limit
+	@for module in benchmarks/*.py; do name=$$(basename $$module .py); case $$name in _*) ;; *) $(BIN)/python -m benchmarks.$$name ;; esac; done
+
+clean: ## remove what setup, tests and runs made; never your pipeline_runs
+	@rm -rf .venv .run .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 DEFAULT_CAP_SECONDS = 30.0
+# gRPC rounds deadlines up to a millisecond or so; with no more than that left, it is over.
+TOO_LATE_SECONDS = 0.002
 
 
 class _Malformed:
@@ -103,7 +105,7 @@ class _Guard:
             with run_logged(_run_of(request)), deadline_in(seconds):
                 try:
                     async with asyncio.timeout(seconds):
-                        return await call(self._prepared(request), context)
+                        return await call(self._prepared(request, seconds), context)
                 except Exception as error:
                     await self._abort(context, error)
 
@@ -115,7 +117,7 @@ class _Guard:
             with run_logged(_run_of(request)), deadline_in(seconds):
                 try:
                     async with asyncio.timeout(seconds):
-                        async for response in call(self._prepared(request), context):
+                        async for response in call(self._prepared(request, seconds), context):
                             yield response
                 except Exception as error:
                     await self._abort(context, error)
@@ -126,7 +128,10 @@ class _Guard:
         left = context.time_remaining()
         return self._cap if left is None else min(left, self._cap)
 
-    def _prepared(self, request: Any) -> Any:
+    def _prepared(self, request: Any, seconds: float) -> Any:
+        # A handler that never waits would act before a timeout of zero could fire.
+        if seconds <= TOO_LATE_SECONDS:
+            raise TimeoutError
         if isinstance(request, _Malformed):
             raise _malformed()
         return _checked(request) if hasattr(request, "__aiter__") else request

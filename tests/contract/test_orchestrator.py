@@ -1,0 +1,104 @@
+"""Every RPC of the orchestrator answers each malformed field with the field's path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import grpc.aio
+import pytest
+
+from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
+from artlab.recorder.v1 import recorder_pb2_grpc
+from services.kit.channel import open_channel
+from services.kit.clock import SystemClock
+from services.orchestrator.clients.interception import InterceptionClient
+from services.orchestrator.clients.media import MediaClient
+from services.orchestrator.clients.recorder import RecorderClient
+from services.orchestrator.clients.safety import SafetyClient
+from services.orchestrator.pipeline import Services
+from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.supervisor import Supervisor
+from tests.support.rpc import refused
+from tests.support.servers import channel_to
+
+ID = "528e5af9-59b3-4551-b101-27e13dd6e43e"
+# Nothing listens here: a request that is refused must be refused without asking anybody.
+NOWHERE = "127.0.0.1:9"
+
+if TYPE_CHECKING:
+    Stub = orchestrator_pb2_grpc.OrchestratorServiceAsyncStub
+Start = orchestrator_pb2.StartRunRequest
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[Stub]:
+    async with open_channel(NOWHERE) as nowhere:
+        supervisor = Supervisor(
+            Services(
+                RecorderClient(nowhere),
+                SafetyClient(nowhere),
+                InterceptionClient(nowhere),
+                MediaClient(nowhere),
+            ),
+            SystemClock(),
+            max_runs=1,
+            run_limit_seconds=1,
+        )
+        servicer = OrchestratorServicer(supervisor, recorder_pb2_grpc.RecorderServiceStub(nowhere))
+
+        def register(server: grpc.aio.Server) -> None:
+            orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+
+        async with channel_to("orchestrator", register) as channel:
+            yield orchestrator_pb2_grpc.OrchestratorServiceStub(channel)
+
+
+def _start(**fields: object) -> Start:
+    request = Start(request_id=ID, config_name="dada", input_text="Blume", user_id="anonymous")
+    change = Start(**fields)  # type: ignore[arg-type]
+    for name in fields:
+        request.ClearField(name)  # type: ignore[arg-type]
+    request.MergeFrom(change)
+    return request
+
+
+BAD_FIELDS = [
+    ({"request_id": ""}, "INVALID_RUN_ID", "request_id"),
+    ({"request_id": ID.upper()}, "INVALID_RUN_ID", "request_id"),
+    ({"config_name": ""}, "INVALID_CONFIG_NAME", "config_name"),
+    ({"config_name": "../dada"}, "INVALID_CONFIG_NAME", "config_name"),
+    ({"input_text": ""}, "EMPTY_TEXT", "input_text"),
+    ({"input_text": "a\x00b"}, "INVALID_CHARACTER", "input_text"),
+    ({"input_text": "a" * 20_001}, "TEXT_TOO_LONG", "input_text"),
+    ({"user_id": ""}, "INVALID_USER_ID", "user_id"),
+    ({"user_id": "anna@schule.example"}, "INVALID_USER_ID", "user_id"),
+    ({"context": "\x1b"}, "INVALID_CHARACTER", "context"),
+    ({"output_configs": ["a"] * 17}, "TOO_MANY_OUTPUTS", "output_configs"),
+    ({"output_configs": ["a", "B"]}, "INVALID_CONFIG_NAME", "output_configs[1]"),
+    ({"safety_level": 99}, "INVALID_ENUM", "safety_level"),
+    ({"execution_mode": 99}, "INVALID_ENUM", "execution_mode"),
+    ({"seed": -1}, "INVALID_SEED", "seed"),
+    ({"seed": 2**53}, "INVALID_SEED", "seed"),
+    ({"language": "not a language"}, "INVALID_LANGUAGE", "language"),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason", "field"), BAD_FIELDS)
+async def test_start_run_names_the_malformed_field(
+    stub: Stub, fields: dict[str, object], reason: str, field: str
+) -> None:
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await stub.StartRun(_start(**fields), timeout=5)
+
+
+@pytest.mark.parametrize("name", ["", ID, "run/x", f"runs/{ID}/", "runs/" + "x" * 1_000_000])
+async def test_cancel_run_names_the_malformed_field(stub: Stub, name: str) -> None:
+    async with refused("INVALID_ARGUMENT", "INVALID_NAME", "name"):
+        await stub.CancelRun(orchestrator_pb2.CancelRunRequest(name=name), timeout=5)
+
+
+async def test_a_peer_that_is_away_is_named_and_worth_a_retry(stub: Stub) -> None:
+    async with refused("UNAVAILABLE", "RECORDER_UNAVAILABLE") as seen:
+        await stub.StartRun(_start(), timeout=10)
+    assert seen.retry_after_seconds is not None

@@ -1,0 +1,82 @@
+"""Settings come from the environment, and a typo is an error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import Field
+
+from services.kit.settings import (
+    EX_CONFIG,
+    CommaSeparated,
+    Port,
+    Settings,
+    SettingsError,
+    load_settings,
+)
+
+
+class MediaLike(Settings):
+    port: Port = 17805
+    comfyui_urls: CommaSeparated = ()
+    max_media_bytes: int = Field(1024, gt=0)
+
+
+def test_values_are_parsed_and_defaults_hold() -> None:
+    settings = load_settings(
+        "media",
+        MediaLike,
+        {
+            "ARTLAB_MEDIA_PORT": "99",
+            "ARTLAB_MEDIA_COMFYUI_URLS": "http://a:1, http://b:2,",
+            "X": "y",
+        },
+    )
+    assert (settings.port, settings.comfyui_urls) == (99, ("http://a:1", "http://b:2"))
+    assert settings.log_level == "INFO"
+
+
+BAD = [
+    ({"ARTLAB_MEDIA_PORT": "abc"}, "ARTLAB_MEDIA_PORT"),
+    ({"ARTLAB_MEDIA_PORT": "-1"}, "ARTLAB_MEDIA_PORT"),
+    ({"ARTLAB_MEDIA_PORT": "99999"}, "ARTLAB_MEDIA_PORT"),
+    ({"ARTLAB_MEDIA_MAX_MEDIA_BYTES": "0"}, "ARTLAB_MEDIA_MAX_MEDIA_BYTES"),
+    ({"ARTLAB_MEDIA_LOG_LEVEL": "TRACE"}, "ARTLAB_MEDIA_LOG_LEVEL"),
+    ({"ARTLAB_MEDIA_COMFYUI_URL": "http://a"}, "did you mean ARTLAB_MEDIA_COMFYUI_URLS?"),
+    ({"ARTLAB_MEDIAS_PORT": "1"}, "ARTLAB_MEDIAS_PORT is not a setting"),
+    ({"ARTLAB_RECODER_ROOT": "x"}, "ARTLAB_RECODER_ROOT is not a setting"),
+]
+
+
+@pytest.mark.parametrize(("environ", "says"), BAD)
+def test_a_wrong_setting_is_named(environ: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings("media", MediaLike, environ)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_settings_of_other_services_are_not_ours_to_judge() -> None:
+    load_settings("media", MediaLike, {"ARTLAB_RECORDER_ROOT": "x"})
+
+
+def test_a_process_with_a_wrong_setting_exits_as_sysexits_asks() -> None:
+    code = (
+        "from services.kit.program import run_program\n"
+        "from services.kit.settings import Settings\n"
+        "async def compose(settings, program): raise AssertionError\n"
+        "run_program('media', Settings, compose)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"ARTLAB_MEDIA_LOG_LEVEL": "TRACE"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == EX_CONFIG
+    assert "ARTLAB_MEDIA_LOG_LEVEL" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,170 @@
+"""The plan finds every defect of a request before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from services.kit.errors import (
+    ArtlabError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+)
+from services.kit.ids import RunId
+from services.orchestrator.domain.plan import MAX_SEED, RunRequest, make_plan, output_seed
+from services.orchestrator.domain.run import (
+    LEVELS,
+    Level,
+    OutputCatalogue,
+    OutputOffer,
+    Recipe,
+)
+
+RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
+DADA = Recipe(
+    name="dada",
+    passes=1,
+    translates_input=True,
+    accepts_context=False,
+    requires_context=False,
+    output_configs=(),
+    default_output="image",
+)
+CATALOGUE = OutputCatalogue(
+    offers={
+        "sd35_large": OutputOffer("sd35_large", "image", available=False),
+        "builtin_image": OutputOffer("builtin_image", "image", available=True),
+        "builtin_text": OutputOffer("builtin_text", "text", available=True),
+    },
+    defaults={
+        ("image", "eco"): ("sd35_large", "builtin_image"),
+        ("text", "eco"): ("builtin_text",),
+    },
+)
+REQUEST = RunRequest(RUN, "dada", "Eine Blume", "anonymous")
+
+
+def test_expected_entities_follow_the_stages() -> None:
+    plan = make_plan(REQUEST, DADA, CATALOGUE, "youth")
+    assert plan.expected_entities == (
+        "input",
+        "translation",
+        "safety",
+        "interception",
+        "safety_pre_output",
+        "output_image",
+    )
+
+
+def test_expected_entities_count_context_passes_and_every_output() -> None:
+    recipe = replace(DADA, passes=3, accepts_context=True, translates_input=False)
+    request = replace(REQUEST, context="nur Dreiecke", output_configs=("builtin_image",) * 2)
+    plan = make_plan(request, recipe, CATALOGUE, "youth")
+    assert plan.expected_entities == (
+        "input",
+        "context",
+        "safety",
+        *["interception_pass"] * 3,
+        "interception",
+        *["safety_pre_output", "output_image"] * 2,
+    )
+
+
+def test_outputs_are_numbered_over_the_run_and_per_config() -> None:
+    names = ("builtin_image", "builtin_text", "builtin_image")
+    plan = make_plan(replace(REQUEST, output_configs=names), DADA, CATALOGUE, "youth")
+    numbers = [(o.index, o.config, o.occurrence) for o in plan.outputs]
+    assert numbers == [(1, names[0], 1), (2, names[1], 1), (3, names[2], 2)]
+
+
+def test_repetitions_differ_in_seed_and_compared_configs_share_it() -> None:
+    names = ("builtin_image", "sd35_large", "builtin_image")
+    request = replace(REQUEST, output_configs=names, seed=7)
+    first, second, third = make_plan(request, DADA, CATALOGUE, "youth").outputs
+    assert (first.seed, second.seed, third.seed) == (7, 7, 8)
+    assert output_seed(MAX_SEED, 2) == 0
+
+
+def test_the_default_output_is_the_first_available_of_its_list() -> None:
+    plan = make_plan(REQUEST, DADA, CATALOGUE, "youth")
+    assert [o.config for o in plan.outputs] == ["builtin_image"]
+
+
+def test_the_recipes_outputs_come_before_the_default_and_the_requests_before_both() -> None:
+    recipe = replace(DADA, output_configs=("sd35_large", "builtin_image"))
+    plan = make_plan(REQUEST, recipe, CATALOGUE, "youth")
+    assert [o.config for o in plan.outputs] == ["sd35_large", "builtin_image"]
+    chosen = replace(REQUEST, output_configs=("builtin_text",))
+    assert [o.config for o in make_plan(chosen, recipe, CATALOGUE, "youth").outputs] == [
+        "builtin_text"
+    ]
+
+
+def test_a_recipe_without_a_medium_makes_its_text() -> None:
+    plan = make_plan(REQUEST, replace(DADA, default_output=None), CATALOGUE, "youth")
+    assert [o.kind for o in plan.outputs] == ["text"]
+
+
+def test_the_drawn_seed_is_the_same_for_the_same_run() -> None:
+    seeds = {make_plan(REQUEST, DADA, CATALOGUE, "youth").seed for _ in range(3)}
+    assert len(seeds) == 1
+    other = replace(REQUEST, run_id=RunId("528e5af9-59b3-4551-b101-27e13dd6e43f"))
+    assert make_plan(other, DADA, CATALOGUE, "youth").seed not in seeds
+    assert 0 <= seeds.pop() <= MAX_SEED
+
+
+@pytest.mark.parametrize("server", LEVELS)
+@pytest.mark.parametrize("asked", LEVELS)
+def test_a_request_may_only_be_stricter(asked: Level, server: Level) -> None:
+    request = replace(REQUEST, level=asked)
+    if LEVELS.index(asked) <= LEVELS.index(server):
+        assert make_plan(request, DADA, CATALOGUE, server).level == asked
+    else:
+        with pytest.raises(PermissionDenied) as caught:
+            make_plan(request, DADA, CATALOGUE, server)
+        assert caught.value.reason == "SAFETY_LEVEL_TOO_LAX"
+        assert caught.value.field == "safety_level"
+
+
+DEFECTS: list[tuple[RunRequest, Recipe, type[ArtlabError], str, str | None]] = [
+    (
+        replace(REQUEST, context="my rules"),
+        DADA,
+        InvalidArgument,
+        "CONTEXT_NOT_ACCEPTED",
+        "context",
+    ),
+    (
+        REQUEST,
+        replace(DADA, accepts_context=True, requires_context=True),
+        InvalidArgument,
+        "CONTEXT_REQUIRED",
+        "context",
+    ),
+    (
+        replace(REQUEST, output_configs=("builtin_image", "nonsense")),
+        DADA,
+        NotFound,
+        "CONFIG_NOT_FOUND",
+        "output_configs[1]",
+    ),
+    (
+        REQUEST,
+        replace(DADA, default_output="video"),
+        FailedPrecondition,
+        "OUTPUT_NOT_AVAILABLE",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_", "recipe", "kind", "reason", "field"), DEFECTS)
+def test_defects_are_named_with_their_field(
+    request_: RunRequest, recipe: Recipe, kind: type[ArtlabError], reason: str, field: str | None
+) -> None:
+    with pytest.raises(kind) as caught:
+        make_plan(request_, recipe, CATALOGUE, "youth")
+    assert (caught.value.reason, caught.value.field) == (reason, field)
