@@ -14,6 +14,7 @@ import httpx
 import orjson
 from httpx_sse import SSEError, aconnect_sse
 
+from services.cli.domain.printable import printable
 from services.cli.domain.run_view import FACTS, FINAL_STATES, Event
 
 CALL_SECONDS = 30.0
@@ -125,6 +126,9 @@ class GatewayClient:
                             if event.seq <= last:
                                 continue
                             last = event.seq
+                        if event.kind == "problem":
+                            _refuse_for_good(event)
+                            break
                         yield event
                         if event.kind == "state_changed" and event.text("state") in FINAL_STATES:
                             return
@@ -177,6 +181,12 @@ async def _parsed(source: AsyncIterator[Any]) -> AsyncIterator[Event]:
             yield Event(sent.event, data, int(sent.id) if is_fact else None)
 
 
+def _refuse_for_good(event: Event) -> None:
+    """Raise GatewayError for a problem that coming back does not solve."""
+    if event.data.get("retryable") is not True:
+        raise GatewayError(f"the run cannot be followed: {event.text('reason')}")
+
+
 async def _bounded(response: httpx.Response) -> bytes:
     found = bytearray()
     async for chunk in response.aiter_bytes():
@@ -197,7 +207,7 @@ def _object(body: bytes) -> Mapping[str, Any]:
 
 
 def _refusal(response: httpx.Response, body: bytes) -> GatewayRefused:
-    """Read problem+json (RFC 9457): title, detail, and the fields that are wrong."""
+    """Read problem+json (RFC 9457): the detail, the fields that are wrong, when to come back."""
     status = response.status_code
     try:
         problem = orjson.loads(body)
@@ -205,13 +215,17 @@ def _refusal(response: httpx.Response, body: bytes) -> GatewayRefused:
         problem = None
     if not isinstance(problem, dict):
         return GatewayRefused(status, f"the gateway answered HTTP {status}")
-    said = problem.get("detail") or problem.get("title") or f"HTTP {status}"
-    lines = [str(said)]
-    for wrong in problem.get("errors") or ():
-        if isinstance(wrong, dict):
-            what = wrong.get("detail") or wrong.get("message") or wrong.get("reason") or ""
-            lines.append(f"  {wrong.get('field', '')}: {what}")
-    return GatewayRefused(status, "\n".join(lines))
+    said = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
+    field = str(problem.get("field") or "")
+    if field and not said.startswith(field):
+        said = f"{field}: {said}"
+    fields = problem.get("fields")
+    wrong = [row for row in fields if isinstance(row, dict)] if isinstance(fields, list) else []
+    # The first one is the detail already.
+    lines = [said, *(f"{row.get('field', '')}: {row.get('detail', '')}" for row in wrong[1:])]
+    if isinstance(seconds := problem.get("retry_after"), int | float):
+        lines.append(f"try again in {max(1, round(seconds))} s")
+    return GatewayRefused(status, printable("\n".join(lines)))
 
 
 def _is_loopback(url: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import click
+import httpx
 import orjson
 from rich.console import Console
 
@@ -20,8 +21,22 @@ from services.cli.settings import CliSettings
 from services.kit.settings import load_settings
 
 
+def _parse_url(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        url = httpx.URL(value or "http://unset")
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise click.BadParameter("expected an address such as http://127.0.0.1:17801")
+    return value
+
+
 @click.command()
-@click.option("--url", help="The gateway's address. Default: ARTLAB_CLI_URL, or port 17801 here.")
+@click.option(
+    "--url",
+    callback=_parse_url,
+    help="The gateway's address. Default: ARTLAB_CLI_URL, or port 17801 here.",
+)
 @run_options
 def run(options: RunOptions, url: str | None) -> None:
     """Run TEXT through a recipe and follow it; "-" reads the text from stdin.

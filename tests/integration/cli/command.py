@@ -1,0 +1,60 @@
+"""The `artlab` command as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment without anybody's settings, and these."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ARTLAB_")}
+    return {**clean, "PYTHONUNBUFFERED": "1", **variables}
+
+
+@asynccontextmanager
+async def artlab_process(
+    *arguments: str, cwd: Path | None = None, **variables: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start `artlab …`; it does not outlive the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.cli",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(**variables),
+        cwd=cwd,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def artlab(
+    *arguments: str, stdin: bytes = b"", timeout_seconds: float = 30.0, **variables: str
+) -> Ended:
+    """Run `artlab …` to its end."""
+    async with artlab_process(*arguments, **variables) as process:
+        async with asyncio.timeout(timeout_seconds):
+            out, err = await process.communicate(stdin)
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
