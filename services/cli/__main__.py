@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from services.cli.commands.check import check
 from services.cli.commands.demo import demo
 from services.cli.commands.run import run
 from services.cli.commands.serve import serve
@@ -32,7 +33,7 @@ def main() -> None:
     """
 
 
-for command in (up, run, demo, serve):
+for command in (up, run, demo, serve, check):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -10,17 +10,27 @@ MAX_LOG_BYTES = 16 * 1024 * 1024
 _TAIL_BYTES = 16 * 1024
 
 
+class LogsNotWritable(Exception):
+    """The folder for the logs cannot be used; the message says which and why."""
+
+
 def log_file(folder: Path, service: str) -> Path:
     """The log of a service."""
     return folder / f"{service}.log"
 
 
 def begin_log(path: Path) -> None:
-    """Start an empty log and keep the one before beside it, as ``<service>.log.1``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        path.replace(_previous(path))
-    path.touch(mode=0o600)
+    """Start an empty log and keep the one before beside it, as ``<service>.log.1``.
+
+    Raises LogsNotWritable.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.replace(_previous(path))
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise LogsNotWritable(f"cannot write logs to {path.parent}: {error.strerror}") from error
 
 
 def open_log(path: Path) -> int:

@@ -16,6 +16,7 @@ from services.cli.domain.system import describe_system
 from services.cli.fleet import Fleet, ServiceFailed
 from services.cli.gateway_client import GatewayClient, GatewayError
 from services.cli.interrupts import Interrupted, interrupts
+from services.cli.log_files import LogsNotWritable
 from services.cli.ports import PortsInUse, refuse_ports_in_use
 from services.cli.settings import DEFAULT_URL, CliSettings
 from services.cli.supervisor import Supervisor
@@ -72,7 +73,7 @@ async def _up(settings: CliSettings, port: int | None, logs: Path, root: Path) -
                     console.print("stopping; Ctrl-C again kills everything at once")
             console.print("stopped")
             return INTERRUPTED if wishes.count > 1 else OK
-    except (PortsInUse, ServiceFailed) as error:
+    except (PortsInUse, LogsNotWritable, ServiceFailed) as error:
         click.echo(f"artlab: {error}", err=True)
         return FAILED
 

@@ -26,7 +26,7 @@ def describe_system(document: Mapping[str, object]) -> list[str]:
     lines = ["; ".join(parts)]
     hints = []
     if set(writers) <= {"builtin"}:
-        hints.append("ARTLAB_INTERCEPTION_OPENAI_BASE_URL to use Ollama")
+        hints.append("ARTLAB_INTERCEPTION_OPENAI_BASE_URL and …_OPENAI_MODEL to use Ollama")
     if not any("comfyui" in names for names in backends.values()):
         hints.append("ARTLAB_MEDIA_COMFYUI_URLS to use ComfyUI")
     if hints:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+NO_SETTINGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -18,15 +20,15 @@ class Ended:
     err: str
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """The environment without anybody's settings, and these."""
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment without anybody's settings, and with these."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ARTLAB_")}
-    return {**clean, "PYTHONUNBUFFERED": "1", **variables}
+    return {**clean, "PYTHONUNBUFFERED": "1", **settings}
 
 
 @asynccontextmanager
 async def artlab_process(
-    *arguments: str, cwd: Path | None = None, **variables: str
+    *arguments: str, cwd: Path | None = None, settings: Mapping[str, str] = NO_SETTINGS
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start `artlab …`; it does not outlive the block."""
     process = await asyncio.create_subprocess_exec(
@@ -37,7 +39,7 @@ async def artlab_process(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=environment(**variables),
+        env=environment(settings),
         cwd=cwd,
         start_new_session=True,
     )
@@ -50,10 +52,14 @@ async def artlab_process(
 
 
 async def artlab(
-    *arguments: str, stdin: bytes = b"", timeout_seconds: float = 30.0, **variables: str
+    *arguments: str,
+    stdin: bytes = b"",
+    timeout_seconds: float = 30.0,
+    cwd: Path | None = None,
+    settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Ended:
     """Run `artlab …` to its end."""
-    async with artlab_process(*arguments, **variables) as process:
+    async with artlab_process(*arguments, cwd=cwd, settings=settings) as process:
         async with asyncio.timeout(timeout_seconds):
             out, err = await process.communicate(stdin)
         assert process.returncode is not None

@@ -19,6 +19,7 @@ from tests.integration.cli.scripted_gateway import (
     Step,
     scripted,
 )
+from tests.support.eventually import eventually
 
 SAFE = json.dumps({"stage": 1, "decision": "safe", "rule": ""}).encode()
 BLOCKED = json.dumps(
@@ -92,7 +93,7 @@ FACTS: tuple[Step, ...] = (
 
 
 def succeeding(*steps: Step) -> ScriptedGateway:
-    entities = {3: SAFE, 4: "Wiese Blume Wiese".encode()}
+    entities = {3: SAFE, 4: b"Wiese Blume Wiese"}
     return ScriptedGateway(steps or FACTS, entities, document("succeeded"))
 
 
@@ -140,7 +141,7 @@ async def test_what_was_asked_for_is_sent_and_nothing_else() -> None:
 
 async def test_a_dash_reads_the_text_from_stdin_without_the_newline_of_the_shell() -> None:
     async with scripted(succeeding()) as gateway:
-        assert (await run(gateway, stdin=" Blume,\nWiese\n".encode())).code == 0
+        assert (await run(gateway, stdin=b" Blume,\nWiese\n")).code == 0
     assert gateway.requests[0]["body"]["input_text"] == " Blume,\nWiese"
 
 
@@ -178,8 +179,7 @@ async def test_a_stream_that_ends_before_the_run_does_is_taken_up_again() -> Non
         artlab_process("run", "Blume", "--config", "dada", "--url", gateway.url) as process,
     ):
         async with asyncio.timeout(20):
-            while len(gateway.resumed_after) < 2:
-                await asyncio.sleep(0.02)
+            await eventually(lambda: len(gateway.resumed_after) > 1)
             gateway.steps = FACTS
             await process.communicate()
     assert gateway.resumed_after[:2] == [None, "6"]

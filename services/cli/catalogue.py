@@ -1,0 +1,96 @@
+"""The whole catalogue at once: what each service reads, and the rules across their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from services.interception.catalogue import load_recipes
+from services.interception.domain.recipe import Recipe
+from services.kit.catalogue import CatalogueError, Defect
+from services.media.catalogue import MODES, OutputCatalogue, load_output_catalogue
+from services.safety.catalogue import load_safety
+
+# The recipe that stage 1 translates with.
+TRANSLATION = "translation_en"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was read, and everything that is wrong with it, by file."""
+
+    recipes: int
+    outputs: int
+    safety: str
+    defects: tuple[Defect, ...]
+
+
+def check_catalogue(configs: Path) -> Findings:
+    """Read everything below `configs` as the services do; return what was found.
+
+    Where one part cannot be read, the rules across files that need it are left out: its own
+    defects come first.
+    """
+    defects: list[Defect] = []
+    recipes = outputs = safety = None
+    try:
+        recipes = load_recipes(configs / "interception")
+    except CatalogueError as error:
+        defects += _placed(error, configs, "interception")
+    try:
+        outputs = load_output_catalogue(configs)
+    except CatalogueError as error:
+        defects += _placed(error, configs, "output")
+    try:
+        safety = load_safety(configs / "safety")
+    except CatalogueError as error:
+        defects += _placed(error, configs, "safety")
+    if recipes is not None:
+        defects += _without_translation(recipes)
+    if recipes is not None and outputs is not None:
+        for name in recipes:
+            defects += _outputs_of(recipes[name], outputs)
+    return Findings(
+        recipes=len(recipes or ()),
+        outputs=len(outputs.configs) if outputs else 0,
+        safety=safety.version if safety else "",
+        defects=tuple(sorted(defects)),
+    )
+
+
+def _placed(error: CatalogueError, configs: Path, area: str) -> Iterator[Defect]:
+    # Loaders name a file within their own part; people want to know where it is.
+    for defect in error.defects:
+        place = Path(area, defect.file)
+        if not (configs / place).exists():
+            elsewhere = sorted(path for path in configs.rglob("*") if path.name == defect.file)
+            place = elsewhere[0].relative_to(configs) if elsewhere else place
+        yield replace(defect, file=str(place))
+
+
+def _without_translation(recipes: Mapping[str, Recipe]) -> Iterator[Defect]:
+    needing = sorted(name for name, recipe in recipes.items() if recipe.translates_input)
+    if needing and TRANSLATION not in recipes:
+        reason = f"missing, and {len(needing)} recipes translate their input with it"
+        yield Defect(f"interception/{TRANSLATION}.yaml", "", reason)
+    elif TRANSLATION in recipes and recipes[TRANSLATION].passes != 1:
+        yield Defect(f"interception/{TRANSLATION}.yaml", "passes", "stage 1 makes one pass")
+
+
+def _outputs_of(recipe: Recipe, outputs: OutputCatalogue) -> Iterator[Defect]:
+    file = f"interception/{recipe.name}.yaml"
+    for position, name in enumerate(recipe.output_configs):
+        if name not in outputs.configs:
+            field = f"media_preferences.output_configs.{position}"
+            yield Defect(file, field, f"there is no output {name}")
+    if recipe.output_configs:
+        return
+    kind = recipe.default_output or "text"
+    for mode in MODES:
+        if not outputs.defaults.get((kind, mode)):
+            reason = f"output_defaults.yaml has no output for {kind} in mode {mode}"
+            yield Defect(file, "media_preferences.default_output", reason)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from services.cli.catalogue import check_catalogue
+from services.cli.commands.check import check
+from services.kit.catalogue import CONFIGS
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(CONFIGS, tmp_path / "configs"))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def lines_of(configs: Path) -> list[str]:
+    return [str(defect) for defect in check_catalogue(configs).defects]
+
+
+def test_our_own_catalogue_has_no_defects() -> None:
+    found = check_catalogue(CONFIGS)
+    assert found.defects == ()
+    assert found.recipes >= 12
+    assert found.outputs >= 4
+    assert found.safety
+
+
+def test_all_defects_of_all_parts_are_told_at_once(configs: Path) -> None:
+    edit(configs / "interception" / "dada.yaml", "temperature:", "temprature:")
+    edit(configs / "output" / "flux2.yaml", "kind: image", "kind: picture")
+    (configs / "safety" / "policy.yaml").unlink()
+    lines = lines_of(configs)
+    assert any(line.startswith("interception/dada.yaml: parameters.temprature:") for line in lines)
+    assert any(line.startswith("output/flux2.yaml: kind:") for line in lines)
+    assert any(line.startswith("safety/policy.yaml:") for line in lines)
+
+
+def test_a_recipe_that_names_an_output_nobody_makes_is_told(configs: Path) -> None:
+    edit(configs / "interception" / "image_comparison.yaml", "[sd35_large", "[sd36_large")
+    assert lines_of(configs) == [
+        "interception/image_comparison.yaml: media_preferences.output_configs.0: "
+        "there is no output sd36_large"
+    ]
+
+
+def test_a_recipe_for_a_kind_without_defaults_is_told(configs: Path) -> None:
+    edit(configs / "interception" / "dada.yaml", "default_output: image", "default_output: video")
+    assert [line.split(": ", 1)[1] for line in lines_of(configs)] == [
+        "media_preferences.default_output: output_defaults.yaml has no output for video "
+        f"in mode {mode}"
+        for mode in ("eco", "fast")
+    ]
+
+
+def test_a_catalogue_without_the_translation_of_stage_one_is_told(configs: Path) -> None:
+    (configs / "interception" / "translation_en.yaml").unlink()
+    assert [line.split(": ")[0] for line in lines_of(configs)] == [
+        "interception/translation_en.yaml"
+    ]
+
+
+def test_check_prints_one_line_per_defect_and_ends_with_one(configs: Path) -> None:
+    edit(configs / "interception" / "image_comparison.yaml", "[sd35_large", "[sd36_large")
+    ended = CliRunner().invoke(check, ["--configs", str(configs)])
+    assert ended.exit_code == 1
+    assert ended.stdout.count("\n") == 1
+    assert "1 defect in" in ended.stderr
+
+
+def test_check_of_our_own_catalogue_ends_with_zero() -> None:
+    ended = CliRunner().invoke(check, [])
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert "no defects" in ended.stdout
