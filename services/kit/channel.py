@@ -25,7 +25,11 @@ _RETRY = {
     ],
 }
 
+# gRPC would send even loopback calls to a proxy that the environment names for the world outside.
+_NO_PROXY = ("grpc.enable_http_proxy", 0)
+
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    _NO_PROXY,
     # A frozen peer is noticed after 13 s instead of 70 s.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 3_000),
@@ -57,7 +61,7 @@ def open_sync_channel(target: str) -> grpc.Channel:
 async def is_serving(target: str, timeout_seconds: float = 2.0) -> bool:
     """Ask the peer's health service, with a connection of its own; False covers every failure."""
     async with grpc.aio.insecure_channel(
-        target, options=(("grpc.use_local_subchannel_pool", 1),)
+        target, options=(("grpc.use_local_subchannel_pool", 1), _NO_PROXY)
     ) as channel:
         return await channel_is_serving(channel, timeout_seconds)
 
