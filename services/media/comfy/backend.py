@@ -1,0 +1,227 @@
+"""ComfyUI as a backend: choose an instance, run the job there, hand over its bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.kit.clock import Clock
+from services.kit.errors import (
+    ArtlabError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    Unavailable,
+)
+from services.kit.log import facts
+from services.media.comfy.address import SETTING, parse_address
+from services.media.comfy.course import Course
+from services.media.comfy.download import Download
+from services.media.comfy.errors import (
+    RETRY_SECONDS,
+    UNAVAILABLE,
+    execution_failed,
+    interrupted,
+    no_output,
+)
+from services.media.comfy.history import files_of, parse_entry
+from services.media.comfy.instance import Instance, Look
+from services.media.domain.output_config import OutputConfig
+from services.media.domain.workflow import Workflow
+from services.media.ports import Product, RenderJob, Report
+
+log = logging.getLogger(__name__)
+
+# Namespace of our prompt ids; fixed, so that a job finds its prompt again after a restart.
+_PROMPT_IDS = uuid.UUID("6f0c2f3e-6f1d-5d3b-9a54-6a4b1c7f2e90")
+STOP_SECONDS = 2.0
+_SHORTEST_REDACTED = 4
+
+
+def prompt_id_of(job: RenderJob) -> str:
+    """The prompt id of one attempt: the same job gives the same id, another attempt another."""
+    return str(uuid.uuid5(_PROMPT_IDS, f"{job.upload}#{job.attempt}"))
+
+
+class ComfyBackend:
+    """Renders output configs that name a ComfyUI workflow. Between `start` and `close`.
+
+    Args:
+        urls: `http://host:port` of each instance; none is allowed and means not available.
+        max_media_bytes: larger outputs are refused while they arrive.
+        clock: for waiting.
+        allow_remote: accept hosts that are neither loopback nor private.
+
+    Raises InvalidArgument INVALID_COMFYUI_URL.
+    """
+
+    name = "comfyui"
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        max_media_bytes: int,
+        clock: Clock,
+        allow_remote: bool = False,
+    ) -> None:
+        addresses = dict.fromkeys(parse_address(url, allow_remote=allow_remote) for url in urls)
+        self._max_media_bytes = max_media_bytes
+        self._clock = clock
+        self._instances = tuple(Instance(address, clock) for address in addresses)
+        self._stopping: set[asyncio.Task[bool]] = set()
+
+    async def start(self) -> None:
+        """Say which instances answer; the service starts whether they do or not."""
+        lengths = await asyncio.gather(*(i.queue_length() for i in self._instances))
+        for instance, length in zip(self._instances, lengths, strict=True):
+            log.info(
+                "comfyui instance", extra=facts(instance=instance.url, answers=length is not None)
+            )
+
+    async def close(self) -> None:
+        """Finish the cancellations under way, end websockets and threads."""
+        if self._stopping:
+            await asyncio.wait(self._stopping, timeout=STOP_SECONDS)
+        await asyncio.gather(*(instance.close() for instance in self._instances))
+
+    async def unavailable_reason(self, config: OutputConfig) -> str | None:
+        """Why no instance can make this output now, for people; None when one can."""
+        if not self._instances:
+            return f"set {SETTING} to use ComfyUI"
+        able, problem = await self._able(_workflow_of(config))
+        return None if able else problem.message
+
+    async def render(self, job: RenderJob, report: Report) -> Product:
+        """Make one output; see `services.media.ports.Backend`.
+
+        Raises COMFY_UNAVAILABLE, COMFY_MODEL_MISSING, COMFY_NODE_MISSING, COMFY_REJECTED,
+        COMFY_FORBIDDEN, COMFY_TOO_LARGE, COMFY_EXECUTION, COMFY_OOM, COMFY_INTERRUPTED,
+        COMFY_LOST, COMFY_STALLED, COMFY_NO_OUTPUT, COMFY_PROTOCOL, DEADLINE.
+        """
+        workflow = _workflow_of(job.config)
+        prompt_id = prompt_id_of(job)
+        graph = workflow.fill(
+            prompt=job.prompt, seed=job.seed, values=job.values, prefix=f"artlab/{prompt_id}"
+        )
+        course: Course | None = None
+        finished = False
+        try:
+            async with asyncio.timeout(job.config.deadline_seconds) as deadline:
+                instance, look = await self._choose(workflow, prompt_id)
+                course = Course(instance, workflow, graph, prompt_id, report, self._clock)
+                entry = await course.run(look)
+                finished = True
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise DeadlineExceeded(
+                "DEADLINE", f"not done within {job.config.deadline_seconds:g} s"
+            ) from error
+        finally:
+            if course is not None and not finished:
+                await self._stop(course)
+        return self._product(instance, workflow, prompt_id, job, entry)
+
+    async def _stop(self, course: Course) -> None:
+        # A task of its own: whoever cancels us may do so twice, the job must stop nonetheless.
+        task = asyncio.create_task(course.stop(), name=f"stop {course.prompt_id}")
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+        await asyncio.wait({task}, timeout=STOP_SECONDS)
+
+    async def _choose(self, workflow: Workflow, prompt_id: str) -> tuple[Instance, Look]:
+        if not self._instances:
+            raise FailedPrecondition(UNAVAILABLE, f"set {SETTING} to use ComfyUI")
+        able, problem = await self._able(workflow)
+        looks = await asyncio.gather(
+            *(instance.look(prompt_id) for _, instance in able), return_exceptions=True
+        )
+        # A job of ours from before a restart, or of a call that was cut: taken up, not repeated.
+        for (_, instance), look in zip(able, looks, strict=True):
+            if isinstance(look, Look) and look.state != "unknown":
+                return instance, look
+        for (_, instance), look in zip(able, looks, strict=True):
+            if isinstance(look, Look):
+                return instance, look
+        failed = [look for look in looks if isinstance(look, ArtlabError)]
+        raise failed[0] if failed else problem
+
+    async def _able(self, workflow: Workflow) -> tuple[list[tuple[int, Instance]], ArtlabError]:
+        """Instances that answer and lack nothing, shortest queue first; and why others don't."""
+        checks = await asyncio.gather(
+            *(self._check(instance, workflow) for instance in self._instances)
+        )
+        able = [
+            (checked, instance)
+            for checked, instance in zip(checks, self._instances, strict=True)
+            if isinstance(checked, int)
+        ]
+        problems = [checked for checked in checks if isinstance(checked, ArtlabError)]
+        # What lacks says more than what is switched off.
+        problems.sort(key=lambda problem: problem.reason == UNAVAILABLE)
+        problem = problems[0] if problems else Unavailable(UNAVAILABLE, "no ComfyUI is free")
+        return sorted(able, key=lambda pair: pair[0]), problem
+
+    async def _check(self, instance: Instance, workflow: Workflow) -> int | ArtlabError:
+        length = await instance.queue_length()
+        if length is None:
+            return Unavailable(
+                UNAVAILABLE,
+                f"no ComfyUI answers at {instance.url}",
+                retry_after_seconds=RETRY_SECONDS,
+            )
+        lacking = await instance.lacks(workflow)
+        if lacking is not None:
+            reason, sentence = lacking
+            return FailedPrecondition(reason, f"{sentence} on {instance.url}")
+        return length
+
+    def _product(
+        self,
+        instance: Instance,
+        workflow: Workflow,
+        prompt_id: str,
+        job: RenderJob,
+        entry: Mapping[str, Any],
+    ) -> Product:
+        ending = parse_entry(entry)
+        if ending.kind == "interrupted":
+            raise interrupted(ending.node)
+        if ending.kind == "error":
+            detail = _redact(ending.detail, job)
+            raise execution_failed(ending.node, ending.node_type, ending.exception_type, detail)
+        files = files_of(ending.outputs, workflow.output_node)
+        if not files:
+            raise no_output("the job ended well but its node left no file", prompt_id=prompt_id)
+        download = Download(instance.address, files[0], self._max_media_bytes)
+        return Product(
+            read=download.open,
+            backend=self.name,
+            model=ending.model or workflow.model,
+            metadata={
+                "workflow": workflow.name,
+                "prompt_id": prompt_id,
+                "instance": instance.url,
+                "filename": files[0].filename,
+                "files": str(len(files)),
+            },
+        )
+
+
+def _workflow_of(config: OutputConfig) -> Workflow:
+    workflow = config.backend_options.get("workflow")
+    if not isinstance(workflow, Workflow):
+        raise Internal("CONFIG_WITHOUT_WORKFLOW", f"{config.name} has no workflow")
+    return workflow
+
+
+def _redact(detail: str, job: RenderJob) -> str:
+    texts = [job.prompt, *(value for value in job.values.values() if isinstance(value, str))]
+    for text in texts:
+        if len(text) >= _SHORTEST_REDACTED:
+            detail = detail.replace(text, "…")
+    return detail

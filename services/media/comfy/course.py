@@ -1,0 +1,238 @@
+"""The course of one job at one ComfyUI: handed in once, followed to its end, or stopped.
+
+Events hasten, the queue and the history decide: whatever is lost on the websocket is found by
+the next look, a second later at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from services.kit.clock import Clock
+from services.kit.errors import ArtlabError, Unavailable
+from services.kit.log import facts
+from services.media.comfy.errors import Unanswered, Unreachable, lost
+from services.media.comfy.instance import Instance, Look
+from services.media.comfy.watch import JobWatch
+from services.media.domain.workflow import Workflow
+from services.media.ports import RenderProgress, Report
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+LOOK_AGAIN_SECONDS = 0.25
+READY_TIMEOUT_SECONDS = 2.0
+# ComfyUI writes the history after it says that it is done; 858 ms was the worst seen.
+HISTORY_PATIENCE_SECONDS = 5.0
+HISTORY_WAITS_SECONDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+# Every accepted prompt is announced to every socket within milliseconds.
+CANARY_SECONDS = 2.0
+# Nobody listens on the port any more: the process is gone, and its queue with it.
+REFUSED_SECONDS = 5.0
+# Jobs wait and none runs: the worker thread is dead, although HTTP is well.
+STALLED_SECONDS = 5.0
+LEAST_STEP = 0.005
+
+
+class Course:
+    """One job, one instance, one prompt id."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        workflow: Workflow,
+        graph: Mapping[str, object],
+        prompt_id: str,
+        report: Report,
+        clock: Clock,
+    ) -> None:
+        self.instance = instance
+        self.prompt_id = prompt_id
+        self._workflow = workflow
+        self._graph = graph
+        self._report = report
+        self._clock = clock
+        self._told = RenderProgress(phase="")
+        self._sending: asyncio.Task[None] | None = None
+        self._adopted = False
+        self._live = False
+
+    async def run(self, found: Look) -> Mapping[str, Any]:
+        """Return the history entry; `found` says whether it is at this instance already.
+
+        Raises COMFY_LOST, COMFY_STALLED and what `Instance.submit` raises.
+        """
+        if found.entry is not None:
+            return found.entry
+        with self.instance.events.watch(self.prompt_id, self._workflow) as watch:
+            self._tell(watch, "queued", 0)
+            if found.state == "unknown":
+                client_id = await self.instance.events.client_id(READY_TIMEOUT_SECONDS)
+                self._live = self.instance.events.live
+                frames = self.instance.events.frames
+                await self._submit(client_id)
+            else:
+                self._adopted = True
+                frames = self.instance.events.frames
+                log.info("job adopted", extra=facts(prompt_id=self.prompt_id, state=found.state))
+            return await self._follow(watch, frames)
+
+    async def stop(self) -> bool:
+        """Stop the job at ComfyUI; whether ComfyUI says it did."""
+        if self._sending is None and not self._adopted:
+            return False
+        if self._sending is not None and not self._sending.done():
+            # What is on its way must arrive first, or it would run after the cancel.
+            await asyncio.wait({self._sending}, timeout=1.0)
+            self._sending.cancel()
+        try:
+            return await self.instance.cancel(self.prompt_id)
+        except ArtlabError as error:
+            log.warning("cancel failed", extra=facts(prompt_id=self.prompt_id, why=error.reason))
+            return False
+
+    async def _submit(self, client_id: str) -> None:
+        for attempt in (1, 2):
+            self._sending = asyncio.create_task(
+                self.instance.submit(self._graph, self.prompt_id, client_id, self._workflow),
+                name=f"submit {self.prompt_id}",
+            )
+            self._sending.add_done_callback(_retrieve)
+            try:
+                await asyncio.shield(self._sending)
+                return
+            except Unanswered as error:
+                log.warning(
+                    "submission unanswered",
+                    extra=facts(prompt_id=self.prompt_id, attempt=attempt, why=error.message),
+                )
+                if await self._arrived():
+                    return
+                refusal = error
+        raise refusal
+
+    async def _arrived(self) -> bool:
+        """Look twice before anything is sent again: ComfyUI would run it twice."""
+        refused_since: float | None = None
+        absent = 0
+        while absent < 2:
+            try:
+                if (await self.instance.look(self.prompt_id)).state != "unknown":
+                    return True
+                absent += 1
+                refused_since = None
+            except Unreachable as error:
+                refused_since = self._refused(refused_since, error)
+            except Unanswered:
+                refused_since = None
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return False
+
+    async def _follow(self, watch: JobWatch, frames: int) -> Mapping[str, Any]:
+        began = self._clock.monotonic()
+        next_look = began + LOOK_SECONDS
+        refused_since: float | None = None
+        stalled_since: float | None = None
+        absent = 0
+        while True:
+            if watch.ended:
+                watch.ended = False
+                entry = await self._history()
+                if entry is not None:
+                    return entry
+            if watch.started:
+                self._tell(watch, "executing", 0)
+            try:
+                async with asyncio.timeout(max(0.0, next_look - self._clock.monotonic())):
+                    await watch.changed.wait()
+                    watch.changed.clear()
+                    continue
+            except TimeoutError:
+                pass
+            next_look = self._clock.monotonic() + LOOK_SECONDS
+            self._check_canary(began, frames)
+            try:
+                look = await self.instance.look(self.prompt_id)
+            except Unreachable as error:
+                refused_since = self._refused(refused_since, error)
+                continue
+            except Unanswered:
+                refused_since = None
+                continue
+            refused_since = None
+            if look.entry is not None:
+                return look.entry
+            absent = absent + 1 if look.state == "unknown" else 0
+            if absent == 1:
+                next_look = self._clock.monotonic() + LOOK_AGAIN_SECONDS
+            elif absent > 1:
+                raise lost(self.instance.url, "neither queued nor finished")
+            stalled_since = self._stalled(look, stalled_since)
+            self._told_by(look, watch)
+
+    def _told_by(self, look: Look, watch: JobWatch) -> None:
+        if look.state == "pending":
+            self._tell(watch, "queued", look.position)
+        elif look.state == "running":
+            self._tell(watch, "executing", 0)
+
+    def _refused(self, since: float | None, error: Unreachable) -> float:
+        now = self._clock.monotonic()
+        if since is not None and now - since >= REFUSED_SECONDS:
+            raise lost(self.instance.url, "nobody listens there any more") from error
+        return now if since is None else since
+
+    def _stalled(self, look: Look, since: float | None) -> float | None:
+        if look.state != "pending" or not look.idle:
+            return None
+        now = self._clock.monotonic()
+        if since is not None and now - since >= STALLED_SECONDS:
+            self.instance.shun()
+            raise Unavailable(
+                "COMFY_STALLED",
+                f"ComfyUI at {self.instance.url} takes jobs in and runs none; restart it",
+            )
+        return now if since is None else since
+
+    def _check_canary(self, began: float, frames: int) -> None:
+        if not self._live or self._clock.monotonic() - began < CANARY_SECONDS:
+            return
+        self._live = False
+        if self.instance.events.live and self.instance.events.frames == frames:
+            self.instance.events.suspect()
+
+    async def _history(self) -> Mapping[str, Any] | None:
+        deadline = self._clock.monotonic() + HISTORY_PATIENCE_SECONDS
+        waits = iter(HISTORY_WAITS_SECONDS)
+        while True:
+            await asyncio.sleep(next(waits, HISTORY_WAITS_SECONDS[-1]))
+            try:
+                entry = await self.instance.history(self.prompt_id)
+            except (Unreachable, Unanswered):
+                entry = None
+            if entry is not None or self._clock.monotonic() > deadline:
+                return entry
+
+    def _tell(self, watch: JobWatch, phase: str, position: int) -> None:
+        fraction = watch.fraction
+        told = self._told
+        same = (told.phase, told.queue_position, told.node) == (phase, position, watch.node)
+        if same and fraction - told.fraction < LEAST_STEP:
+            return
+        self._told = RenderProgress(
+            phase=phase,
+            fraction=fraction,
+            queue_position=position,
+            instance=self.instance.url,
+            node=watch.node,
+        )
+        self._report(self._told)
+
+
+def _retrieve(sending: asyncio.Task[None]) -> None:
+    # Nobody may be waiting any more when it fails.
+    if not sending.cancelled():
+        sending.exception()

@@ -1,0 +1,157 @@
+"""One websocket to one ComfyUI, shared by all jobs there.
+
+It only hastens what polling would find out anyway, so it may fail at any moment: a lost socket,
+a frame too large, an event stream that stalls for everybody because one client stopped reading
+(ComfyUI issue 15240) cost live progress, never a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from services.kit.log import facts
+from services.media.comfy.address import Address
+from services.media.comfy.watch import JobWatch
+from services.media.domain.workflow import Workflow
+
+log = logging.getLogger(__name__)
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+OPEN_TIMEOUT_SECONDS = 3.0
+FIRST_FRAME_TIMEOUT_SECONDS = 3.0
+PING_SECONDS = 20.0
+RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
+
+
+class EventStream:
+    """Connects when first needed and again whenever jobs are waiting."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._wanted = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._watches: dict[str, JobWatch] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._socket: ClientConnection | None = None
+        self._client_id = _fresh_id()
+        self.frames = 0
+        self.odd_frames = 0
+        self.connections = 0
+
+    @contextmanager
+    def watch(self, prompt_id: str, workflow: Workflow) -> Iterator[JobWatch]:
+        """Follow one job; to be entered before it is submitted, so that no event is missed."""
+        watch = self._watches[prompt_id] = JobWatch(workflow)
+        try:
+            yield watch
+        finally:
+            if self._watches.get(prompt_id) is watch:
+                del self._watches[prompt_id]
+
+    async def client_id(self, timeout_seconds: float) -> str:
+        """Return the id of the live connection; after the timeout one that gets no events.
+
+        A prompt always needs one: without it the history of a cached run has no outputs.
+        """
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name=f"events {self._address.url}")
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._ready.wait()
+        except TimeoutError:
+            return _fresh_id()
+        return self._client_id
+
+    @property
+    def live(self) -> bool:
+        """Whether a connection is open and greeted."""
+        return self._ready.is_set()
+
+    def suspect(self) -> None:
+        """Begin anew: ComfyUI should have sent something by now and did not."""
+        log.warning("events stalled", extra=facts(instance=self._address.url))
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    async def close(self) -> None:
+        """Close the connection and end the task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            await self._wanted.wait()
+            before = self.connections
+            self._client_id = _fresh_id()
+            try:
+                await self._connection()
+            except (OSError, WebSocketException, TimeoutError) as error:
+                log.info(
+                    "events ended",
+                    extra=facts(instance=self._address.url, why=type(error).__name__),
+                )
+            finally:
+                self._ready.clear()
+                self._socket = None
+            failures = 0 if self.connections > before else failures + 1
+            if not self._watches:
+                self._wanted.clear()
+            await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+
+    async def _connection(self) -> None:
+        async with connect(
+            f"{self._address.websocket_url}?clientId={self._client_id}",
+            compression=None,
+            proxy=None,
+            max_size=MAX_FRAME_BYTES,
+            open_timeout=OPEN_TIMEOUT_SECONDS,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
+            close_timeout=1.0,
+        ) as socket:
+            self._socket = socket
+            async with asyncio.timeout(FIRST_FRAME_TIMEOUT_SECONDS):
+                self._see(await socket.recv())
+            self.connections += 1
+            self._ready.set()
+            try:
+                while True:
+                    self._see(await socket.recv())
+            except ConnectionClosed as error:
+                code = error.rcvd.code if error.rcvd is not None else 1006
+                log.info("events closed", extra=facts(instance=self._address.url, code=code))
+
+    def _see(self, frame: str | bytes) -> None:
+        self.frames += 1
+        if isinstance(frame, bytes):
+            # Previews; nobody asked for them.
+            return
+        try:
+            message: Any = json.loads(frame)
+            data = message["data"]
+            prompt_id = data.get("prompt_id")
+            kind = message["type"]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            self.odd_frames += 1
+            return
+        watch = self._watches.get(prompt_id) if isinstance(prompt_id, str) else None
+        if watch is not None and isinstance(kind, str):
+            watch.see(kind, data)
+
+
+def _fresh_id() -> str:
+    # A second socket under one id replaces the first, and is unregistered in silence when the
+    # first one closes: so no id is ever used twice.
+    return uuid.uuid4().hex

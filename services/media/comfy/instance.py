@@ -1,0 +1,197 @@
+"""One ComfyUI: what we ask it and what its answers mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from services.kit.clock import Clock
+from services.kit.errors import ArtlabError, Unavailable
+from services.media.comfy.address import Address
+from services.media.comfy.errors import Unanswered, protocol_error, rejected
+from services.media.comfy.events import EventStream
+from services.media.comfy.inventory import Inventory
+from services.media.comfy.rest import Reply, Rest
+from services.media.domain.workflow import Workflow
+
+HEALTH_SECONDS = 2.0
+HEALTH_TIMEOUT_SECONDS = 2.0
+SUBMIT_TIMEOUT_SECONDS = 15.0
+CANCEL_TIMEOUT_SECONDS = 2.0
+# How long an instance whose worker is dead gets no jobs.
+SHUNNED_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Where a job is: `position` jobs run before it; `idle` when nothing runs at all."""
+
+    state: Literal["unknown", "pending", "running", "finished"]
+    position: int = 0
+    idle: bool = False
+    entry: Mapping[str, Any] | None = None
+
+
+class Instance:
+    """One ComfyUI behind one address; close it when done."""
+
+    def __init__(self, address: Address, clock: Clock) -> None:
+        self.address = address
+        self.url = address.url
+        self.rest = Rest(address)
+        self.events = EventStream(address)
+        self.inventory = Inventory(self.rest, clock)
+        self._clock = clock
+        self._health: tuple[int | None, float] | None = None
+        self._asking = asyncio.Lock()
+        self._shunned_until = float("-inf")
+
+    async def close(self) -> None:
+        """End the websocket and wait for calls under way."""
+        await self.events.close()
+        await self.rest.close()
+
+    async def queue_length(self) -> int | None:
+        """Jobs running and waiting there, at most 2 s old; None when it does not answer."""
+        async with self._asking:
+            now = self._clock.monotonic()
+            if now < self._shunned_until:
+                return None
+            if self._health is None or now - self._health[1] >= HEALTH_SECONDS:
+                length = await self._ask_length()
+                if length is None or self._health is None or self._health[0] is None:
+                    self.inventory.forget()
+                self._health = length, self._clock.monotonic()
+            return self._health[0]
+
+    def shun(self) -> None:
+        """Give it no jobs for a while: it takes them in and does nothing."""
+        self._shunned_until = self._clock.monotonic() + SHUNNED_SECONDS
+
+    async def _ask_length(self) -> int | None:
+        try:
+            reply = await self.rest.get("/prompt", timeout_seconds=HEALTH_TIMEOUT_SECONDS)
+            length = reply.object()["exec_info"]["queue_remaining"]
+        except (ArtlabError, KeyError, TypeError):
+            return None
+        return length if type(length) is int and length >= 0 else None
+
+    async def look(self, prompt_id: str) -> Look:
+        """Find a job: first in the queue, then in the history, so that none slips through.
+
+        Raises Unreachable, Unanswered, COMFY_PROTOCOL.
+        """
+        queue = (await self.rest.get("/queue")).object()
+        running, pending = _items(queue, "queue_running"), _items(queue, "queue_pending")
+        if any(item[1] == prompt_id for item in running):
+            return Look("running")
+        for index, item in enumerate(sorted(pending)):
+            if item[1] == prompt_id:
+                return Look("pending", position=index + len(running), idle=not running)
+        entry = await self.history(prompt_id)
+        return Look("unknown") if entry is None else Look("finished", entry=entry)
+
+    async def history(self, prompt_id: str) -> Mapping[str, Any] | None:
+        """Return the history entry of a finished job; None when there is none.
+
+        Raises Unreachable, Unanswered, COMFY_PROTOCOL.
+        """
+        found = (await self.rest.get(f"/history/{prompt_id}")).object().get(prompt_id)
+        if found is not None and not isinstance(found, dict):
+            raise protocol_error("a history entry that is no object")
+        return found
+
+    async def submit(
+        self, graph: Mapping[str, object], prompt_id: str, client_id: str, workflow: Workflow
+    ) -> None:
+        """Hand in a prompt. Never with `number`: an equal pair kills ComfyUI's worker.
+
+        Raises Unreachable (not sent), Unanswered (may have been taken in), COMFY_REJECTED,
+        COMFY_FORBIDDEN, COMFY_TOO_LARGE, COMFY_PROTOCOL.
+        """
+        body = {"prompt": graph, "client_id": client_id, "prompt_id": prompt_id}
+        reply = await self.rest.post("/prompt", body, timeout_seconds=SUBMIT_TIMEOUT_SECONDS)
+        if reply.status >= 500:
+            # A 500 may have queued it nonetheless.
+            raise Unanswered(self.url, f"status {reply.status}")
+        if reply.status != 200:
+            kind, metadata = _refusal(reply, workflow)
+            raise rejected(reply.status, kind, metadata)
+        answer = reply.object()
+        got = answer.get("prompt_id")
+        if got != prompt_id:
+            await self.cancel(prompt_id)
+            if isinstance(got, str) and len(got) <= 64 and got.replace("-", "").isalnum():
+                await self.cancel(got)
+            raise protocol_error("with another prompt id")
+        if answer.get("node_errors"):
+            # Some outputs were dropped in silence; ours may be among them.
+            await self.cancel(prompt_id)
+            raise rejected(200, "node_errors", _node_errors(answer["node_errors"], workflow))
+
+    async def cancel(self, prompt_id: str) -> bool:
+        """Stop exactly this job, pending or running; whether ComfyUI says it did.
+
+        Raises Unreachable, Unanswered.
+        """
+        path = f"/api/jobs/{prompt_id}/cancel"
+        reply = await self.rest.post(path, timeout_seconds=CANCEL_TIMEOUT_SECONDS)
+        if reply.status == 200:
+            return bool(reply.object().get("cancelled"))
+        # Before 0.26. An old /interrupt ignores the id, so it is sent only while ours runs.
+        await self.rest.post("/queue", {"delete": [prompt_id]})
+        state = (await self.look(prompt_id)).state
+        if state == "running":
+            await self.rest.post("/interrupt", {"prompt_id": prompt_id})
+        return state in ("running", "unknown")
+
+    async def lacks(self, workflow: Workflow) -> tuple[str, str] | None:
+        """Reason and sentence about a missing node or model; None if nothing is known to lack."""
+        try:
+            return await self.inventory.lacks(workflow)
+        except Unavailable:
+            return None
+
+
+def _items(queue: Mapping[str, Any], key: str) -> list[tuple[float, str]]:
+    items = queue.get(key)
+    if not isinstance(items, list):
+        raise protocol_error("a queue that is no list")
+    found = []
+    for item in items:
+        if not isinstance(item, list) or len(item) < 2 or not isinstance(item[1], str):
+            raise protocol_error("a queue of unknown shape")
+        number = item[0] if isinstance(item[0], (int, float)) else 0.0
+        found.append((number, item[1]))
+    return found
+
+
+def _refusal(reply: Reply, workflow: Workflow) -> tuple[str, dict[str, str]]:
+    try:
+        answer = reply.json()
+    except ArtlabError:
+        return "", {}
+    error = answer.get("error") if isinstance(answer, dict) else None
+    kind = error.get("type") if isinstance(error, dict) else ""
+    errors = answer.get("node_errors") if isinstance(answer, dict) else None
+    return str(kind), _node_errors(errors, workflow)
+
+
+def _node_errors(errors: object, workflow: Workflow) -> dict[str, str]:
+    # ComfyUI's own texts quote the values received, the prompt among them: only kinds and names
+    # are passed on.
+    for node, found in errors.items() if isinstance(errors, dict) else ():
+        listed = found.get("errors") if isinstance(found, dict) else None
+        first = listed[0] if isinstance(listed, list) and listed else {}
+        extra = first.get("extra_info") if isinstance(first, dict) else {}
+        name = extra.get("input_name") if isinstance(extra, dict) else ""
+        known = workflow.nodes.get(node)
+        return {
+            "node": str(node)[:80],
+            "node_type": known.class_type if known is not None else "",
+            "node_error": str(first.get("type", "") if isinstance(first, dict) else "")[:80],
+            "input": str(name or "")[:80],
+        }
+    return {}

@@ -1,0 +1,148 @@
+"""JSON over HTTP to one ComfyUI, in threads of its own: http.client, no Origin header.
+
+One connection per exchange: ComfyUI is near, opening one costs 0.1 ms, and an answer that stays
+out then always means that the request may have arrived, never that a kept connection was stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from services.media.comfy.address import Address
+from services.media.comfy.errors import Unanswered, Unreachable, exchange_errors, protocol_error
+
+CONNECT_TIMEOUT_SECONDS = 3.0
+CALL_TIMEOUT_SECONDS = 5.0
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Status and body of an answer."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; ComfyUI writes bare NaN, which is let through.
+
+        Raises COMFY_PROTOCOL when it is none.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise protocol_error("no JSON", status=str(self.status)) from error
+
+    def object(self) -> dict[str, Any]:
+        """The body as a JSON object of an answer with 200; else raises COMFY_PROTOCOL."""
+        if self.status != 200:
+            raise protocol_error(f"with status {self.status}", status=str(self.status))
+        value = self.json()
+        if not isinstance(value, dict):
+            raise protocol_error("no JSON object")
+        return value
+
+
+class Rest:
+    """Calls one ComfyUI; close it when done."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="comfy-http")
+
+    async def get(self, path: str, *, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> Reply:
+        """GET. Raises Unreachable, Unanswered, COMFY_PROTOCOL."""
+        return await self._call("GET", path, None, timeout_seconds)
+
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+    ) -> Reply:
+        """POST a JSON object. Raises Unreachable, Unanswered, COMFY_PROTOCOL."""
+        data = json.dumps({} if body is None else body).encode()
+        return await self._call("POST", path, data, timeout_seconds)
+
+    async def close(self) -> None:
+        """Wait for exchanges under way; each has its own deadline."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+
+    async def _call(
+        self, method: str, path: str, body: bytes | None, timeout_seconds: float
+    ) -> Reply:
+        exchange = _Exchange(self.address, method, path, body, timeout_seconds)
+        loop = asyncio.get_running_loop()
+        answer = loop.run_in_executor(self._threads, exchange.run)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await asyncio.shield(answer)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            # The thread ends at once: its socket is shut down under it.
+            exchange.abort()
+            answer.add_done_callback(_retrieve)
+            if isinstance(error, TimeoutError):
+                raise Unanswered(self.address.url, "time over") from error
+            raise
+
+
+def _retrieve(answer: asyncio.Future[Reply]) -> None:
+    if not answer.cancelled():
+        answer.exception()
+
+
+class _Exchange:
+    """One request and its answer, run in a thread, stoppable from outside."""
+
+    def __init__(
+        self,
+        address: Address,
+        method: str,
+        path: str,
+        body: bytes | None,
+        timeout_seconds: float,
+    ) -> None:
+        self._address = address
+        self._request = (method, path, body)
+        self._timeout = timeout_seconds
+        self._socket: socket.socket | None = None
+
+    def run(self) -> Reply:
+        url = self._address.url
+        connection = self._address.connection(min(CONNECT_TIMEOUT_SECONDS, self._timeout))
+        try:
+            try:
+                connection.connect()
+            except OSError as error:
+                raise Unreachable(url) from error
+            self._socket = connection.sock
+            self._socket.settimeout(self._timeout)
+            method, path, body = self._request
+            headers = {"Accept": "application/json", "Connection": "close"}
+            if body is not None:
+                headers["Content-Type"] = "application/json"
+            with exchange_errors(url):
+                connection.request(method, path, body, headers)
+                with connection.getresponse() as response:
+                    data = response.read(MAX_RESPONSE_BYTES + 1)
+                    if response.length:
+                        raise protocol_error("more than we read")
+            if len(data) > MAX_RESPONSE_BYTES:
+                raise protocol_error(f"more than {MAX_RESPONSE_BYTES} bytes")
+            return Reply(response.status, data)
+        finally:
+            connection.close()
+
+    def abort(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
