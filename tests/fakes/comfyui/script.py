@@ -1,0 +1,57 @@
+"""What goes wrong, told to the fake before or while it runs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Script:
+    """Behaviour of a fake; every field may be changed at any time. All defaults: nothing is wrong.
+
+    `..._at` fields name a class of node, at whose execution it happens.
+    """
+
+    node_seconds: float = 0.0
+    step_seconds: float = 0.0
+    # Files of exactly this size (from 100 000) instead of pictures of the size asked for.
+    output_bytes: int | None = None
+
+    # The history is written this long after execution_success was sent.
+    history_delay_seconds: float = 0.0
+    history_evicted: bool = False
+    # Changes the outputs before they go into the history.
+    outputs: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+
+    fail_at: str | None = None
+    failure: tuple[str, str] = ("ValueError", "something is wrong with this node")
+    hang_at: str | None = None
+    interruptible: bool = True
+    # Jobs are taken in and never run, while HTTP is well.
+    dead_worker: bool = False
+
+    # Kinds of frames that get lost; "*" loses all but the greeting.
+    lose_frames: frozenset[str] = frozenset()
+    drop_socket_at: str | None = None
+    huge_frame_at: str | None = None
+    odd_frames_at: str | None = None
+    no_websocket: bool = False
+
+    # Taken from the left, one for each POST /prompt; none left means as usual.
+    # cut: taken in, connection cut without an answer · lost: cut before it was taken in ·
+    # 500: taken in, and a 500 · 403, 413, 503: refused · other_id, node_errors, garbage: a 200
+    prompt_answers: deque[str] = field(default_factory=deque)
+    # The same for GET /view: cut, empty, html, 404, 500, unannounced.
+    view_answers: deque[str] = field(default_factory=deque)
+
+    # Versions before 0.26 have no /api/jobs/{id}/cancel.
+    jobs_api: bool = True
+    # Requests are read and not answered, as under SIGSTOP.
+    frozen: bool = False
+
+    def loses(self, kind: str) -> bool:
+        """Whether frames of this kind get lost."""
+        return kind in self.lose_frames or "*" in self.lose_frames

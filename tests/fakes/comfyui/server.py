@@ -1,0 +1,329 @@
+"""The fake ComfyUI: real HTTP and a real websocket, as reference and recordings describe it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from tests.fakes.comfyui.nodes import node_table
+from tests.fakes.comfyui.script import Script
+from tests.fakes.comfyui.validation import Nodes, check_prompt_id, error_body, validate
+from tests.fakes.comfyui.view import TYPES, view
+from tests.fakes.comfyui.worker import Item, Worker
+
+_TROUBLE = "500 Internal Server Error\n\nServer got itself in trouble"
+MAX_BODY_BYTES = 104857600
+BODY: web.RequestKey[Any] = web.RequestKey("body", object)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as it came in."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+
+
+class FakeComfyUI:
+    """One fake; `async with fake_comfyui() as fake` starts and stops it."""
+
+    def __init__(self, root: Path, *, script: Script | None = None, nodes: Nodes | None = None):
+        self.script = script or Script()
+        self.nodes: Nodes = node_table() if nodes is None else nodes
+        self.root = root
+        for kind in TYPES:
+            (root / kind).mkdir(parents=True, exist_ok=True)
+        self.worker = Worker(self.script, self.nodes, root, self._send)
+        self.worker.on_node = self._on_node
+        self.requests: list[Seen] = []
+        self.sockets: dict[str, web.WebSocketResponse] = {}
+        self.client_ids: list[str] = []
+        self.port = 0
+        self._number = 0
+        self._runner: web.AppRunner | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._frames: asyncio.Queue[tuple[str, str, str | None]] = asyncio.Queue()
+        self._publish: asyncio.Task[None] | None = None
+        self._aborts: list[asyncio.Task[None]] = []
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def executions(self) -> Mapping[str, int]:
+        """How often each prompt id was run."""
+        return self.worker.executions
+
+    @property
+    def prompts(self) -> list[Any]:
+        """Bodies of POST /prompt, in order."""
+        return [seen.body for seen in self.requests if seen.path == "/prompt" and seen.body]
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Listen (port 0: any free one)."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._middleware])
+        for prefix in ("", "/api"):
+            app.router.add_get(f"{prefix}/ws", self._ws)
+            app.router.add_get(f"{prefix}/prompt", self._get_prompt)
+            app.router.add_post(f"{prefix}/prompt", self._post_prompt)
+            app.router.add_get(f"{prefix}/queue", self._get_queue)
+            app.router.add_post(f"{prefix}/queue", self._post_queue)
+            app.router.add_post(f"{prefix}/interrupt", self._interrupt)
+            app.router.add_get(f"{prefix}/history", self._histories)
+            app.router.add_get(f"{prefix}/history/{{id}}", self._history)
+            app.router.add_get(f"{prefix}/view", self._view)
+            app.router.add_get(f"{prefix}/system_stats", self._system_stats)
+            app.router.add_get(f"{prefix}/object_info", self._object_info)
+            app.router.add_get(f"{prefix}/object_info/{{name}}", self._object_info)
+        app.router.add_get("/api/jobs/{id}", self._job)
+        app.router.add_post("/api/jobs/{id}/cancel", self._cancel_job)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.05, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port or self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        self._work = asyncio.create_task(self.worker.run())
+        self._publish = asyncio.create_task(self._publish_frames())
+
+    async def stop(self) -> None:
+        """Die as a killed process does: sockets cut, queue and history lost, files kept."""
+        for task in (self._work, self._publish):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self.drop_sockets()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        self.worker.forget()
+        self._frames = asyncio.Queue()
+        self._number = 0
+
+    async def restart(self) -> None:
+        """Stop and listen again on the same port."""
+        await self.stop()
+        await self.start()
+
+    def drop_sockets(self) -> None:
+        """Cut every websocket without a close frame."""
+        for socket in list(self.sockets.values()):
+            _abort(socket._req)
+        self.sockets.clear()
+
+    def _send(self, kind: str, data: Mapping[str, Any], sid: str | None) -> None:
+        if not self.script.loses(kind):
+            self._frames.put_nowait((kind, json.dumps({"type": kind, "data": data}), sid))
+
+    async def _publish_frames(self) -> None:
+        # One loop for all sockets, as in ComfyUI; here a slow reader never blocks it for long.
+        while True:
+            _, text, sid = await self._frames.get()
+            targets = list(self.sockets.items())
+            for name, socket in targets:
+                if sid in (None, name):
+                    with suppress(ConnectionError, RuntimeError):
+                        await socket.send_str(text)
+
+    def _on_node(self, class_type: str, item: Item) -> None:
+        if class_type == self.script.drop_socket_at:
+            self.drop_sockets()
+        odd: tuple[str, ...] = ()
+        if class_type == self.script.odd_frames_at:
+            odd = ("not json", "[]", "null", '{"type": 1, "data": {"prompt_id": []}}', '{"a": 1}')
+            odd += (json.dumps({"type": "executing", "data": {"node": "3"}}),)
+        if class_type == self.script.huge_frame_at:
+            odd = (json.dumps({"type": "x", "data": "y" * (17 * 1024 * 1024)}),)
+        for text in odd:
+            self._frames.put_nowait(("odd", text, item.extra.get("client_id")))
+
+    @web.middleware
+    async def _middleware(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            raw = await request.read() if request.can_read_body else b""
+            body = json.loads(raw) if raw else None
+        except ValueError:
+            body = None
+        except web.HTTPRequestEntityTooLarge:
+            text = f"Maximum request body size {MAX_BODY_BYTES} exceeded."
+            return web.Response(status=413, text=text)
+        path = request.path.removeprefix("/api") or "/"
+        if path.startswith("/jobs"):
+            path = request.path
+        self.requests.append(Seen(request.method, path, dict(request.headers), body))
+        while self.script.frozen:  # noqa: ASYNC110  # a plain field is easier to script
+            await asyncio.sleep(0.02)
+        if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site") == "cross-site":
+            return web.Response(status=403)
+        request[BODY] = body
+        return await handler(request)
+
+    async def _ws(self, request: web.Request) -> web.StreamResponse:
+        if self.script.no_websocket:
+            return web.Response(status=404)
+        socket = web.WebSocketResponse(max_msg_size=4 * 1024 * 1024)
+        await socket.prepare(request)
+        sid = request.query.get("clientId") or f"{id(socket):032x}"
+        self.client_ids.append(sid)
+        self.sockets[sid] = socket
+        greeting = {"type": "status", "data": {**self.worker.status(), "sid": sid}}
+        try:
+            await socket.send_str(json.dumps(greeting))
+            async for message in socket:
+                if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+                    break
+        except ConnectionError:
+            pass
+        finally:
+            # As in ComfyUI: whichever socket is registered under the id by now.
+            self.sockets.pop(sid, None)
+            with suppress(ConnectionError, RuntimeError):
+                await socket.close(code=WSCloseCode.OK)
+        return socket
+
+    async def _get_prompt(self, request: web.Request) -> web.Response:
+        return web.json_response({"exec_info": {"queue_remaining": self.worker.remaining}})
+
+    async def _post_prompt(self, request: web.Request) -> web.StreamResponse:
+        answers = self.script.prompt_answers
+        answer = answers.popleft() if answers else ""
+        if answer in ("403", "413", "503"):
+            return web.Response(status=int(answer), text="refused")
+        if answer == "lost":
+            _abort(request)
+            return web.Response()
+        body = request[BODY]
+        if not isinstance(body, dict) or "prompt" not in body:
+            return _refuse(error_body("no_prompt", "No prompt provided", "No prompt provided"))
+        if not isinstance(body["prompt"], dict):
+            return web.Response(status=500, text=_TROUBLE)
+        prompt_id = check_prompt_id(body.get("prompt_id"))
+        if prompt_id is None:
+            return _refuse(error_body("invalid_prompt_id", "prompt_id must be a valid UUID"))
+        number = body.get("number", -self._number if body.get("front") else self._number)
+        self._number += 1
+        verdict = validate(body["prompt"], self.nodes)
+        if verdict.error is not None:
+            return _refuse(verdict.error, verdict.node_errors)
+        extra = {**body.get("extra_data", {}), "create_time": 0}
+        if "client_id" in body:
+            extra["client_id"] = body["client_id"]
+        self.worker.put(Item(number, prompt_id, body["prompt"], extra, verdict.outputs))
+        if answer == "cut":
+            _abort(request)
+            return web.Response()
+        if answer == "500":
+            return web.Response(status=500, text=_TROUBLE)
+        if answer == "garbage":
+            return web.Response(text="<html>proxy</html>", content_type="text/html")
+        if answer == "other_id":
+            prompt_id = "00000000-0000-4000-8000-000000000000"
+        if answer == "node_errors":
+            entry = {"type": "value_not_in_list", "extra_info": {"input_name": "sampler_name"}}
+            verdict.node_errors = {"3": {"errors": [entry], "dependent_outputs": ["9"]}}
+        reply = {"prompt_id": prompt_id, "number": number, "node_errors": verdict.node_errors}
+        return web.json_response(reply)
+
+    async def _get_queue(self, request: web.Request) -> web.Response:
+        running = [self.worker.running.as_json()] if self.worker.running is not None else []
+        pending = [item.as_json() for item in self.worker.pending]
+        return web.json_response({"queue_running": running, "queue_pending": pending})
+
+    async def _post_queue(self, request: web.Request) -> web.Response:
+        body = request[BODY]
+        if not isinstance(body, dict):
+            return web.Response(status=500, text=_TROUBLE)
+        if body.get("clear"):
+            self.worker.pending.clear()
+        for prompt_id in body.get("delete", []):
+            self.worker.delete(prompt_id)
+        return web.Response()
+
+    async def _interrupt(self, request: web.Request) -> web.Response:
+        self.worker.interrupt((request[BODY] or {}).get("prompt_id"))
+        return web.Response()
+
+    async def _histories(self, request: web.Request) -> web.Response:
+        return web.json_response(self.worker.history)
+
+    async def _history(self, request: web.Request) -> web.Response:
+        key = request.match_info["id"]
+        entry = self.worker.history.get(key)
+        return web.json_response({} if entry is None else {key: entry})
+
+    async def _job(self, request: web.Request) -> web.Response:
+        key = request.match_info["id"]
+        state = ""
+        if self.worker.running is not None and self.worker.running.prompt_id == key:
+            state = "in_progress"
+        elif any(item.prompt_id == key for item in self.worker.pending):
+            state = "pending"
+        elif key in self.worker.history:
+            last = self.worker.history[key]["status"]["messages"][-1][0]
+            states = {"execution_success": "completed", "execution_interrupted": "cancelled"}
+            state = states.get(last, "failed")
+        if not self.script.jobs_api or not state:
+            return web.json_response({"error": "Job not found"}, status=404)
+        return web.json_response({"id": key, "status": state})
+
+    async def _cancel_job(self, request: web.Request) -> web.Response:
+        if not self.script.jobs_api:
+            return web.Response(status=404)
+        key = request.match_info["id"]
+        cancelled = self.worker.delete(key) or self.worker.interrupt(key)
+        return web.json_response({"cancelled": cancelled})
+
+    async def _view(self, request: web.Request) -> web.StreamResponse:
+        answers = self.script.view_answers
+        return await view(request, self.root, answers.popleft() if answers else "")
+
+    async def _system_stats(self, request: web.Request) -> web.Response:
+        system = {"os": "linux", "comfyui_version": "0.26.0", "argv": ["main.py"]}
+        return web.json_response({"system": system, "devices": []})
+
+    async def _object_info(self, request: web.Request) -> web.Response:
+        name = request.match_info.get("name")
+        if name is None:
+            return web.json_response(self.nodes)
+        return web.json_response({name: self.nodes[name]} if name in self.nodes else {})
+
+
+def _refuse(error: Mapping[str, Any], node_errors: Mapping[str, Any] | None = None) -> web.Response:
+    return web.json_response({"error": error, "node_errors": node_errors or {}}, status=400)
+
+
+def _abort(request: web.BaseRequest | None) -> None:
+    if request is not None and request.transport is not None:
+        request.transport.abort()
+
+
+@asynccontextmanager
+async def fake_comfyui(
+    root: Path | None = None,
+    *,
+    script: Script | None = None,
+    nodes: Nodes | None = None,
+    port: int = 0,
+) -> AsyncIterator[FakeComfyUI]:
+    """Run a fake in this process; its files go to `root`, or to a folder that vanishes."""
+    with tempfile.TemporaryDirectory() as folder:
+        fake = FakeComfyUI(root or Path(folder), script=script, nodes=nodes)
+        await fake.start(port)
+        try:
+            yield fake
+        finally:
+            fake.script.frozen = False
+            await fake.stop()

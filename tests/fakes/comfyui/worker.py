@@ -1,0 +1,328 @@
+"""The queue, the history and the one worker of a ComfyUI: events in the recorded order."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.comfyui.files import write_large_picture, write_picture
+from tests.fakes.comfyui.script import Script
+from tests.fakes.comfyui.validation import Nodes, needed
+
+Send = Callable[[str, Mapping[str, Any], str | None], None]
+_SAMPLERS = {"KSampler": "steps", "SamplerCustomAdvanced": None, "ColorTransfer": None}
+
+
+@dataclass(order=True)
+class Item:
+    """One prompt in the queue; ordered by number, then id, as ComfyUI's heap is."""
+
+    number: float
+    prompt_id: str
+    graph: dict[str, Any] = field(compare=False)
+    extra: dict[str, Any] = field(compare=False)
+    outputs: list[str] = field(compare=False)
+
+    def as_json(self) -> list[Any]:
+        return [self.number, self.prompt_id, self.graph, self.extra, self.outputs]
+
+
+class Interrupted(Exception):
+    """Somebody asked for it, and a checkpoint was reached."""
+
+
+class NodeFailed(Exception):
+    """A node raised."""
+
+
+class Worker:
+    """Runs one prompt at a time. `send` passes a frame to one socket (or all, for None)."""
+
+    def __init__(self, script: Script, nodes: Nodes, root: Path, send: Send) -> None:
+        self.script = script
+        self.nodes = nodes
+        self.root = root
+        self._send = send
+        self.executions: Counter[str] = Counter()
+        self.on_node: Callable[[str, Item], None] = lambda class_type, item: None
+        self.forget()
+
+    def forget(self) -> None:
+        """As after a restart: queue, history and cache are gone, files stay."""
+        self.pending: list[Item] = []
+        self.running: Item | None = None
+        self.history: dict[str, Any] = {}
+        self.cache: dict[str, Any] = {}
+        self._more = asyncio.Event()
+        self._interrupt = asyncio.Event()
+
+    @property
+    def remaining(self) -> int:
+        """Waiting and running."""
+        return len(self.pending) + (self.running is not None)
+
+    def put(self, item: Item) -> None:
+        """Queue a prompt."""
+        heapq.heappush(self.pending, item)
+        self._status()
+        self._more.set()
+
+    def delete(self, prompt_id: str) -> bool:
+        """Take one waiting prompt of this id out of the queue."""
+        for item in self.pending:
+            if item.prompt_id == prompt_id:
+                self.pending.remove(item)
+                heapq.heapify(self.pending)
+                self._status()
+                return True
+        return False
+
+    def interrupt(self, prompt_id: str | None) -> bool:
+        """Interrupt what runs (if it is this one); whether anything was."""
+        if self.running is None or prompt_id not in (None, self.running.prompt_id):
+            return False
+        self._interrupt.set()
+        return True
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self.pending and not self.script.dead_worker:
+                self.running = heapq.heappop(self.pending)
+                self._interrupt.clear()
+                self._status()
+                await self._execute(self.running)
+                # Lets the socket's writer run, as the event loop of the real one does.
+                await asyncio.sleep(0)
+
+    def wake(self) -> None:
+        """Look at the queue again, after the script changed."""
+        self._more.set()
+
+    async def _execute(self, item: Item) -> None:
+        self.executions[item.prompt_id] += 1
+        sid = item.extra.get("client_id")
+        about = {"prompt_id": item.prompt_id}
+        messages: list[list[Any]] = []
+        run = _Run(item, sid)
+        order = [key for output in item.outputs for key in needed(item.graph, output)]
+        order = list(dict.fromkeys(order))
+        keys = {key: _signature(item.graph, key) for key in order}
+        cached = [key for key in order if keys[key] in self.cache]
+
+        def tell(kind: str, **data: Any) -> None:
+            event = {**about, **data, "timestamp": int(time.time() * 1000)}
+            messages.append([kind, event])
+            if sid is not None:
+                self._send(kind, event, sid)
+
+        tell("execution_start")
+        tell("execution_cached", nodes=cached)
+        try:
+            for key in order:
+                if keys[key] in self.cache:
+                    self._replay(run, key, self.cache[keys[key]])
+                    continue
+                self._checkpoint()
+                await self._node(run, key)
+                self.cache[keys[key]] = run.results.get(key)
+            tell("execution_success")
+            status = "success"
+        except Interrupted:
+            kind = item.graph[run.at]["class_type"]
+            tell("execution_interrupted", node_id=run.at, node_type=kind, executed=run.executed)
+            status = "error"
+        except NodeFailed:
+            exception_type, message = self.script.failure
+            tell(
+                "execution_error",
+                node_id=run.at,
+                node_type=item.graph[run.at]["class_type"],
+                executed=run.executed,
+                exception_message=message,
+                exception_type=exception_type,
+                traceback=['  File "/srv/comfyui/execution.py", line 542, in execute\n'],
+                current_inputs={},
+                current_outputs=[],
+            )
+            status = "error"
+        if self.script.history_delay_seconds:
+            await asyncio.sleep(self.script.history_delay_seconds)
+        outputs = {key: ui for key, ui in run.results.items() if ui is not None}
+        if self.script.outputs is not None:
+            outputs = self.script.outputs(outputs)
+        if not self.script.history_evicted:
+            self.history[item.prompt_id] = {
+                "prompt": item.as_json(),
+                "outputs": outputs,
+                "status": {
+                    "status_str": status,
+                    "completed": status == "success",
+                    "messages": messages,
+                },
+                "meta": {key: _meta(key) for key in outputs},
+            }
+        self.running = None
+        self._status()
+        if sid is not None:
+            self._send("executing", {"node": None, **about}, sid)
+
+    def _checkpoint(self) -> None:
+        if self._interrupt.is_set() and self.script.interruptible:
+            raise Interrupted
+
+    def _replay(self, run: _Run, key: str, ui: Any) -> None:
+        if ui is None or run.sid is None:
+            # Without a client id what a cached node left is not recorded.
+            return
+        run.results[key] = ui
+        self._send("executed", run.about(key, output=ui), run.sid)
+        run.states[key] = _state(run, key, 1, 1, "finished")
+        self._progress_state(run)
+
+    async def _node(self, run: _Run, key: str) -> None:
+        class_type = run.item.graph[key]["class_type"]
+        run.at = key
+        run.states[key] = _state(run, key, 0.0, 1.0, "running")
+        self._progress_state(run)
+        if run.sid is not None:
+            self._send("executing", run.about(key), run.sid)
+        self.on_node(class_type, run.item)
+        self._checkpoint()
+        if self.script.hang_at == class_type:
+            await self._interrupt.wait()
+            await asyncio.sleep(0 if self.script.interruptible else 3600)
+        if self.script.node_seconds:
+            await asyncio.sleep(self.script.node_seconds)
+        if class_type in _SAMPLERS:
+            await self._sample(run, key)
+        if self.script.fail_at == class_type:
+            raise NodeFailed
+        if self.nodes[class_type]["output_node"]:
+            run.results[key] = await self._save(run, key, class_type)
+            if run.sid is not None:
+                self._send("executed", run.about(key, output=run.results[key]), run.sid)
+        state = run.states[key]
+        run.states[key] = _state(run, key, state["max"], state["max"], "finished")
+        self._progress_state(run)
+        run.executed.append(key)
+
+    async def _sample(self, run: _Run, key: str) -> None:
+        steps = _steps(run.item.graph, key)
+        for step in range(1, steps + 1):
+            if self.script.step_seconds:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._interrupt.wait(), self.script.step_seconds)
+            self._checkpoint()
+            run.states[key] = _state(run, key, step, steps, "running")
+            self._progress_state(run)
+            data = {"value": step, "max": steps, "prompt_id": run.item.prompt_id, "node": key}
+            self._send("progress", data, run.sid)
+
+    async def _save(self, run: _Run, key: str, class_type: str) -> dict[str, Any]:
+        prefix = run.item.graph[key]["inputs"].get("filename_prefix", "ComfyUI_temp")
+        kind = "temp" if class_type == "PreviewImage" else "output"
+        base = self.root / kind
+        folder = (base / prefix).parent
+        if not folder.resolve().is_relative_to(base.resolve()):
+            self.script.failure = (
+                "Exception",
+                "**** ERROR: Saving image outside the output folder",
+            )
+            raise NodeFailed
+        folder.mkdir(parents=True, exist_ok=True)
+        name = Path(prefix).name
+        numbers = [int(p.stem.split("_")[-2]) for p in folder.glob(f"{name}_*_.png")]
+        batch = max([1, *_literals(run.item.graph, "batch_size")])
+        files = []
+        for number in range(max([0, *numbers]) + 1, max([0, *numbers]) + 1 + batch):
+            path = folder / f"{name}_{number:05}_.png"
+            await self._write(path, run.item)
+            subfolder = folder.relative_to(base).as_posix().removeprefix(".")
+            files.append({"filename": path.name, "subfolder": subfolder, "type": kind})
+        return {"images": files}
+
+    async def _write(self, path: Path, item: Item) -> None:
+        seed = sum(_literals(item.graph, "seed", "noise_seed", "color"))
+        if self.script.output_bytes is not None:
+            await asyncio.to_thread(write_large_picture, path, self.script.output_bytes, seed)
+            return
+        width = max([1, *_literals(item.graph, "width")])
+        height = max([1, *_literals(item.graph, "height")])
+        write_picture(path, width, height, seed, json.dumps(item.graph))
+
+    def _progress_state(self, run: _Run) -> None:
+        data = {"prompt_id": run.item.prompt_id, "nodes": dict(run.states)}
+        self._send("progress_state", data, run.sid)
+
+    def _status(self) -> None:
+        self._send("status", self.status(), None)
+
+    def status(self) -> dict[str, Any]:
+        """Data of a status frame."""
+        return {"status": {"exec_info": {"queue_remaining": self.remaining}}}
+
+
+@dataclass
+class _Run:
+    item: Item
+    sid: str | None
+    at: str = ""
+    executed: list[str] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def about(self, key: str, **data: Any) -> dict[str, Any]:
+        return {"node": key, "display_node": key, **data, "prompt_id": self.item.prompt_id}
+
+
+def _state(run: _Run, key: str, value: float, most: float, state: str) -> dict[str, Any]:
+    return {
+        "value": value,
+        "max": most,
+        "state": state,
+        "node_id": key,
+        "prompt_id": run.item.prompt_id,
+        "display_node_id": key,
+        "parent_node_id": None,
+        "real_node_id": key,
+    }
+
+
+def _meta(key: str) -> dict[str, Any]:
+    return {"node_id": key, "display_node": key, "parent_node": None, "real_node_id": key}
+
+
+def _signature(graph: Mapping[str, Any], key: str) -> str:
+    node = graph[key]
+    inputs = {
+        name: [_signature(graph, value[0]), value[1]] if isinstance(value, list) else value
+        for name, value in node["inputs"].items()
+    }
+    return json.dumps([node["class_type"], inputs], sort_keys=True)
+
+
+def _literals(graph: Mapping[str, Any], *names: str) -> list[int]:
+    return [
+        int(value)
+        for node in graph.values()
+        for name, value in node["inputs"].items()
+        if name in names and isinstance(value, (int, float))
+    ]
+
+
+def _steps(graph: Mapping[str, Any], key: str) -> int:
+    own = graph[key]["inputs"].get("steps")
+    if isinstance(own, int):
+        return own
+    return max([1, *_literals(graph, "steps", "batch_size")])
