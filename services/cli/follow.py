@@ -9,7 +9,7 @@ import orjson
 
 from services.cli.domain.result import RunResult, SeenEntity, summarize
 from services.cli.domain.run_view import Event, RunView
-from services.cli.gateway_client import GatewayClient, GatewayRefused
+from services.cli.gateway_client import GatewayClient, GatewayError, GatewayRefused
 from services.cli.interrupts import Interrupted, Interrupts
 from services.cli.screen import Screen
 
@@ -34,7 +34,10 @@ async def run_to_the_end(
         document = await wishes.unless_asked(client.document(run_id))
     except Interrupted:
         screen.note(f"cancelling run {run_id}")
-        await client.cancel(run_id)
+        try:
+            await client.cancel(run_id)
+        except GatewayError as error:
+            screen.note(f"it may still go on: {error}")
         raise
     return summarize(run_id, document, seen, lambda sequence: client.entity_url(run_id, sequence))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -19,6 +20,7 @@ from services.cli.domain.run_view import FACTS, FINAL_STATES, Event
 
 CALL_SECONDS = 30.0
 CANCEL_SECONDS = 20.0
+START_ATTEMPTS = 3
 # The gateway sends a sign of life at least every 15 s.
 SILENCE_SECONDS = 40.0
 GIVE_UP_SECONDS = 60.0
@@ -34,6 +36,10 @@ class GatewayError(Exception):
 
 class GatewayUnreachable(GatewayError):
     """Nobody answers there, or not in time."""
+
+
+class GatewayCut(GatewayUnreachable):
+    """The connection broke before the answer was there: the request may have been carried out."""
 
 
 class GatewayRefused(GatewayError):
@@ -78,12 +84,17 @@ class GatewayClient:
 
     async def start(self, request: Mapping[str, object]) -> str:
         """Start a run and return its id at once. Raises GatewayError."""
-        answer = await self._call(
-            "POST",
-            "/api/schema/pipeline/execute",
-            json=dict(request),
-            headers={"Prefer": "respond-async"},
-        )
+        # The key makes the request one that may be repeated: the same key is the same run.
+        headers = {"Prefer": "respond-async", "Idempotency-Key": str(uuid.uuid4())}
+        path, body = "/api/schema/pipeline/execute", dict(request)
+        for _ in range(START_ATTEMPTS - 1):
+            try:
+                answer = await self._call("POST", path, json=body, headers=headers)
+                break
+            except GatewayCut:
+                await asyncio.sleep(FIRST_RETRY_SECONDS)
+        else:
+            answer = await self._call("POST", path, json=body, headers=headers)
         run_id = _object(answer).get("run_id")
         if not isinstance(run_id, str):
             raise GatewayError("the gateway started a run without telling its id")
@@ -155,8 +166,10 @@ class GatewayClient:
         try:
             async with self._http.stream(method, path, **options) as response:
                 body = await _bounded(response)
-        except httpx.TransportError as error:
+        except httpx.ConnectError as error:
             raise self._unreachable() from error
+        except httpx.TransportError as error:
+            raise GatewayCut(f"{self.url} broke off before it answered") from error
         if not response.is_success:
             raise _refusal(response, body)
         return body

@@ -23,9 +23,9 @@ class Interrupts:
     def __init__(self) -> None:
         self.count = 0
         self._asked = asyncio.Event()
-        self._at_once: list[Callable[[], None]] = []
+        self._at_once: list[Callable[[], object]] = []
 
-    def on_second(self, callback: Callable[[], None]) -> None:
+    def on_second(self, callback: Callable[[], object]) -> None:
         """Call this when somebody asks again."""
         self._at_once.append(callback)
 

@@ -51,9 +51,13 @@ def run(options: RunOptions, url: str | None) -> None:
 
 async def _run(options: RunOptions, url: str) -> int:
     with interrupts() as wishes:
+        task = asyncio.current_task()
+        assert task is not None
+        # For whoever does not want to wait until the gateway has stopped the run.
+        wishes.on_second(task.cancel)
         try:
             _, code = await perform(options, url, wishes)
-        except Interrupted:
+        except (Interrupted, asyncio.CancelledError):
             return INTERRUPTED
     return code
 

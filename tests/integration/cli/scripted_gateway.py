@@ -39,12 +39,19 @@ class ScriptedGateway:
     requests: list[dict[str, Any]] = field(default_factory=list)
     resumed_after: list[str | None] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    # How many of the first requests are cut off before their answer.
+    unanswered: int = 0
+    # Never answers a cancel when set.
+    hangs_on_cancel: bool = False
     url: str = ""
     # Cuts made so far: each happens once.
     cuts: int = 0
 
     async def execute(self, request: web.Request) -> web.Response:
         self.requests.append({"body": await request.json(), "headers": dict(request.headers)})
+        if len(self.requests) <= self.unanswered:
+            assert request.transport is not None
+            request.transport.abort()
         if self.refusal is not None:
             status, problem = self.refusal
             return web.json_response(
@@ -82,6 +89,8 @@ class ScriptedGateway:
 
     async def cancel(self, request: web.Request) -> web.Response:
         self.cancelled.set()
+        if self.hangs_on_cancel:
+            await asyncio.sleep(60)
         return web.json_response({"run_id": RUN_ID, "status": "cancelled"})
 
     async def status(self, request: web.Request) -> web.Response:

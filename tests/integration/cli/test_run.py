@@ -279,6 +279,41 @@ async def test_an_interrupt_cancels_the_run(number: signal.Signals) -> None:
     assert f"cancelling run {RUN_ID}" in out.decode()
 
 
+async def test_a_second_interrupt_does_not_wait_for_the_gateway() -> None:
+    gateway = succeeding(*FACTS[:5], Hold())
+    gateway.hangs_on_cancel = True
+    async with (
+        scripted(gateway),
+        artlab_process("run", "Blume", "--config", "dada", "--url", gateway.url) as process,
+    ):
+        await eventually(lambda: bool(gateway.resumed_after))
+        process.send_signal(signal.SIGINT)
+        await gateway.cancelled.wait()
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(5):
+            await process.communicate()
+    assert process.returncode == 130
+
+
+async def test_a_start_that_was_cut_off_is_repeated_as_the_same_run() -> None:
+    gateway = succeeding()
+    gateway.unanswered = 2
+    async with scripted(gateway):
+        assert (await run(gateway)).code == 0
+    keys = [request["headers"]["Idempotency-Key"] for request in gateway.requests]
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+
+async def test_a_start_that_is_always_cut_off_ends_with_one() -> None:
+    gateway = succeeding()
+    gateway.unanswered = 99
+    async with scripted(gateway):
+        ended = await run(gateway)
+    assert (ended.code, len(gateway.requests)) == (1, 3)
+    assert "broke off before it answered" in ended.err
+
+
 async def test_terminal_controls_in_a_text_do_not_reach_the_terminal() -> None:
     gateway = succeeding()
     gateway.entities[4] = b"Wiese \x1b]0;pwned\x07 Blume"
