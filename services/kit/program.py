@@ -14,11 +14,10 @@ import resource
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from services.kit.errors import ArtlabError
 from services.kit.log import configure_logging, facts
-from services.kit.server import GrpcServer
 from services.kit.settings import Settings, SettingsError, exit_for_settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -27,6 +26,18 @@ DRAIN_SECONDS = 3.0
 STOP_GRACE_SECONDS = 3.0
 
 S = TypeVar("S", bound=Settings)
+
+
+class Server(Protocol):
+    """What a program serves: a GrpcServer, or anything that listens and stops like one."""
+
+    async def start(self, address: str) -> int:
+        """Listen on host:port and return the port. Raises Unavailable PORT_IN_USE."""
+        ...
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuse new calls, give open ones the grace, then cancel them."""
+        ...
 
 
 class Program:
@@ -50,7 +61,7 @@ class Program:
         """Call this first when the program is told to stop; it has 3 seconds."""
         self._drains.append(callback)
 
-    async def serve(self, server: GrpcServer, host: str, port: int) -> None:
+    async def serve(self, server: Server, host: str, port: int) -> None:
         """Serve until a signal, then drain and stop."""
         bound = await server.start(f"{host}:{port}")
         log.info("serving", extra=facts(host=host, port=bound))
