@@ -1,0 +1,120 @@
+"""The other services as the gateway uses them. Every method raises an ArtlabError."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import grpc.aio
+
+from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
+from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc
+from services.gateway.domain.run import Event, Run, RunStart
+from services.gateway.translate import event_of, run_of, start_request
+from services.kit.errors import DeadlineExceeded, Unavailable
+from services.kit.ids import EntityName, RunId
+from services.kit.status import remote_errors
+
+CALL_SECONDS = 10.0
+START_SECONDS = 30.0
+# CancelRun answers once the run is final.
+CANCEL_SECONDS = 30.0
+# A watch and a download are resumed when their call ends, so this is no limit on either.
+STREAM_SECONDS = 600.0
+# How often bytes are asked for anew without a single byte of progress.
+MAX_BARREN_READS = 3
+
+
+class OrchestratorClient:
+    """Starts and cancels runs."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(channel)
+
+    async def start_run(self, start: RunStart) -> Run:
+        """Plan and start a run; the same start again is the same run."""
+        with remote_errors("orchestrator"):
+            answer = await self._stub.StartRun(start_request(start), timeout=START_SECONDS)
+        return run_of(answer.run)
+
+    async def cancel_run(self, run_id: RunId) -> Run:
+        """Stop a run and return it in its final state."""
+        request = orchestrator_pb2.CancelRunRequest(name=run_id.name)
+        with remote_errors("orchestrator"):
+            answer = await self._stub.CancelRun(request, timeout=CANCEL_SECONDS)
+        return run_of(answer.run)
+
+
+class RecorderClient:
+    """Reads runs."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = recorder_pb2_grpc.RecorderServiceStub(channel)
+
+    async def get_run(self, run_id: RunId) -> Run:
+        """Return one run. Raises NotFound."""
+        request = recorder_pb2.GetRunRequest(name=run_id.name)
+        with remote_errors("recorder"):
+            answer = await self._stub.GetRun(request, timeout=CALL_SECONDS)
+        return run_of(answer.run)
+
+    async def get_document(self, run_id: RunId) -> bytes:
+        """Return metadata.json as it stands, byte for byte. Raises NotFound."""
+        request = recorder_pb2.GetRunRequest(name=run_id.name, include_document=True)
+        with remote_errors("recorder"):
+            answer = await self._stub.GetRun(request, timeout=CALL_SECONDS)
+        return answer.document
+
+    async def watch_run(self, run_id: RunId, after_seq: int) -> AsyncGenerator[Event, None]:
+        """Yield what happens after a fact until the run is final, or the call ends with an error.
+
+        Raises Unavailable or DeadlineExceeded when it can be resumed after the last fact yielded.
+        """
+        request = recorder_pb2.WatchRunRequest(name=run_id.name, after_seq=after_seq)
+        call = self._stub.WatchRun(request, timeout=STREAM_SECONDS)
+        try:
+            with remote_errors("recorder"):
+                async for message in call:
+                    event = event_of(run_id, message)
+                    if event is not None:
+                        yield event
+        finally:
+            call.cancel()
+
+    async def read_entity(
+        self, name: EntityName, offset: int, length: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield exactly `length` bytes from `offset`, in chunks, asking anew after an interruption.
+
+        Raises DataLoss when the bytes are not those recorded, Unavailable when they do not come.
+        """
+        position, end, barren = offset, offset + length, 0
+        while position < end:
+            before = position
+            try:
+                async with aclosing(self._read(name, position, end - position)) as chunks:
+                    async for chunk in chunks:
+                        position += len(chunk)
+                        yield chunk
+                if position < end:
+                    raise Unavailable("ENTITY_CUT_SHORT", "the recorder sent too little")
+            except (Unavailable, DeadlineExceeded):
+                barren = 0 if position > before else barren + 1
+                if barren >= MAX_BARREN_READS:
+                    raise
+
+    async def read_small(self, name: EntityName, size_bytes: int) -> bytes:
+        """Return all bytes of a small entity."""
+        return b"".join([chunk async for chunk in self.read_entity(name, 0, size_bytes)])
+
+    async def _read(self, name: EntityName, offset: int, limit: int) -> AsyncGenerator[bytes, None]:
+        request = recorder_pb2.ReadEntityRequest(name=str(name), offset=offset, limit=limit)
+        call = self._stub.ReadEntity(request, timeout=STREAM_SECONDS)
+        try:
+            with remote_errors("recorder"):
+                async for message in call:
+                    # Never more than was asked for: the length is already promised to the client.
+                    yield message.data[:limit]
+                    limit -= min(len(message.data), limit)
+        finally:
+            call.cancel()

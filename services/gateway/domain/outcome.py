@@ -1,0 +1,93 @@
+"""What a finished run means to the person who asked for it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.gateway.domain.run import Entity, Output, Run, client_status
+from services.gateway.domain.selection import is_released
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A safety verdict for the person: never the terms, which are evidence for research."""
+
+    stage: int
+    rule: str
+    explanation: str
+    suggestion: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputResult:
+    """One requested output: its entity when it succeeded, else why there is none."""
+
+    output: Output
+    status: str
+    entity: Entity | None = None
+    block: Block | None = None
+
+
+def text_entity(run: Run) -> Entity | None:
+    """The text a run came to: the newest interception, else the translation, else None.
+
+    None as well when a check said no to what the run as a whole, or its text output, came to:
+    blocked text is not handed out.
+    """
+    if run.state == "blocked" or any(
+        output.kind == "text" and output.state == "blocked" for output in run.outputs
+    ):
+        return None
+    for wanted in ("interception", "interception_pass", "translation"):
+        found = [entity for entity in run.entities if entity.type == wanted]
+        if found:
+            return max(found, key=lambda entity: entity.sequence)
+    return None
+
+
+def verdict_entity(run: Run, output: Output | None = None) -> Entity | None:
+    """The entity that holds the verdict which blocked the run, or one output of it."""
+    if output is not None:
+        types = ("safety_output", "safety_pre_output")
+        found = [e for e in run.entities if e.type in types and e.output_index == output.index]
+    else:
+        stage = run.error.stage if run.error else 0
+        found = [e for e in run.entities if e.type.startswith("safety") and e.stage == stage]
+    return max(found, key=lambda entity: entity.sequence) if found else None
+
+
+def read_block(document: bytes, stage: int) -> Block:
+    """Return the block that a safety entity tells. What does not parse tells nothing."""
+    try:
+        parsed = json.loads(document)
+    except ValueError:
+        parsed = None
+    fields: Mapping[str, object] = parsed if isinstance(parsed, dict) else {}
+
+    def word(name: str) -> str:
+        value = fields.get(name)
+        return value if isinstance(value, str) else ""
+
+    return Block(
+        stage, word("rule"), word("explanation"), word("suggestion"), language=word("language")
+    )
+
+
+def output_results(run: Run, blocks: Mapping[int, Block]) -> tuple[OutputResult, ...]:
+    """Return one result per requested output, in order; `blocks` by output index."""
+    return tuple(_result(run, output, blocks.get(output.index)) for output in run.outputs)
+
+
+def _result(run: Run, output: Output, block: Block | None) -> OutputResult:
+    made = [
+        entity
+        for entity in run.entities
+        if entity.type == f"output_{output.kind}"
+        and entity.output_index == output.index
+        and is_released(run, entity)
+    ]
+    entity = max(made, key=lambda e: e.sequence) if made else None
+    return OutputResult(output, client_status(output.state), entity, block)

@@ -1,0 +1,124 @@
+"""The gateway's own values as the JSON models that clients get."""
+
+from __future__ import annotations
+
+from services.gateway.domain.outcome import Block, OutputResult
+from services.gateway.domain.run import Fault, Run, client_status
+from services.gateway.domain.selection import is_released
+from services.gateway.runs import Outcome
+from services.gateway.schemas import (
+    AcceptedResponse,
+    BlockModel,
+    EntitiesResponse,
+    EntityModel,
+    ErrorModel,
+    ExecuteResponse,
+    MediaOutput,
+    ModelUsed,
+    RunUrls,
+)
+from services.gateway.urls import entity_url, run_url
+from services.kit.ids import RunId
+
+
+def urls(run_id: RunId) -> RunUrls:
+    """Where to go on with a run."""
+    return RunUrls(
+        status=run_url(run_id, "status"),
+        entities=run_url(run_id, "entities"),
+        events=run_url(run_id, "events"),
+        cancel=run_url(run_id, "cancel"),
+    )
+
+
+def accepted(run: Run) -> AcceptedResponse:
+    """A run that goes on."""
+    return AcceptedResponse(run_id=str(run.id), status=client_status(run.state), urls=urls(run.id))
+
+
+def executed(outcome: Outcome) -> ExecuteResponse:
+    """A run that has ended."""
+    run = outcome.run
+    outputs = [_output(run, result) for result in outcome.outputs]
+    return ExecuteResponse(
+        status=client_status(run.state),  # type: ignore[arg-type]
+        run_id=str(run.id),
+        config=run.config,
+        final_output=outcome.final_output,
+        media_output=next((o.url for o in outputs if o.url is not None), None),
+        media_outputs=outputs,
+        block=_block(outcome.block),
+        error=_error(run.error) if run.state == "failed" else None,
+        seed=run.seed,
+        safety_level=run.safety_level,
+        execution_mode=run.execution_mode,
+        expected_outputs=list(run.expected_entities),
+        models_used=[
+            ModelUsed(task=used.task, backend=used.backend, model=used.model)
+            for used in run.models_used
+        ],
+        urls=urls(run.id),
+    )
+
+
+def entities(run: Run) -> EntitiesResponse:
+    """Everything recorded so far."""
+    return EntitiesResponse(
+        run_id=str(run.id),
+        entities=[
+            EntityModel(
+                sequence=entity.sequence,
+                type=entity.type,
+                filename=entity.filename,
+                media_type=entity.media_type,
+                size_bytes=entity.size_bytes,
+                sha256=entity.sha256,
+                stage=entity.stage,
+                output_index=entity.output_index,
+                pass_number=entity.pass_number,
+                audience=entity.audience,
+                timestamp=entity.timestamp,
+                available=is_released(run, entity),
+                url=entity_url(run.id, entity.sequence),
+            )
+            for entity in run.entities
+        ],
+    )
+
+
+def _output(run: Run, result: OutputResult) -> MediaOutput:
+    output, entity = result.output, result.entity
+    failed = output.state in ("failed", "not_available")
+    return MediaOutput(
+        index=output.index,
+        config=output.config,
+        occurrence=output.occurrence,
+        media_type=output.kind,
+        status=result.status,
+        url=entity_url(run.id, entity.sequence) if entity else None,
+        content_type=entity.media_type if entity else None,
+        size_bytes=entity.size_bytes if entity else None,
+        reason=output.error.reason if output.error else None,
+        error=_error(output.error) if failed else None,
+        block=_block(result.block),
+    )
+
+
+def _error(fault: Fault | None) -> ErrorModel | None:
+    if fault is None:
+        return None
+    return ErrorModel(
+        reason=fault.reason, message=fault.message, stage=fault.stage, retryable=fault.retryable
+    )
+
+
+def _block(block: Block | None) -> BlockModel | None:
+    if block is None:
+        return None
+    return BlockModel(
+        stage=block.stage,
+        rule=block.rule,
+        explanation=block.explanation,
+        suggestion=block.suggestion,
+        language=block.language,
+    )

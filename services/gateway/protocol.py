@@ -1,0 +1,167 @@
+"""uvicorn's HTTP/1.1 protocol with bounds on what it leaves open.
+
+uvicorn keeps half-sent requests and readers that do not read for ever, and reads any number of
+headers. Here: a request's head has 15 s, a stalled reader 30 s, connections have a number, heads
+have a size. What is cut is cut at the transport; a route never knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from services.gateway.problems import problem
+
+log = logging.getLogger(__name__)
+
+HEAD_SECONDS = 15.0
+STALLED_READER_SECONDS = 30.0
+MAX_URL_BYTES = 4_096
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32 * 1024
+
+_REASON_PHRASES = {
+    400: b"Bad Request",
+    414: b"URI Too Long",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    max_connections = 2_000
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._refusal: tuple[int, str, str] = (400, "MALFORMED_REQUEST", "this is not HTTP/1.1")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or answer 503 when there are too many."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        if len(self.connections) > self.max_connections:
+            self._refusal = (503, "TOO_MANY_CONNECTIONS", "too many connections are open")
+            self.send_400_response("")
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        _stop(self._head_timer)
+        self._head_timer = None
+        _stop(self._reader_timer)
+        self._reader_timer = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; bytes that begin no request do not keep the line open."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self._head_timer is None and self.timeout_keep_alive_task is None:
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        super().on_message_begin()
+        self._header_bytes = 0
+        if self._head_timer is None:
+            self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            self._refuse(414, "ADDRESS_TOO_LONG", f"at most {MAX_URL_BYTES} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
+        if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(431, "HEADERS_TOO_LARGE", f"at most {MAX_HEADERS} headers and 32 KiB")
+
+    def on_headers_complete(self) -> None:
+        """Hand the request on, with a way to cut the connection."""
+        _stop(self._head_timer)
+        self._head_timer = None
+        lengths = {value for name, value in self.headers if name == b"content-length"}
+        encoded = any(name == b"transfer-encoding" for name, _ in self.headers)
+        if len(lengths) > 1 or (lengths and encoded):
+            # Two readers could see two different requests here (smuggling).
+            self._refuse(400, "AMBIGUOUS_LENGTH", "the length of the body is said twice")
+        self.scope["extensions"] = {"artlab.abort": {"abort": self.transport.abort}}
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The reader is slow."""
+        super().pause_writing()
+        if self._reader_timer is None:
+            self._reader_timer = self.loop.call_later(STALLED_READER_SECONDS, self._stalled)
+
+    def resume_writing(self) -> None:
+        """The reader reads."""
+        _stop(self._reader_timer)
+        self._reader_timer = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what could not be parsed, unless an answer is already under way."""
+        _stop(self._head_timer)
+        self._head_timer = None
+        if self.cycle is not None and self.cycle.response_started:
+            if not self.cycle.response_complete:
+                self.transport.abort()
+                return
+        if not self.transport.is_closing():
+            self.transport.write(_plain_answer(*self._refusal))
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # An offer to upgrade may be ignored (RFC 9110, 7.8); it is no event of ours.
+        return
+
+    def _refuse(self, status: int, reason: str, detail: str) -> None:
+        self._refusal = (status, reason, detail)
+        raise ValueError(reason)  # the parser stops, and data_received answers
+
+    def _await_head(self) -> None:
+        _stop(self._head_timer)
+        self._head_timer = None
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._no_head)
+
+    def _no_head(self) -> None:
+        self._head_timer = None
+        self.transport.close()
+
+    def _stalled(self) -> None:
+        log.info("a reader stalled")
+        self.transport.abort()
+
+
+def _stop(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def _plain_answer(status: int, reason: str, detail: str) -> bytes:
+    response = problem(status, reason, detail, retry_after_seconds=1.0 if status == 503 else None)
+    head = b"HTTP/1.1 %d %b\r\n" % (status, _REASON_PHRASES[status])
+    headers = b"".join(b"%b: %b\r\n" % pair for pair in response.raw_headers)
+    return head + headers + b"connection: close\r\n\r\n" + bytes(response.body)

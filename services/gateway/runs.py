@@ -1,0 +1,148 @@
+"""Starting a run, waiting for its end, and telling what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from services.gateway.domain.outcome import (
+    Block,
+    OutputResult,
+    output_results,
+    read_block,
+    text_entity,
+    verdict_entity,
+)
+from services.gateway.domain.run import Entity, Output, Run, RunStart
+from services.gateway.fanout import Fanout
+from services.kit.errors import NotFound, ResourceExhausted
+from services.kit.ids import EntityName, RunId
+
+# Texts and verdicts; the recorder takes at most 1 MiB in one call.
+MAX_SMALL_BYTES = 1024 * 1024
+
+
+class RunReader(Protocol):
+    """What is needed of the recorder."""
+
+    async def get_run(self, run_id: RunId) -> Run:
+        """Return one run. Raises NotFound."""
+        ...
+
+    async def read_small(self, name: EntityName, size_bytes: int) -> bytes:
+        """Return all bytes of a small entity."""
+        ...
+
+
+class RunStarter(Protocol):
+    """What is needed of the orchestrator."""
+
+    async def start_run(self, start: RunStart) -> Run:
+        """Start a run; the same start again is the same run."""
+        ...
+
+    async def cancel_run(self, run_id: RunId) -> Run:
+        """Stop a run and return it as it ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run and what a person wants to know of it."""
+
+    run: Run
+    final_output: str | None
+    outputs: tuple[OutputResult, ...]
+    block: Block | None
+
+
+class Runs:
+    """The runs of this installation, as the routes use them."""
+
+    def __init__(
+        self, orchestrator: RunStarter, recorder: RunReader, fanout: Fanout, max_waiting: int
+    ) -> None:
+        self._orchestrator = orchestrator
+        self._recorder = recorder
+        self._fanout = fanout
+        self._max_waiting = max_waiting
+        self._waiting = 0
+
+    async def start(self, start: RunStart) -> Run:
+        """Start a run; it goes on whatever becomes of the request that asked for it."""
+        return await self._orchestrator.start_run(start)
+
+    async def get(self, run_id: RunId) -> Run:
+        """Return one run. Raises NotFound."""
+        return await self._recorder.get_run(run_id)
+
+    async def cancel(self, run_id: RunId) -> Run:
+        """Stop a run and return it as it ended. Raises NotFound."""
+        return await self._orchestrator.cancel_run(run_id)
+
+    async def wait(
+        self, run_id: RunId, seconds: float, gone: Callable[[], Awaitable[None]]
+    ) -> bool:
+        """Wait for the end of a run; False when the time was over, or nobody waits any more.
+
+        `gone` returns when the client has gone away. Raises ResourceExhausted TOO_MANY_WAITING.
+        """
+        if self._waiting >= self._max_waiting:
+            raise ResourceExhausted(
+                "TOO_MANY_WAITING",
+                "too many requests wait for their runs; ask with Prefer: respond-async",
+                retry_after_seconds=5.0,
+            )
+        self._waiting += 1
+        try:
+            async with self._fanout.listen(run_id) as feed:
+                ended = asyncio.ensure_future(feed.ended.wait())
+                left = asyncio.ensure_future(gone())
+                try:
+                    await asyncio.wait(
+                        {ended, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                    )
+                finally:
+                    ended.cancel()
+                    left.cancel()
+                return feed.final_state is not None
+        finally:
+            self._waiting -= 1
+
+    async def outcome(self, run_id: RunId) -> Outcome:
+        """Return what came of a run, with the texts and verdicts that explain it."""
+        run = await self._recorder.get_run(run_id)
+        text = text_entity(run)
+        block = await self._block(run) if run.state == "blocked" else None
+        blocked = [output for output in run.outputs if output.state == "blocked"]
+        blocks = {output.index: await self._block(run, output) for output in blocked}
+        return Outcome(
+            run=run,
+            final_output=await self._text(run, text) if text else None,
+            outputs=output_results(run, blocks),
+            block=block,
+        )
+
+    async def _block(self, run: Run, output: Output | None = None) -> Block:
+        error = output.error if output else run.error
+        entity = verdict_entity(run, output)
+        if entity is None:
+            # Blocked before this output had its turn: the verdict is that of the run.
+            entity = verdict_entity(run)
+        document = await self._small(run, entity) if entity else b"{}"
+        block = read_block(document, error.stage if error else 0)
+        if not block.rule and error is not None:
+            block = replace(block, rule=error.message)
+        return block
+
+    async def _text(self, run: Run, entity: Entity) -> str:
+        return (await self._small(run, entity)).decode(errors="replace")
+
+    async def _small(self, run: Run, entity: Entity) -> bytes:
+        if entity.size_bytes > MAX_SMALL_BYTES:
+            raise NotFound("ENTITY_TOO_LARGE", "this text is not one that was recorded in one call")
+        return await self._recorder.read_small(
+            EntityName(run.id, entity.sequence), entity.size_bytes
+        )

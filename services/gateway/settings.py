@@ -1,0 +1,51 @@
+"""Settings of the gateway: ``ARTLAB_GATEWAY_<NAME>``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from services.kit.settings import (
+    DEFAULT_PORTS,
+    CommaSeparated,
+    Port,
+    Settings,
+    Target,
+    default_target,
+)
+
+
+class GatewaySettings(Settings):
+    """What the gateway needs to know."""
+
+    port: Port = Field(DEFAULT_PORTS["gateway"], description="port to listen on")
+    orchestrator_target: Target = Field(
+        default_target("orchestrator"), description="where the orchestrator listens"
+    )
+    recorder_target: Target = Field(
+        default_target("recorder"), description="where the recorder listens"
+    )
+    safety_target: Target = Field(default_target("safety"), description="where safety listens")
+    interception_target: Target = Field(
+        default_target("interception"), description="where interception listens"
+    )
+    media_target: Target = Field(default_target("media"), description="where media listens")
+    allowed_hosts: CommaSeparated = Field(
+        (),
+        max_length=64,
+        description="host names, besides loopback, under which people reach this server",
+    )
+    wait_seconds: float = Field(
+        300.0, ge=1.0, le=3600.0, description="longest wait of an execute request for its run"
+    )
+    max_connections: int = Field(
+        2_000, ge=10, le=50_000, description="open connections; more are answered 503"
+    )
+    max_event_streams: int = Field(
+        1_500, ge=1, le=50_000, description="open event streams; more are answered 429"
+    )
+    max_waiting_runs: int = Field(
+        200, ge=1, le=10_000, description="execute requests that wait at the same time"
+    )
+    run_starts_per_minute: int = Field(
+        120, ge=1, le=100_000, description="runs one client address may start in a minute"
+    )

@@ -1,0 +1,150 @@
+"""What this installation is made of and whether it can work: health, writers, judges, outputs.
+
+Answers are kept for a second, so that probes and pages cannot become load on the services.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import grpc.aio
+
+from artlab.common.v1 import common_pb2
+from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
+from artlab.media.v1 import media_pb2, media_pb2_grpc
+from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
+from services.kit.channel import channel_is_serving
+from services.kit.clock import Clock
+from services.kit.enums import word_of
+from services.kit.errors import ArtlabError
+from services.kit.status import remote_errors
+
+PROBE_SECONDS = 2.0
+KEPT_SECONDS = 1.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHealth:
+    """One service, and whether it says that it serves."""
+
+    name: str
+    serving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOffer:
+    """One output config, and whether it can run here now."""
+
+    name: str
+    kind: str
+    backend: str
+    available: bool
+    reason: str
+    title: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemState:
+    """What answers and what it uses; what a silent service would say is None."""
+
+    services: tuple[ServiceHealth, ...]
+    writers: tuple[str, ...] | None
+    judges: tuple[str, ...] | None
+    safety_level: str | None
+    outputs: tuple[OutputOffer, ...] | None
+
+
+class System:
+    """Asks the other services about themselves."""
+
+    def __init__(self, channels: Mapping[str, grpc.aio.Channel], clock: Clock) -> None:
+        self._channels = channels
+        self._interception = interception_pb2_grpc.InterceptionServiceStub(channels["interception"])
+        self._safety = safety_pb2_grpc.SafetyServiceStub(channels["safety"])
+        self._media = media_pb2_grpc.MediaServiceStub(channels["media"])
+        self._health = _Kept(self._ask_health, clock)
+        self._state = _Kept(self._ask_state, clock)
+
+    async def health(self) -> tuple[ServiceHealth, ...]:
+        """Whether each service serves, in the order of the set-up."""
+        return await self._health.get()
+
+    async def state(self) -> SystemState:
+        """Everything; a service that does not answer within 2 s is left out as None."""
+        return await self._state.get()
+
+    async def _ask_health(self) -> tuple[ServiceHealth, ...]:
+        names = list(self._channels)
+        answers = await asyncio.gather(
+            *(channel_is_serving(self._channels[name], PROBE_SECONDS) for name in names)
+        )
+        return tuple(map(ServiceHealth, names, answers))
+
+    async def _ask_state(self) -> SystemState:
+        health, writers, policy, outputs = await asyncio.gather(
+            self.health(), self._writers(), self._policy(), self._outputs()
+        )
+        judges, level = policy if policy is not None else (None, None)
+        return SystemState(health, writers, judges, level, outputs)
+
+    async def _writers(self) -> tuple[str, ...] | None:
+        try:
+            with remote_errors("interception"):
+                answer = await self._interception.ListRecipes(
+                    interception_pb2.ListRecipesRequest(), timeout=PROBE_SECONDS
+                )
+        except ArtlabError:
+            return None
+        return tuple(answer.writers)
+
+    async def _policy(self) -> tuple[tuple[str, ...], str] | None:
+        try:
+            with remote_errors("safety"):
+                answer = await self._safety.GetPolicy(
+                    safety_pb2.GetPolicyRequest(), timeout=PROBE_SECONDS
+                )
+        except ArtlabError:
+            return None
+        return tuple(answer.judges), word_of(common_pb2.SafetyLevel, answer.level)
+
+    async def _outputs(self) -> tuple[OutputOffer, ...] | None:
+        try:
+            with remote_errors("media"):
+                answer = await self._media.ListOutputConfigs(
+                    media_pb2.ListOutputConfigsRequest(), timeout=PROBE_SECONDS
+                )
+        except ArtlabError:
+            return None
+        return tuple(
+            OutputOffer(
+                config.name,
+                word_of(common_pb2.MediaKind, config.kind),
+                config.backend,
+                config.available,
+                config.reason,
+                dict(config.title),
+            )
+            for config in answer.configs
+        )
+
+
+class _Kept(Generic[T]):
+    """One answer for everybody who asks within a second; one question at a time."""
+
+    def __init__(self, ask: Callable[[], Awaitable[T]], clock: Clock) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._answer: T | None = None
+        self._until = 0.0
+
+    async def get(self) -> T:
+        async with self._lock:
+            if self._answer is None or self._clock.monotonic() >= self._until:
+                self._answer = await self._ask()
+                self._until = self._clock.monotonic() + KEPT_SECONDS
+            return self._answer

@@ -1,0 +1,167 @@
+"""The gateway on a real socket, between scripted peers behind real gRPC servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import grpc.aio
+import httpx
+
+from artlab.common.v1 import common_pb2
+from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
+from artlab.media.v1 import media_pb2, media_pb2_grpc
+from artlab.orchestrator.v1 import orchestrator_pb2_grpc
+from artlab.recorder.v1 import recorder_pb2_grpc
+from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
+from services.gateway.app import make_app
+from services.gateway.clients import OrchestratorClient, RecorderClient
+from services.gateway.events import encode
+from services.gateway.fanout import Fanout
+from services.gateway.http_server import HttpServer
+from services.gateway.limits import StartLimit
+from services.gateway.parts import Parts
+from services.gateway.runs import Runs
+from services.gateway.system import System
+from services.kit.channel import open_channel
+from services.kit.clock import SystemClock
+from services.kit.interceptors import Context
+from tests.fakes.orchestrator import FakeOrchestrator
+from tests.fakes.recorder import FakeRecorder
+from tests.support.servers import serving
+
+RUN = "528e5af9-59b3-4551-b101-27e13dd6e43e"
+
+
+class _Safety(safety_pb2_grpc.SafetyServiceServicer):
+    async def GetPolicy(
+        self, request: safety_pb2.GetPolicyRequest, context: Context
+    ) -> safety_pb2.GetPolicyResponse:
+        return safety_pb2.GetPolicyResponse(
+            level=common_pb2.SAFETY_LEVEL_YOUTH, judges=["builtin"], version="3f2a91c0"
+        )
+
+
+class _Interception(interception_pb2_grpc.InterceptionServiceServicer):
+    async def ListRecipes(
+        self, request: interception_pb2.ListRecipesRequest, context: Context
+    ) -> interception_pb2.ListRecipesResponse:
+        return interception_pb2.ListRecipesResponse(writers=["builtin"])
+
+
+class _Media(media_pb2_grpc.MediaServiceServicer):
+    async def ListOutputConfigs(
+        self, request: media_pb2.ListOutputConfigsRequest, context: Context
+    ) -> media_pb2.ListOutputConfigsResponse:
+        config = media_pb2.OutputConfig(
+            name="builtin_image",
+            kind=common_pb2.MEDIA_KIND_IMAGE,
+            backend="builtin",
+            available=True,
+        )
+        return media_pb2.ListOutputConfigsResponse(configs=[config])
+
+
+def _peers() -> list[Callable[[grpc.aio.Server], None]]:
+    # Of these the gateway asks one method each; the stubs would have all of them.
+    safety = _Safety()  # type: ignore[abstract]
+    interception = _Interception()  # type: ignore[abstract]
+    media = _Media()  # type: ignore[abstract]
+    return [
+        partial(safety_pb2_grpc.add_SafetyServiceServicer_to_server, safety),
+        partial(interception_pb2_grpc.add_InterceptionServiceServicer_to_server, interception),
+        partial(media_pb2_grpc.add_MediaServiceServicer_to_server, media),
+    ]
+
+
+@dataclass
+class World:
+    """What a test may touch."""
+
+    client: httpx.AsyncClient
+    port: int
+    recorder: FakeRecorder
+    orchestrator: FakeOrchestrator
+    fanout: Fanout
+    server: HttpServer
+    targets: dict[str, str] = field(default_factory=dict)
+
+    async def raw(self, request: bytes, *, seconds: float = 10.0) -> bytes:
+        """Send bytes as they are; return everything until the gateway closes the line."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(request)
+            async with asyncio.timeout(seconds):
+                await writer.drain()
+                return await reader.read()
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def gateway(
+    *,
+    wait_seconds: float = 10.0,
+    max_readers: int = 100,
+    max_waiting: int = 50,
+    max_connections: int = 200,
+    starts_per_minute: int = 10_000,
+    allowed_hosts: tuple[str, ...] = (),
+    away: tuple[str, ...] = (),
+) -> AsyncIterator[World]:
+    """Serve; peers named in `away` do not listen."""
+    recorder = FakeRecorder()  # type: ignore[abstract]
+    orchestrator = FakeOrchestrator(recorder)
+    safety, interception, media = _peers()
+    add_orchestrator = orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server
+    add_recorder = recorder_pb2_grpc.add_RecorderServiceServicer_to_server
+    registrations: dict[str, Callable[[grpc.aio.Server], None]] = {
+        "orchestrator": lambda server: add_orchestrator(orchestrator, server),
+        "safety": safety,
+        "interception": interception,
+        "media": media,
+        "recorder": lambda server: add_recorder(recorder, server),
+    }
+    async with AsyncExitStack() as stack:
+        targets = {
+            name: "127.0.0.1:1"
+            if name in away
+            else await stack.enter_async_context(
+                serving(name, register, caps={"WatchRun": 3600.0, "ReadEntity": 600.0})
+            )
+            for name, register in registrations.items()
+        }
+        channels: dict[str, grpc.aio.Channel] = {
+            name: await stack.enter_async_context(open_channel(target))
+            for name, target in targets.items()
+        }
+        clock = SystemClock()
+        reading = RecorderClient(channels["recorder"])
+        fanout = await stack.enter_async_context(Fanout(reading, encode, clock, max_readers))
+        parts = Parts(
+            runs=Runs(OrchestratorClient(channels["orchestrator"]), reading, fanout, max_waiting),
+            recorder=reading,
+            fanout=fanout,
+            system=System(channels, clock),
+            start_limit=StartLimit(starts_per_minute, clock),
+            wait_seconds=wait_seconds,
+        )
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        app = make_app(parts, allowed_hosts)
+        server = HttpServer(
+            app, lambda work, name: group.create_task(work, name=name), max_connections
+        )
+        port = await server.start("127.0.0.1:0")
+        try:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", timeout=20.0, trust_env=False
+            ) as client:
+                yield World(client, port, recorder, orchestrator, fanout, server, targets)
+        finally:
+            await fanout.drain()
+            await server.stop(2.0)
