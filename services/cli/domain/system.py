@@ -16,18 +16,21 @@ def describe_system(document: Mapping[str, object]) -> list[str]:
     """
     writers = _words(document.get("writers"))
     backends = _backends(document.get("outputs"))
+    silent = document.get("writers") is None or document.get("outputs") is None
     parts = [f"text: {', '.join(_writer(writer) for writer in writers) or 'nobody answers'}"]
+    if document.get("outputs") is None:
+        parts.append("images: nobody answers")
     for kind, names in backends.items():
         shown = ", ".join(_BUILTIN["other"] if name == "builtin" else name for name in names)
         parts.append(f"{_PLURALS.get(kind, kind)}: {shown}")
     used = {name for names in backends.values() for name in names} | set(writers)
-    if used <= {"builtin"}:
+    if used <= {"builtin"} and not silent:
         parts.append("no GPU needed")
     lines = ["; ".join(parts)]
     hints = []
-    if set(writers) <= {"builtin"}:
+    if writers == ["builtin"]:
         hints.append("ARTLAB_INTERCEPTION_OPENAI_BASE_URL and …_OPENAI_MODEL to use Ollama")
-    if not any("comfyui" in names for names in backends.values()):
+    if backends and not any("comfyui" in names for names in backends.values()):
         hints.append("ARTLAB_MEDIA_COMFYUI_URLS to use ComfyUI")
     if hints:
         lines.append(f"set {', '.join(hints)}")

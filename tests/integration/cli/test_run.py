@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from services.cli.ports import free_ports
-from tests.integration.cli.command import artlab, artlab_process
 from tests.integration.cli.scripted_gateway import (
     RUN_ID,
     Cut,
@@ -19,6 +18,7 @@ from tests.integration.cli.scripted_gateway import (
     Step,
     scripted,
 )
+from tests.support.command import artlab, artlab_process
 from tests.support.eventually import eventually
 
 SAFE = json.dumps({"stage": 1, "decision": "safe", "rule": ""}).encode()

@@ -8,9 +8,9 @@ import pty
 import re
 import sys
 
-from tests.integration.cli.command import environment
 from tests.integration.cli.scripted_gateway import Hold, ScriptedGateway, scripted
 from tests.integration.cli.test_run import FACTS, SAFE, delta, document, rendered
+from tests.support.command import environment
 from tests.support.eventually import eventually
 
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

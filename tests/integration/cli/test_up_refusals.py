@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.cli.ports import free_ports
 from services.cli.wiring import SERVICES
-from tests.integration.cli.command import artlab
+from tests.support.command import artlab
 
 
 def settings_of(ports: dict[str, int]) -> dict[str, str]:
