@@ -39,6 +39,8 @@ class EventStream:
         self._address = address
         self._wanted = asyncio.Event()
         self._ready = asyncio.Event()
+        # The attempt to connect has ended, well or not.
+        self._tried = asyncio.Event()
         self._watches: dict[str, JobWatch] = {}
         self._task: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
@@ -58,7 +60,7 @@ class EventStream:
                 del self._watches[prompt_id]
 
     async def client_id(self, timeout_seconds: float) -> str:
-        """Return the id of the live connection; after the timeout one that gets no events.
+        """Return the id of the live connection; without one, an id that gets no events.
 
         A prompt always needs one: without it the history of a cached run has no outputs.
         """
@@ -67,10 +69,10 @@ class EventStream:
         self._wanted.set()
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._ready.wait()
+                await self._tried.wait()
         except TimeoutError:
-            return _fresh_id()
-        return self._client_id
+            pass
+        return self._client_id if self.live else _fresh_id()
 
     @property
     def live(self) -> bool:
@@ -94,6 +96,7 @@ class EventStream:
         while True:
             await self._wanted.wait()
             before = self.connections
+            self._tried.clear()
             self._client_id = _fresh_id()
             try:
                 await self._connection()
@@ -105,7 +108,12 @@ class EventStream:
             finally:
                 self._ready.clear()
                 self._socket = None
-            failures = 0 if self.connections > before else failures + 1
+            if self.connections > before:
+                failures = 0
+                self._tried.clear()
+            else:
+                failures += 1
+                self._tried.set()
             if not self._watches:
                 self._wanted.clear()
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
@@ -126,6 +134,7 @@ class EventStream:
                 self._see(await socket.recv())
             self.connections += 1
             self._ready.set()
+            self._tried.set()
             try:
                 while True:
                     self._see(await socket.recv())
