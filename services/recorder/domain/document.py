@@ -1,0 +1,162 @@
+"""The shape of metadata.json, version 1: written here, read in `reading`. Pure.
+
+Readers of the predecessor know `run_id` to `entities[].metadata`; those names and meanings stay.
+Keys are only ever added; whoever changes one raises LAYOUT_VERSION.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from services.recorder.domain.entity import Entity, EntityDraft, ModelUse
+from services.recorder.domain.events import (
+    EntityCommitted,
+    OutputFinished,
+    RunEvent,
+    StageStarted,
+    StateChanged,
+)
+from services.recorder.domain.outcome import Output, RunError
+from services.recorder.domain.run import Run
+from services.recorder.domain.upload import UploadRecord
+
+LAYOUT_VERSION = 1
+CHECKSUM = "checksum"
+
+Document = dict[str, Any]
+
+
+def run_document(run: Run, entities: list[Document], events: list[Document]) -> Document:
+    """Return metadata.json without its checksum.
+
+    Args:
+        run: the run.
+        entities: `entity_document` of each of its entities; they grow, so they are kept.
+        events: `event_document` of each of its events.
+    """
+    return {
+        "layout_version": LAYOUT_VERSION,
+        "run_id": run.run_id.value,
+        "timestamp": _time(run.created_at),
+        "status": run.state.value,
+        "config_name": run.config_name,
+        "execution_mode": run.execution_mode.value,
+        "safety_level": run.safety_level.value,
+        "user_id": run.user_id,
+        "seed": run.seed,
+        "deadline": _time(run.deadline),
+        "finished_at": None if run.finished_at is None else _time(run.finished_at),
+        "current_state": {
+            "stage": run.stage,
+            "step": run.step,
+            "progress": f"{len(run.entities)}/{len(run.expected_entities)}",
+            "output_index": run.output_index,
+        },
+        "expected_outputs": [one.value for one in run.expected_entities],
+        "completed_outputs": [one.type.value for one in run.entities],
+        "error": _error(run.error),
+        "outputs": [_output(one) for one in run.outputs],
+        "models_used": [_model(one) for one in run.models_used],
+        "entities": entities,
+        "events": events,
+        "request_digest": run.request_digest,
+    }
+
+
+def entity_document(entity: Entity) -> Document:
+    """Return one element of `entities`."""
+    draft = entity.draft
+    return {
+        "sequence": entity.sequence,
+        "type": entity.type.value,
+        "filename": entity.filename,
+        "timestamp": _time(entity.created_at),
+        "media_type": entity.media_type,
+        "size_bytes": entity.size_bytes,
+        "sha256": entity.sha256,
+        **_draft(draft),
+        "upload_id": entity.upload_id,
+        "metadata": dict(draft.metadata),
+    }
+
+
+def event_document(event: RunEvent) -> Document:
+    """Return one element of `events`."""
+    kind: str
+    payload: Document
+    match event.payload:
+        case StateChanged(state, error):
+            kind, payload = "state_changed", {"state": state.value, "error": _error(error)}
+        case StageStarted(progress):
+            kind = "stage_started"
+            payload = {
+                "stage": progress.stage,
+                "step": progress.step,
+                "output_index": progress.output_index,
+                "completed": progress.completed,
+                "expected": progress.expected,
+            }
+        case EntityCommitted(sequence):
+            kind, payload = "entity_committed", {"sequence": sequence}
+        case OutputFinished(index):
+            kind, payload = "output_finished", {"index": index}
+    return {"seq": event.seq, "time": _time(event.time), "kind": kind, "payload": payload}
+
+
+def upload_document(record: UploadRecord) -> Document:
+    """Return what is stored beside the bytes of an upload."""
+    draft = record.draft
+    return {
+        "layout_version": LAYOUT_VERSION,
+        "upload": str(record.name),
+        "begun_at": _time(record.begun_at),
+        "type": draft.type.value,
+        **_draft(draft),
+        "metadata": dict(draft.metadata),
+        "intent": None if record.intent is None else entity_document(record.intent),
+    }
+
+
+def _draft(draft: EntityDraft) -> Document:
+    return {
+        "stage": draft.stage,
+        "output_index": draft.output_index,
+        "pass": draft.pass_number,
+        "attempt": draft.attempt,
+        "audience": draft.audience.value,
+        "started_at": None if draft.started_at is None else _time(draft.started_at),
+        "duration_ms": draft.duration_ms,
+        "models_used": [_model(one) for one in draft.models_used],
+    }
+
+
+def _output(output: Output) -> Document:
+    return {
+        "index": output.index,
+        "config": output.config,
+        "occurrence": output.occurrence,
+        "media_type": output.kind.value,
+        "status": output.state.value,
+        "reason": None if output.error is None else output.error.reason,
+        "error": _error(output.error),
+    }
+
+
+def _error(error: RunError | None) -> Document | None:
+    if error is None:
+        return None
+    return {
+        "reason": error.reason,
+        "message": error.message,
+        "stage": error.stage,
+        "retryable": error.retryable,
+    }
+
+
+def _model(use: ModelUse) -> Document:
+    return {"task": use.task, "backend": use.backend, "model": use.model}
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
