@@ -1,0 +1,140 @@
+"""What the recorder needs from a store. Two implementations: `store.disk` and `store.memory`.
+
+Every method blocks and is called in a worker thread; calls about one run never overlap, except
+reads. Errors of the medium arrive as ResourceExhausted STORAGE_FULL or Internal STORAGE_ERROR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.kit.ids import RunId, UploadName
+from services.recorder.domain.content import Content
+from services.recorder.domain.entity import Entity
+from services.recorder.domain.run import Run
+from services.recorder.domain.upload import UploadRecord
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedUpload:
+    """An unfinished upload that was found at start."""
+
+    record: UploadRecord
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a store holds when it is opened, after recovery."""
+
+    runs: Sequence[Run]
+    damaged: Sequence[RunId]
+    uploads: Sequence[OpenedUpload]
+
+
+class UploadBytes(Protocol):
+    """The bytes of one upload, open for writing at their end."""
+
+    @property
+    def content(self) -> Content:
+        """What is known of all bytes so far."""
+        ...
+
+    def append(self, data: bytes) -> None:
+        """Write at the end; on failure the bytes are as long as before."""
+        ...
+
+    def sync(self) -> int:
+        """Make everything so far durable and return its size.
+
+        When it fails the upload is dead: what the disk holds of it is unknown.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the bytes; they stay."""
+        ...
+
+
+class EntityBytes(Protocol):
+    """The bytes of one entity, open for reading in order."""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of them."""
+        ...
+
+
+class Store(Protocol):
+    """Run folders."""
+
+    def open(self) -> Contents:
+        """Recover what a crash interrupted, and tell what there is.
+
+        Raises FailedPrecondition: STORE_LOCKED (another recorder has it), STORE_MISSING.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let another process have it."""
+        ...
+
+    def create_run(self, run: Run) -> None:
+        """Make the run durable."""
+        ...
+
+    def save_run(self, run: Run) -> None:
+        """Replace the run's metadata durably, or leave it as it was."""
+        ...
+
+    def load_run(self, run_id: RunId) -> Run:
+        """Return a run. Raises NotFound RUN_NOT_FOUND, DataLoss METADATA_CORRUPT."""
+        ...
+
+    def reload_run(self, run_id: RunId) -> Run:
+        """Finish or undo what a failed write left behind, then load."""
+        ...
+
+    def read_document(self, run_id: RunId) -> bytes:
+        """Return metadata.json byte for byte. Raises as `load_run`."""
+        ...
+
+    def delete_run(self, run_id: RunId) -> None:
+        """Remove every byte of a run and its uploads; nothing happens when there is none."""
+        ...
+
+    def begin_upload(self, record: UploadRecord, *, resumable: bool) -> UploadBytes:
+        """Start an upload with no bytes; a resumable one outlives this process."""
+        ...
+
+    def reopen_upload(self, record: UploadRecord) -> UploadBytes:
+        """Open an upload at its end, its content known again."""
+        ...
+
+    def keep_upload(self, record: UploadRecord, data: UploadBytes) -> int:
+        """Make an unfinished upload durable and return its size."""
+        ...
+
+    def discard_upload(self, name: UploadName) -> None:
+        """Remove an upload and its bytes."""
+        ...
+
+    def commit(self, record: UploadRecord, data: UploadBytes, run: Run) -> None:
+        """Make `record.intent` an entity of its run; `run` is the run with it.
+
+        `data` is complete; it is made durable and closed. When the disk is full the bytes stay,
+        to be reopened; after any other error the upload must be discarded.
+        """
+        ...
+
+    def open_entity(self, run_id: RunId, entity: Entity) -> EntityBytes:
+        """Open an entity's bytes.
+
+        Raises NotFound RUN_NOT_FOUND; DataLoss ENTITY_CORRUPT (missing, wrong size, no file).
+        """
+        ...

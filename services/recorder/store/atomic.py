@@ -1,0 +1,88 @@
+"""Making things durable. The only module that renames and syncs.
+
+After a failed fsync the kernel may have dropped the pages and cleared the error, so a second one
+would succeed without meaning anything: nothing here is ever tried twice on one descriptor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+TEMPORARY = ".tmp"
+_FILE_MODE = 0o644
+
+
+class UnsureError(OSError):
+    """The change is visible but may not be durable."""
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte at the descriptor's position."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync_file(fd: int) -> None:
+    """Make the content of a file durable."""
+    os.fsync(fd)
+
+
+def sync_folder(fd: int) -> None:
+    """Make the names in a folder durable."""
+    os.fsync(fd)
+
+
+def write_new(dir_fd: int, name: str, data: bytes, *, durable: bool) -> None:
+    """Write a file that must not exist; remove what was written when it fails."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, _FILE_MODE, dir_fd=dir_fd)
+    try:
+        try:
+            write_all(fd, data)
+            if durable:
+                sync_file(fd)
+        finally:
+            os.close(fd)
+    except OSError:
+        remove(dir_fd, name)
+        raise
+
+
+def replace_file(dir_fd: int, name: str, data: bytes) -> None:
+    """Replace a file so that readers see the old or the new, durably.
+
+    Raises OSError with the old file in place, or UnsureError with the new one in place.
+    """
+    put_file(dir_fd, name, data, durable=True)
+    try:
+        sync_folder(dir_fd)
+    except OSError as error:
+        raise UnsureError(error.errno, error.strerror) from error
+
+
+def put_file(dir_fd: int, name: str, data: bytes, *, durable: bool = False) -> None:
+    """Replace a file so that readers see the old or the new; it survives a crash of ours only."""
+    temporary = name + TEMPORARY
+    try:
+        write_new(dir_fd, temporary, data, durable=durable)
+    except FileExistsError:  # left by a write that failed twice over
+        remove(dir_fd, temporary)
+        write_new(dir_fd, temporary, data, durable=durable)
+    try:
+        os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except OSError:
+        remove(dir_fd, temporary)
+        raise
+
+
+def move(from_fd: int, name: str, to_fd: int, new_name: str) -> None:
+    """Rename between folders of one file system; durable once the folders are synced."""
+    os.rename(name, new_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
+
+
+def remove(dir_fd: int, name: str) -> None:
+    """Unlink a file; nothing happens when there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=dir_fd)

@@ -1,0 +1,154 @@
+"""The store's twin in memory: the same promises for as long as the object lives."""
+
+from __future__ import annotations
+
+from services.kit.errors import DataLoss, FailedPrecondition, NotFound
+from services.kit.ids import RunId, UploadName
+from services.recorder.domain.content import Content
+from services.recorder.domain.entity import Entity
+from services.recorder.domain.fields import DocumentError
+from services.recorder.domain.run import Run
+from services.recorder.domain.upload import UploadRecord
+from services.recorder.domain.vocabulary import EntityType
+from services.recorder.ports import Contents, OpenedUpload, UploadBytes
+from services.recorder.store.codec import RunEncoder, decode_run
+
+
+class MemoryUpload:
+    """The bytes of one upload."""
+
+    def __init__(self, entity_type: EntityType, data: bytearray) -> None:
+        self._data = data
+        self.content = Content(entity_type)
+        if data:
+            self.content.add(bytes(data))
+
+    def append(self, data: bytes) -> None:
+        """Write at the end."""
+        self._data += data
+        self.content.add(data)
+
+    def sync(self) -> int:
+        """Return the number of bytes."""
+        return self.content.size_bytes
+
+    def close(self) -> None:
+        """Let go of the bytes."""
+
+
+class MemoryBytes:
+    """The bytes of one entity, in order."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._offset = data, 0
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end."""
+        part = self._data[self._offset : self._offset + size]
+        self._offset += len(part)
+        return part
+
+    def close(self) -> None:
+        """Let go of them."""
+
+
+class MemoryStore:
+    """See `services.recorder.ports.Store`. May be closed and opened again."""
+
+    def __init__(self) -> None:
+        self._documents: dict[RunId, bytes] = {}
+        self._entities: dict[tuple[RunId, str], bytes] = {}
+        self._data: dict[UploadName, bytearray] = {}
+        self._records: dict[UploadName, UploadRecord] = {}
+        self._is_open = False
+
+    def open(self) -> Contents:
+        """Tell what there is; uploads nobody kept are gone."""
+        if self._is_open:
+            raise FailedPrecondition("STORE_LOCKED", "the store is open already")
+        self._is_open = True
+        for name in set(self._data) - set(self._records):
+            del self._data[name]
+        runs, damaged = [], []
+        for run_id in sorted(self._documents):
+            try:
+                runs.append(self.load_run(run_id))
+            except DataLoss:
+                damaged.append(run_id)
+        uploads = [
+            OpenedUpload(record, len(self._data[name])) for name, record in self._records.items()
+        ]
+        return Contents(runs, damaged, uploads)
+
+    def close(self) -> None:
+        """Let somebody else open it."""
+        self._is_open = False
+
+    def create_run(self, run: Run) -> None:
+        """Keep the run."""
+        self.save_run(run)
+
+    def save_run(self, run: Run) -> None:
+        """Replace the run's metadata."""
+        self._documents[run.run_id] = RunEncoder().encode(run)
+
+    def load_run(self, run_id: RunId) -> Run:
+        """Return a run."""
+        try:
+            return decode_run(self.read_document(run_id), run_id)
+        except DocumentError as error:
+            raise DataLoss("METADATA_CORRUPT", f"damaged: {error}") from error
+
+    def reload_run(self, run_id: RunId) -> Run:
+        """Return a run; nothing fails half-way here."""
+        return self.load_run(run_id)
+
+    def read_document(self, run_id: RunId) -> bytes:
+        """Return metadata.json."""
+        if run_id not in self._documents:
+            raise NotFound("RUN_NOT_FOUND", "no such run")
+        return self._documents[run_id]
+
+    def delete_run(self, run_id: RunId) -> None:
+        """Remove every byte of a run."""
+        self._documents.pop(run_id, None)
+        for key in [key for key in self._entities if key[0] == run_id]:
+            del self._entities[key]
+        for name in [name for name in self._data if name.run == run_id]:
+            self.discard_upload(name)
+
+    def begin_upload(self, record: UploadRecord, *, resumable: bool) -> MemoryUpload:
+        """Start an upload with no bytes."""
+        if resumable:
+            self._records[record.name] = record
+        self._data[record.name] = bytearray()
+        return MemoryUpload(record.draft.type, self._data[record.name])
+
+    def reopen_upload(self, record: UploadRecord) -> MemoryUpload:
+        """Open an upload at its end."""
+        return MemoryUpload(record.draft.type, self._data[record.name])
+
+    def keep_upload(self, record: UploadRecord, data: UploadBytes) -> int:
+        """Keep an unfinished upload."""
+        self._records[record.name] = record
+        return data.sync()
+
+    def discard_upload(self, name: UploadName) -> None:
+        """Remove an upload."""
+        self._records.pop(name, None)
+        self._data.pop(name, None)
+
+    def commit(self, record: UploadRecord, data: UploadBytes, run: Run) -> None:
+        """Make an upload an entity."""
+        if record.intent is None:
+            raise ValueError("an upload is committed with an intent")
+        self._entities[run.run_id, record.intent.filename] = bytes(self._data[record.name])
+        self.save_run(run)
+        self.discard_upload(record.name)
+
+    def open_entity(self, run_id: RunId, entity: Entity) -> MemoryBytes:
+        """Open an entity's bytes."""
+        data = self._entities.get((run_id, entity.filename))
+        if data is None:
+            raise NotFound("RUN_NOT_FOUND", "no such run")
+        return MemoryBytes(data)

@@ -1,0 +1,157 @@
+"""Run folders on a disk: their metadata and the bytes of their entities."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from services.kit.errors import DataLoss, NotFound
+from services.kit.ids import RunId
+from services.recorder.domain.entity import Entity
+from services.recorder.domain.fields import DocumentError
+from services.recorder.domain.run import Run
+from services.recorder.store import atomic
+from services.recorder.store.codec import RunEncoder, decode_run, parse_document
+from services.recorder.store.faults import storage_errors
+from services.recorder.store.layout import METADATA, Layout, open_regular, read_regular
+
+# What reading a file answers when somebody damaged it or put something else in its place.
+_DAMAGED = frozenset(
+    {
+        errno.ENOENT,
+        errno.ELOOP,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ENXIO,
+        errno.EFBIG,
+        errno.EIO,
+        errno.ENOTDIR,
+    }
+)
+
+
+class RunFolders:
+    """Reads and replaces metadata.json; opens entities."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._encoders: dict[RunId, RunEncoder] = {}
+
+    def create(self, run: Run) -> None:
+        """Make folder and metadata durable."""
+        with storage_errors():
+            self._layout.make_run(run.run_id)
+            try:
+                with self._layout.run_folder(run.run_id) as folder:
+                    self.replace(folder, run)
+                atomic.sync_folder(self._layout.root_fd)
+            except OSError:
+                # A folder without metadata would count as damaged.
+                self._layout.remove_empty_run(run.run_id)
+                raise
+
+    def save(self, run: Run) -> None:
+        """Replace metadata.json."""
+        with storage_errors(), self._layout.run_folder(run.run_id) as folder:
+            self.replace(folder, run)
+
+    def replace(self, folder: int, run: Run) -> None:
+        """Replace metadata.json in an opened folder; raises OSError as `replace_file`."""
+        # Taken out while in use: after a failure what it remembers may not be what is stored.
+        encoder = self._encoders.pop(run.run_id, None) or RunEncoder()
+        atomic.replace_file(folder, METADATA, encoder.encode(run))
+        if not run.is_final:
+            self._encoders[run.run_id] = encoder
+
+    def forget(self, run_id: RunId) -> None:
+        """Start from nothing when the run is written next."""
+        self._encoders.pop(run_id, None)
+
+    def load(self, run_id: RunId) -> Run:
+        """Return a run. Raises NotFound RUN_NOT_FOUND, DataLoss METADATA_CORRUPT."""
+        data = self._read(run_id)
+        try:
+            return decode_run(data, run_id)
+        except DocumentError as error:
+            raise _corrupt(str(error)) from error
+
+    def document(self, run_id: RunId) -> bytes:
+        """Return metadata.json once its checksum was verified. Raises as `load`."""
+        data = self._read(run_id)
+        try:
+            parse_document(data)
+        except DocumentError as error:
+            raise _corrupt(str(error)) from error
+        return data
+
+    def delete(self, run_id: RunId) -> None:
+        """Remove the run and everything of it; nothing happens when there is none."""
+        self.forget(run_id)
+        with storage_errors():
+            self._layout.remove_run(run_id)
+            self._layout.remove_uploads(run_id)
+            self._layout.remove_orphans(run_id)
+
+    def open_entity(self, run_id: RunId, entity: Entity) -> FileBytes:
+        """Open an entity's bytes.
+
+        Raises NotFound RUN_NOT_FOUND, DataLoss ENTITY_CORRUPT (missing, wrong size, no file).
+        """
+        try:
+            with self._layout.run_folder(run_id) as folder:
+                fd = open_regular(folder, entity.filename)
+        except OSError as error:
+            with storage_errors():
+                if error.errno not in _DAMAGED:
+                    raise
+            if error.errno == errno.ENOENT and not self._layout.has_run(run_id):
+                raise _unknown() from error
+            raise _damaged_entity("not a readable file") from error
+        found = FileBytes(fd)
+        if found.size_bytes != entity.size_bytes:
+            found.close()
+            raise _damaged_entity("not as long as recorded")
+        return found
+
+    def _read(self, run_id: RunId) -> bytes:
+        try:
+            with self._layout.run_folder(run_id) as folder:
+                return read_regular(folder, METADATA)
+        except OSError as error:
+            if error.errno == errno.ENOENT and not self._layout.has_run(run_id):
+                raise _unknown() from error
+            if error.errno in _DAMAGED:
+                raise _corrupt("not a readable file") from error
+            with storage_errors():
+                raise
+
+
+class FileBytes:
+    """The bytes of an opened file, in order."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.size_bytes = os.fstat(fd).st_size
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end. Raises DataLoss when the disk cannot read."""
+        try:
+            return os.read(self._fd, size)
+        except OSError as error:
+            raise _damaged_entity("the disk cannot read it") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+def _unknown() -> NotFound:
+    return NotFound("RUN_NOT_FOUND", "no such run")
+
+
+def _corrupt(why: str) -> DataLoss:
+    return DataLoss("METADATA_CORRUPT", f"metadata.json of the run is damaged: {why}")
+
+
+def _damaged_entity(why: str) -> DataLoss:
+    return DataLoss("ENTITY_CORRUPT", f"the entity is damaged: {why}")

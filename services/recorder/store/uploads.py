@@ -1,0 +1,154 @@
+"""Uploads on a disk, and the commit that makes one an entity (design: commit protocol)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+
+from services.kit.errors import Internal
+from services.kit.ids import UploadName
+from services.kit.log import facts
+from services.recorder.domain.content import Content
+from services.recorder.domain.entity import Entity
+from services.recorder.domain.run import Run
+from services.recorder.domain.upload import UploadRecord
+from services.recorder.domain.vocabulary import EntityType
+from services.recorder.ports import UploadBytes
+from services.recorder.store import atomic
+from services.recorder.store.atomic import UnsureError
+from services.recorder.store.codec import encode_upload
+from services.recorder.store.faults import storage_errors
+from services.recorder.store.layout import Layout, open_for_append
+from services.recorder.store.runs import RunFolders
+
+log = logging.getLogger(__name__)
+
+_READ_BYTES = 1024 * 1024
+
+
+class FileUpload:
+    """The bytes of one upload, open at their end."""
+
+    def __init__(self, fd: int, entity_type: EntityType) -> None:
+        """Take over the descriptor; what the file holds already is hashed again."""
+        self._fd = fd
+        self.content = Content(entity_type)
+        while data := os.pread(fd, _READ_BYTES, self.content.size_bytes):
+            self.content.add(data)
+
+    def append(self, data: bytes) -> None:
+        """Write at the end; on failure the file is cut back to where it was."""
+        with storage_errors():
+            try:
+                atomic.write_all(self._fd, data)
+            except OSError:
+                os.ftruncate(self._fd, self.content.size_bytes)
+                raise
+        self.content.add(data)
+
+    def sync(self) -> int:
+        """Make the bytes durable and return their number."""
+        with storage_errors():
+            atomic.sync_file(self._fd)
+        return self.content.size_bytes
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            with storage_errors():
+                os.close(fd)
+
+
+class UploadFiles:
+    """Begins, keeps, discards and commits uploads."""
+
+    def __init__(self, layout: Layout, runs: RunFolders) -> None:
+        self._layout = layout
+        self._runs = runs
+
+    def begin(self, record: UploadRecord, *, resumable: bool) -> FileUpload:
+        """Start an upload with no bytes; a resumable one outlives this process."""
+        opened = self._open(record, new=True)
+        if resumable:
+            with storage_errors():
+                atomic.put_file(
+                    self._layout.uploads_fd,
+                    self._layout.record_name(record.name),
+                    encode_upload(record),
+                )
+        return opened
+
+    def reopen(self, record: UploadRecord) -> FileUpload:
+        """Open an upload at its end."""
+        return self._open(record, new=False)
+
+    def keep(self, record: UploadRecord, data: UploadBytes) -> int:
+        """Make bytes and record durable and return the number of bytes."""
+        size = data.sync()
+        with storage_errors():
+            encoded = encode_upload(record)
+            atomic.replace_file(
+                self._layout.uploads_fd, self._layout.record_name(record.name), encoded
+            )
+        return size
+
+    def discard(self, name: UploadName) -> None:
+        """Remove record and bytes."""
+        with storage_errors():
+            # The record first: bytes without one are swept at start.
+            atomic.remove(self._layout.uploads_fd, self._layout.record_name(name))
+            atomic.remove(self._layout.uploads_fd, self._layout.data_name(name))
+
+    def commit(self, record: UploadRecord, data: UploadBytes, run: Run) -> None:
+        """Steps 2 to 5 of the protocol, and the removal of the record."""
+        entity = record.intent
+        if entity is None:
+            raise ValueError("an upload is committed with an intent")
+        data.sync()
+        data.close()
+        uploads, record_file = self._layout.uploads_fd, self._layout.record_name(record.name)
+        with storage_errors():
+            # Not durable by itself: if power goes before step 5, nothing was acknowledged.
+            atomic.put_file(uploads, record_file, encode_upload(record))
+            try:
+                with self._layout.run_folder(run.run_id) as folder:
+                    atomic.move(
+                        uploads, self._layout.data_name(record.name), folder, entity.filename
+                    )
+                    atomic.sync_folder(folder)
+                    self._runs.replace(folder, run)
+            except UnsureError:
+                raise
+            except OSError as error:
+                self._withdraw(record.name, run, entity, error)
+                raise
+        # It is committed now, whatever happens to the record; recovery drops leftovers.
+        with contextlib.suppress(OSError):
+            atomic.remove(uploads, record_file)
+
+    def _withdraw(self, name: UploadName, run: Run, entity: Entity, cause: OSError) -> None:
+        uploads = self._layout.uploads_fd
+        try:
+            # The intent first: without it nobody finishes what the client was told had failed.
+            atomic.remove(uploads, self._layout.record_name(name))
+            with self._layout.run_folder(run.run_id) as folder, _already_moved_back():
+                atomic.move(folder, entity.filename, uploads, self._layout.data_name(name))
+        except OSError as error:
+            log.error("cannot undo a commit", extra=facts(errno=error.errno))
+            raise Internal("STORAGE_ERROR", "a commit failed and could not be undone") from cause
+
+    def _open(self, record: UploadRecord, *, new: bool) -> FileUpload:
+        file = self._layout.data_name(record.name)
+        with storage_errors():
+            fd = open_for_append(self._layout.uploads_fd, file, new=new)
+            try:
+                return FileUpload(fd, record.draft.type)
+            except OSError:
+                os.close(fd)
+                raise
+
+
+def _already_moved_back() -> contextlib.AbstractContextManager[None]:
+    return contextlib.suppress(FileNotFoundError)
