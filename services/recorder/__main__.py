@@ -1,0 +1,45 @@
+"""The recorder as a process: the parts list."""
+
+from __future__ import annotations
+
+import logging
+
+from services.kit.clock import SystemClock
+from services.kit.log import facts
+from services.kit.program import Program, run_program
+from services.kit.server import GrpcServer
+from services.recorder.recorder import Recorder
+from services.recorder.servicer import CAPS, register
+from services.recorder.settings import RecorderSettings
+from services.recorder.store.disk import DiskStore
+from services.recorder.sweeper import sweep_forever
+from services.recorder.uploads import UploadLimits
+
+log = logging.getLogger(__name__)
+
+
+async def compose(settings: RecorderSettings, program: Program) -> None:
+    """Put the recorder together and serve until a signal."""
+    root = settings.root.absolute()
+    recorder = Recorder(
+        DiskStore(root),
+        SystemClock(),
+        UploadLimits(
+            max_entity_bytes=settings.max_entity_bytes,
+            uploads_per_run=settings.uploads_per_run,
+            ttl_seconds=settings.upload_ttl_seconds,
+        ),
+        settings.run_limit_seconds,
+    )
+    await recorder.open()
+    program.stack.push_async_callback(recorder.close)
+    log.info("runs live here", extra=facts(root=str(root)))
+    program.add_task(sweep_forever(recorder), "sweeper")
+    program.on_drain(recorder.drain)
+    server = GrpcServer(program.service, caps=CAPS)
+    register(recorder, server.grpc)
+    await program.serve(server, settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    run_program("recorder", RecorderSettings, compose)

@@ -1,0 +1,276 @@
+"""Messages into the types of the domain: every field checked, in proto order, with its path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from artlab.common.v1 import common_pb2
+from artlab.recorder.v1 import recorder_pb2, run_pb2
+from services.kit.errors import InvalidArgument
+from services.kit.ids import UploadName, parse_config_name, parse_pseudonym
+from services.recorder.domain.entity import EntityDraft, ModelUse, parse_entity_type
+from services.recorder.domain.outcome import Output, RunError, needs_error
+from services.recorder.domain.run import Plan
+from services.recorder.domain.vocabulary import (
+    FINAL_OUTPUT_STATES,
+    FINAL_RUN_STATES,
+    Audience,
+    EntityType,
+    RunState,
+)
+from services.recorder.uploads import Declared
+from services.recorder.words import (
+    AUDIENCES,
+    EXECUTION_MODES,
+    MEDIA_KINDS,
+    RUN_STATES,
+    SAFETY_LEVELS,
+)
+from services.recorder.writing import Chunk
+
+MAX_OUTPUTS = 16
+MAX_EXPECTED_ENTITIES = 1000
+MAX_SMALL_ENTITY_BYTES = 1024 * 1024
+MAX_SEED = 2**53 - 1
+MAX_STAGE = 4
+MAX_PASS = 1000
+MAX_ATTEMPT = 1000
+MAX_DURATION = timedelta(hours=24)
+MAX_METADATA_KEYS = 64
+MAX_METADATA_BYTES = 16 * 1024
+MAX_MODELS = 16
+MAX_MODEL_CHARACTERS = 200
+MAX_MESSAGE_CHARACTERS = 1000
+MAX_INT64 = 2**63 - 1
+
+_STEP = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{2,62}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FIRST_SECOND = -62_135_596_800  # 0001-01-01T00:00:00Z
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+
+def parse_plan(run: run_pb2.Run) -> Plan:
+    """Return what the creator decides of a run."""
+    return Plan(
+        config_name=parse_config_name(run.config_name, "run.config_name"),
+        safety_level=SAFETY_LEVELS.word(run.safety_level, "run.safety_level"),
+        user_id=parse_pseudonym(run.user_id, "run.user_id"),
+        deadline=_time(run.deadline, "run.deadline") if run.HasField("deadline") else None,
+        outputs=_outputs(run.outputs),
+        expected_entities=_expected(run.expected_entities),
+        execution_mode=EXECUTION_MODES.word(run.execution_mode, "run.execution_mode"),
+        seed=parse_number(run.seed, "run.seed", most=MAX_SEED),
+    )
+
+
+def parse_draft(entity: run_pb2.Entity) -> EntityDraft:
+    """Return what is said of an entity."""
+    return EntityDraft(
+        type=parse_entity_type(entity.type, "entity.type"),
+        output_index=parse_number(entity.output_index, "entity.output_index", most=MAX_OUTPUTS),
+        metadata=_metadata(entity.metadata),
+        stage=parse_number(entity.stage, "entity.stage", most=MAX_STAGE),
+        pass_number=parse_number(getattr(entity, "pass"), "entity.pass", most=MAX_PASS),
+        started_at=(
+            _time(entity.start_time, "entity.start_time") if entity.HasField("start_time") else None
+        ),
+        duration_ms=(
+            _milliseconds(entity.duration, "entity.duration")
+            if entity.HasField("duration")
+            else None
+        ),
+        attempt=parse_number(entity.attempt, "entity.attempt", most=MAX_ATTEMPT) or 1,
+        audience=(
+            AUDIENCES.word(entity.audience, "entity.audience")
+            if entity.audience
+            else Audience.RESEARCH
+        ),
+        models_used=_models(entity.models_used),
+    )
+
+
+def parse_small_entity(request: recorder_pb2.RecordEntityRequest) -> EntityDraft:
+    """Return the draft of a small entity, its data's size checked."""
+    draft = _required_draft(request)
+    if not request.data:
+        raise InvalidArgument("EMPTY_MEDIA", "an entity has at least one byte", field="data")
+    if len(request.data) > MAX_SMALL_ENTITY_BYTES:
+        raise InvalidArgument(
+            "MEDIA_TOO_LARGE", "larger entities are sent by WriteEntity", field="data"
+        )
+    return draft
+
+
+def parse_chunk(request: recorder_pb2.WriteEntityRequest) -> Chunk:
+    """Return one message of an upload stream."""
+    return Chunk(
+        name=UploadName.parse(request.upload) if request.upload else None,
+        offset=parse_number(request.offset, "offset", most=MAX_INT64),
+        finish=request.finish,
+        said=_declared(request) if request.finish else None,
+        draft=parse_draft(request.entity) if request.HasField("entity") else None,
+        data=request.data,
+    )
+
+
+def parse_run_end(request: recorder_pb2.FinalizeRunRequest) -> tuple[RunState, RunError | None]:
+    """Return how a run ends."""
+    state: RunState = RUN_STATES.word(request.state, "state", FINAL_RUN_STATES)
+    return state, _end_error(request, state, "error")
+
+
+def parse_output_end(output: run_pb2.Output) -> tuple[int, RunState, RunError | None]:
+    """Return which output ends, and how."""
+    index = parse_number(output.index, "output.index", least=1, most=MAX_OUTPUTS)
+    state: RunState = RUN_STATES.word(output.state, "output.state", FINAL_OUTPUT_STATES)
+    return index, state, _end_error(output, state, "output.error")
+
+
+def parse_step(step: str) -> str:
+    """Return the name of a step. Raises InvalidArgument INVALID_STEP."""
+    if _STEP.fullmatch(step) is None:
+        raise InvalidArgument("INVALID_STEP", "expected ^[a-z][a-z0-9_]{0,63}$", field="step")
+    return step
+
+
+def parse_number(value: int, field: str, *, least: int = 0, most: int) -> int:
+    """Return a number within bounds. Raises InvalidArgument OUT_OF_BOUNDS."""
+    if not least <= value <= most:
+        raise InvalidArgument("OUT_OF_BOUNDS", f"expected {least} to {most}", field=field)
+    return value
+
+
+def _required_draft(request: recorder_pb2.RecordEntityRequest) -> EntityDraft:
+    if not request.HasField("entity"):
+        raise InvalidArgument("ENTITY_REQUIRED", "must be set", field="entity")
+    return parse_draft(request.entity)
+
+
+def _declared(request: recorder_pb2.WriteEntityRequest) -> Declared:
+    if not request.HasField("digest"):
+        raise InvalidArgument("DIGEST_REQUIRED", "required with finish", field="digest")
+    digest: common_pb2.Digest = request.digest
+    if _SHA256.fullmatch(digest.sha256) is None:
+        raise InvalidArgument(
+            "INVALID_DIGEST", "expected 64 lower-case hex characters", field="digest.sha256"
+        )
+    size = parse_number(digest.size_bytes, "digest.size_bytes", most=MAX_INT64)
+    return Declared(digest.sha256, size)
+
+
+def _outputs(outputs: Sequence[run_pb2.Output]) -> tuple[Output, ...]:
+    if len(outputs) > MAX_OUTPUTS:
+        raise InvalidArgument("TOO_MANY", f"at most {MAX_OUTPUTS}", field="run.outputs")
+    seen: dict[str, int] = {}
+    found = []
+    for place, output in enumerate(outputs):
+        path = f"run.outputs[{place}]"
+        if output.index != place + 1:
+            raise InvalidArgument("OUT_OF_BOUNDS", f"expected {place + 1}", field=f"{path}.index")
+        config = parse_config_name(output.output_config, f"{path}.output_config")
+        occurrence = seen[config] = seen.get(config, 0) + 1
+        if output.occurrence != occurrence:
+            raise InvalidArgument(
+                "OUT_OF_BOUNDS", f"expected {occurrence}", field=f"{path}.occurrence"
+            )
+        kind = MEDIA_KINDS.word(output.kind, f"{path}.kind")
+        found.append(Output(output.index, config, occurrence, kind))
+    return tuple(found)
+
+
+def _expected(types: Sequence[str]) -> tuple[EntityType, ...]:
+    if len(types) > MAX_EXPECTED_ENTITIES:
+        raise InvalidArgument(
+            "TOO_MANY", f"at most {MAX_EXPECTED_ENTITIES}", field="run.expected_entities"
+        )
+    return tuple(
+        parse_entity_type(text, f"run.expected_entities[{place}]")
+        for place, text in enumerate(types)
+    )
+
+
+def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    field = "entity.metadata"
+    if len(metadata) > MAX_METADATA_KEYS:
+        raise InvalidArgument("TOO_MANY", f"at most {MAX_METADATA_KEYS} keys", field=field)
+    size = 0
+    for key, value in metadata.items():
+        if _KEY.fullmatch(key) is None:
+            raise InvalidArgument(
+                "INVALID_METADATA", "expected keys ^[a-z][a-z0-9_]{0,62}$", field=field
+            )
+        if _CONTROL.search(value):
+            raise InvalidArgument("INVALID_METADATA", "a control character", field=field)
+        size += len(key) + len(value.encode())
+    if size > MAX_METADATA_BYTES:
+        raise InvalidArgument("TOO_MANY", f"at most {MAX_METADATA_BYTES} bytes", field=field)
+    # Sorted, because a map has no order and a record should not differ by chance.
+    return dict(sorted(metadata.items()))
+
+
+def _models(models: Sequence[common_pb2.ModelUse]) -> tuple[ModelUse, ...]:
+    field = "entity.models_used"
+    if len(models) > MAX_MODELS:
+        raise InvalidArgument("TOO_MANY", f"at most {MAX_MODELS}", field=field)
+    return tuple(
+        ModelUse(
+            task=_line(model.task, f"{field}[{place}].task", MAX_MODEL_CHARACTERS),
+            backend=_line(model.backend, f"{field}[{place}].backend", MAX_MODEL_CHARACTERS),
+            model=_line(model.model, f"{field}[{place}].model", MAX_MODEL_CHARACTERS),
+        )
+        for place, model in enumerate(models)
+    )
+
+
+def _end_error(
+    message: recorder_pb2.FinalizeRunRequest | run_pb2.Output, state: RunState, field: str
+) -> RunError | None:
+    if not message.HasField("error"):
+        if needs_error(state):
+            raise InvalidArgument("ERROR_REQUIRED", f"required for {state.value}", field=field)
+        return None
+    if state is RunState.SUCCEEDED:
+        raise InvalidArgument("ERROR_NOT_ALLOWED", "a success has none", field=field)
+    error = message.error
+    if _REASON.fullmatch(error.reason) is None:
+        raise InvalidArgument(
+            "INVALID_REASON", "expected ^[A-Z][A-Z0-9_]{2,62}$", field=f"{field}.reason"
+        )
+    return RunError(
+        reason=error.reason,
+        message=_line(error.message, f"{field}.message", MAX_MESSAGE_CHARACTERS),
+        stage=parse_number(error.stage, f"{field}.stage", most=MAX_STAGE),
+        retryable=error.retryable,
+    )
+
+
+def _line(text: str, field: str, most: int) -> str:
+    if len(text) > most:
+        raise InvalidArgument("TEXT_TOO_LONG", f"at most {most} characters", field=field)
+    if _CONTROL.search(text):
+        raise InvalidArgument("INVALID_CHARACTER", "a control character", field=field)
+    return text
+
+
+def _time(stamp: Timestamp, field: str) -> datetime:
+    # Protobuf does not check either of them, and converting would raise or wrap.
+    if not 0 <= stamp.nanos < 1_000_000_000 or not _FIRST_SECOND <= stamp.seconds <= _LAST_SECOND:
+        raise InvalidArgument("INVALID_TIME", "not a valid Timestamp", field=field)
+    start = datetime(1970, 1, 1, tzinfo=UTC)
+    return start + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+
+
+def _milliseconds(duration: Duration, field: str) -> int:
+    if not 0 <= duration.nanos < 1_000_000_000 or not (
+        0 <= duration.seconds <= MAX_DURATION.total_seconds()
+    ):
+        raise InvalidArgument("INVALID_DURATION", "expected 0 to 24 hours", field=field)
+    return duration.seconds * 1000 + duration.nanos // 1_000_000

@@ -1,0 +1,71 @@
+"""Reading an entity: in chunks, and never the last one of bytes that are not the recorded ones."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+from services.kit.errors import DataLoss, OutOfRange
+from services.kit.ids import EntityName
+from services.recorder.domain.entity import Entity
+from services.recorder.ports import EntityBytes, Store
+from services.recorder.table import RunTable
+from services.recorder.threads import Threads
+
+CHUNK_BYTES = 256 * 1024
+# Chunks per visit to a thread.
+_BATCH = 4
+
+
+class Reading:
+    """Opens entities."""
+
+    def __init__(self, store: Store, table: RunTable, threads: Threads) -> None:
+        self._store = store
+        self._table = table
+        self._threads = threads
+
+    async def read(self, name: EntityName, offset: int, limit: int) -> AsyncIterator[bytes]:
+        """Yield `limit` bytes (0: all) from `offset` on, in chunks of at most 256 KiB.
+
+        The whole entity is hashed, whatever part is asked for. Raises NotFound RUN_NOT_FOUND,
+        ENTITY_NOT_FOUND; OutOfRange OFFSET_TOO_LARGE; DataLoss ENTITY_CORRUPT.
+        """
+        entity = (await self._table.read(name.run)).entity(name.sequence)
+        if offset > entity.size_bytes:
+            raise OutOfRange(
+                "OFFSET_TOO_LARGE", f"the entity has {entity.size_bytes} bytes", field="offset"
+            )
+        end = min(entity.size_bytes, offset + limit) if limit else entity.size_bytes
+        source = await self._threads.run(self._store.open_entity, name.run, entity)
+        try:
+            chunks = _verified(source, entity, offset, end)
+            while batch := await self._threads.run(_take, chunks):
+                for chunk in batch:
+                    yield chunk
+        finally:
+            # Not in a thread: an abandoned read is closed where awaiting is no longer possible.
+            source.close()
+
+
+def _take(chunks: Iterator[bytes]) -> list[bytes]:
+    return list(itertools.islice(chunks, _BATCH))
+
+
+def _verified(source: EntityBytes, entity: Entity, start: int, end: int) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    position = 0
+    kept = b""
+    while data := source.read(CHUNK_BYTES):
+        digest.update(data)
+        part = data[max(0, start - position) : max(0, end - position)]
+        position += len(data)
+        if part:
+            if kept:
+                yield kept
+            kept = part
+    if position != entity.size_bytes or digest.hexdigest() != entity.sha256:
+        raise DataLoss("ENTITY_CORRUPT", "the bytes are not those that were recorded")
+    if kept:
+        yield kept

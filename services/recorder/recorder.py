@@ -1,0 +1,261 @@
+"""The recorder: everything that can be asked of runs, above any store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from services.kit.clock import Clock
+from services.kit.errors import (
+    AlreadyExists,
+    ArtlabError,
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+)
+from services.kit.ids import EntityName, RunId, UploadName
+from services.kit.log import facts
+from services.recorder.domain.entity import Entity, EntityDraft
+from services.recorder.domain.events import Progress
+from services.recorder.domain.outcome import DEADLINE_REASON, Output, RunError
+from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.vocabulary import RunState
+from services.recorder.listing import Listing, Page
+from services.recorder.ports import Store
+from services.recorder.reading import Reading
+from services.recorder.table import RunTable
+from services.recorder.threads import Threads
+from services.recorder.uploads import UploadLimits, Uploads
+from services.recorder.watch import Update, Watching
+from services.recorder.watcher import Hint
+from services.recorder.writing import Chunk, Writing, Written
+
+log = logging.getLogger(__name__)
+
+MAX_DEADLINE = timedelta(hours=24)
+# These claim that everything is there, so nothing may still be on its way.
+_CLAIM_COMPLETENESS = frozenset({RunState.SUCCEEDED, RunState.PARTIAL})
+
+T = TypeVar("T")
+
+
+class Recorder:
+    """One store, opened. Changes go on to their end even when their caller goes away."""
+
+    def __init__(
+        self, store: Store, clock: Clock, limits: UploadLimits, run_limit_seconds: float
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._run_limit = timedelta(seconds=run_limit_seconds)
+        self._threads = Threads()
+        self._table = RunTable(store, self._threads)
+        self._uploads = Uploads(store, self._table, self._threads, clock, limits)
+        self._writing = Writing(self._uploads, self._threads)
+        self._reading = Reading(store, self._table, self._threads)
+        self._watching = Watching(self._table)
+        self._listing = Listing(())
+
+    async def open(self) -> None:
+        """Recover and take in what there is. Raises FailedPrecondition STORE_*."""
+        contents = await self._threads.run(self._store.open)
+        self._table.adopt(contents.runs)
+        self._uploads.adopt(contents.uploads)
+        self._listing = Listing(contents.runs)
+        log.info(
+            "store is open",
+            extra=facts(
+                runs=len(contents.runs),
+                damaged=len(contents.damaged),
+                uploads=len(contents.uploads),
+            ),
+        )
+
+    async def close(self) -> None:
+        """Finish what has begun and let go of the store."""
+        await self._threads.settle()
+        await self._uploads.close()
+        await self._threads.run(self._store.close)
+        self._threads.close()
+
+    # Runs
+
+    async def create_run(self, run_id: RunId, plan: Plan) -> Run:
+        """Return the run of that id, made now or by the same request before.
+
+        Raises AlreadyExists REQUEST_ID_REUSED, InvalidArgument INVALID_DEADLINE.
+        """
+        return await self._unbroken(self._create(run_id, plan))
+
+    async def get_run(self, run_id: RunId) -> Run:
+        """Return a run. Raises NotFound RUN_NOT_FOUND, DataLoss METADATA_CORRUPT."""
+        return await self._table.read(run_id)
+
+    async def read_document(self, run_id: RunId) -> bytes:
+        """Return metadata.json byte for byte. Raises as `get_run`."""
+        return await self._threads.run(self._store.read_document, run_id)
+
+    async def list_runs(self, size: int, token: str, user_id: str) -> tuple[list[Run], str]:
+        """Return a page of runs, newest first, and the token of the next.
+
+        A damaged run is left out. Raises InvalidArgument PAGE_TOKEN_INVALID.
+        """
+        page = self._listing.page(size, token, user_id)
+        return await self._threads.run(self._load_page, page), page.next_token
+
+    async def delete_run(self, run_id: RunId) -> None:
+        """Remove every byte of a run; nothing happens when there is none."""
+        await self._unbroken(self._delete(run_id))
+
+    async def set_progress(
+        self, run_id: RunId, stage: int, step: str, output_index: int
+    ) -> Progress:
+        """Record where the run stands. Raises FailedPrecondition RUN_FINAL."""
+
+        def move(run: Run) -> Run:
+            return run.at(stage, step, output_index, self._clock.now())
+
+        return (await self._unbroken(self._change(run_id, move))).progress
+
+    async def finalize_output(
+        self, run_id: RunId, index: int, state: RunState, error: RunError | None
+    ) -> Output:
+        """Make an output final and return it as recorded, which may be from an earlier call.
+
+        Raises NotFound OUTPUT_NOT_FOUND, FailedPrecondition OUTPUT_HAS_NO_ENTITY.
+        """
+
+        def end(run: Run) -> Run:
+            return run.with_final_output(index, state, error, self._clock.now())
+
+        return (await self._unbroken(self._change(run_id, end))).outputs[index - 1]
+
+    async def finalize_run(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
+        """Make a run final and return it as recorded, which may be from an earlier call.
+
+        Unfinished uploads are discarded, except that a run does not succeed (wholly or in part)
+        while somebody writes one: FailedPrecondition UPLOADS_OPEN. Raises FailedPrecondition
+        OUTPUTS_DISAGREE too.
+        """
+        return await self._unbroken(self._finalize(run_id, state, error))
+
+    # Entities
+
+    async def record_entity(self, name: UploadName, draft: EntityDraft, data: bytes) -> Entity:
+        """See `Uploads.record`."""
+        return await self._unbroken(self._uploads.record(name, draft, data))
+
+    async def write_entity(self, chunks: AsyncIterator[Chunk]) -> Written:
+        """See `Writing.write`."""
+        return await self._writing.write(chunks)
+
+    async def get_upload(self, name: UploadName) -> tuple[int, Entity | None]:
+        """See `Uploads.progress`."""
+        return await self._uploads.progress(name)
+
+    async def delete_upload(self, name: UploadName) -> None:
+        """See `Uploads.delete`."""
+        await self._unbroken(self._uploads.delete(name))
+
+    def read_entity(self, name: EntityName, offset: int, limit: int) -> AsyncIterator[bytes]:
+        """See `Reading.read`."""
+        return self._reading.read(name, offset, limit)
+
+    # Watching
+
+    def watch(self, run_id: RunId, after_seq: int) -> AsyncIterator[Update]:
+        """See `Watching.watch`."""
+        return self._watching.watch(run_id, after_seq)
+
+    async def publish_hints(self, run_id: RunId, hints: Sequence[Hint]) -> None:
+        """See `Watching.publish`."""
+        await self._watching.publish(run_id, hints)
+
+    async def drain(self) -> None:
+        """End every watch with DRAINING."""
+        await self._watching.drain()
+
+    # What happens by itself
+
+    async def sweep(self) -> None:
+        """End runs past their deadline and discard uploads nobody goes on with."""
+        now = self._clock.now()
+        for run in self._table.open_runs():
+            if run.deadline <= now:
+                error = RunError(DEADLINE_REASON, "the run took too long", run.stage, True)
+                try:
+                    await self.finalize_run(run.run_id, RunState.FAILED, error)
+                    log.warning("run ended by its deadline", extra=facts(run=str(run.run_id)))
+                except ArtlabError as problem:
+                    log.error(
+                        "cannot end a run",
+                        extra=facts(run=str(run.run_id), reason=problem.reason),
+                    )
+        try:
+            await self._uploads.sweep()
+        except ArtlabError as problem:
+            log.error("cannot sweep uploads", extra=facts(reason=problem.reason))
+
+    async def _create(self, run_id: RunId, plan: Plan) -> Run:
+        async with self._table.locked(run_id, absent_ok=True) as held:
+            if held.run is not None:
+                if held.run.request_digest != plan.digest():
+                    raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
+                self._listing.add(held.run)
+                return held.run
+            now = self._clock.now()
+            deadline = plan.deadline or now + self._run_limit
+            if not now < deadline <= now + MAX_DEADLINE:
+                raise InvalidArgument(
+                    "INVALID_DEADLINE", "expected within the next 24 hours", field="run.deadline"
+                )
+            run = Run.create(run_id, plan, now, deadline)
+            await self._threads.run(self._store.create_run, run)
+            held.advance(run)
+            self._listing.add(run)
+            return run
+
+    async def _delete(self, run_id: RunId) -> None:
+        async with self._table.locked(run_id, absent_ok=True, damaged_ok=True) as held:
+            await self._uploads.discard_all(run_id, held)
+            await self._threads.run(self._store.delete_run, run_id)
+            self._table.drop(run_id, held)
+            self._listing.remove(run_id)
+
+    async def _change(self, run_id: RunId, change: Callable[[Run], Run]) -> Run:
+        async with self._table.locked(run_id) as held:
+            run = change(held.current)
+            await self._table.save(held, run)
+            return run
+
+    async def _finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
+        async with self._table.locked(run_id) as held:
+            run = held.current.finalized(state, error, self._clock.now())
+            if run is held.current:
+                return run
+            if state in _CLAIM_COMPLETENESS and self._uploads.is_written_to(run_id):
+                raise FailedPrecondition("UPLOADS_OPEN", "an upload of this run is being written")
+            await self._table.save(held, run)
+            try:
+                await self._uploads.discard_all(run_id, held)
+            except ArtlabError as problem:
+                # The run is final whatever becomes of its leftovers; a start sweeps them.
+                log.warning("cannot discard uploads", extra=facts(reason=problem.reason))
+            return run
+
+    def _load_page(self, page: Page) -> list[Run]:
+        runs = []
+        for run_id in page.run_ids:
+            try:
+                runs.append(self._store.load_run(run_id))
+            except NotFound:
+                continue  # deleted meanwhile
+            except DataLoss as error:
+                log.error("run is damaged", extra=facts(run=str(run_id), why=str(error)))
+        return runs
+
+    async def _unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        return await self._threads.unbroken(work)

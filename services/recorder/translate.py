@@ -1,0 +1,145 @@
+"""The types of the domain into messages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from artlab.common.v1 import common_pb2
+from artlab.recorder.v1 import run_pb2
+from services.kit.ids import EntityName, RunId
+from services.recorder.domain.entity import Entity, ModelUse
+from services.recorder.domain.events import (
+    EntityCommitted,
+    OutputFinished,
+    Progress,
+    RunEvent,
+    StageStarted,
+    StateChanged,
+)
+from services.recorder.domain.outcome import Output, RunError
+from services.recorder.domain.run import Run
+from services.recorder.words import (
+    AUDIENCES,
+    EXECUTION_MODES,
+    MEDIA_KINDS,
+    RUN_STATES,
+    SAFETY_LEVELS,
+)
+
+
+def run_message(run: Run, *, with_entities: bool = True) -> run_pb2.Run:
+    """A run, with or without its entities."""
+    message = run_pb2.Run(
+        name=run.run_id.name,
+        state=RUN_STATES.value(run.state),
+        config_name=run.config_name,
+        safety_level=SAFETY_LEVELS.value(run.safety_level),
+        user_id=run.user_id,
+        create_time=_time(run.created_at),
+        deadline=_time(run.deadline),
+        progress=progress_message(run.progress),
+        last_event_seq=run.last_event_seq,
+        entities=[entity_message(run.run_id, one) for one in run.entities] if with_entities else (),
+        outputs=[output_message(one) for one in run.outputs],
+        expected_entities=[one.value for one in run.expected_entities],
+        execution_mode=EXECUTION_MODES.value(run.execution_mode),
+        models_used=[_model(one) for one in run.models_used],
+        seed=run.seed,
+    )
+    if run.finished_at is not None:
+        message.finish_time.CopyFrom(_time(run.finished_at))
+    if run.error is not None:
+        message.error.CopyFrom(_error(run.error))
+    return message
+
+
+def entity_message(run_id: RunId, entity: Entity) -> run_pb2.Entity:
+    """An entity of a run."""
+    draft = entity.draft
+    message = run_pb2.Entity(
+        name=str(EntityName(run_id, entity.sequence)),
+        sequence=entity.sequence,
+        type=entity.type.value,
+        filename=entity.filename,
+        media_type=entity.media_type,
+        digest=common_pb2.Digest(sha256=entity.sha256, size_bytes=entity.size_bytes),
+        create_time=_time(entity.created_at),
+        output_index=draft.output_index,
+        metadata=draft.metadata,
+        stage=draft.stage,
+        attempt=draft.attempt,
+        audience=AUDIENCES.value(draft.audience),
+        models_used=[_model(one) for one in draft.models_used],
+    )
+    setattr(message, "pass", draft.pass_number)  # a keyword in Python
+    if draft.started_at is not None:
+        message.start_time.CopyFrom(_time(draft.started_at))
+    if draft.duration_ms is not None:
+        message.duration.CopyFrom(_duration(draft.duration_ms))
+    return message
+
+
+def output_message(output: Output) -> run_pb2.Output:
+    """An output of a run."""
+    message = run_pb2.Output(
+        index=output.index,
+        occurrence=output.occurrence,
+        output_config=output.config,
+        kind=MEDIA_KINDS.value(output.kind),
+        state=RUN_STATES.value(output.state),
+    )
+    if output.error is not None:
+        message.error.CopyFrom(_error(output.error))
+    return message
+
+
+def progress_message(progress: Progress) -> run_pb2.Progress:
+    """Where a run stands."""
+    return run_pb2.Progress(
+        stage=progress.stage,
+        step=progress.step,
+        completed=progress.completed,
+        expected=progress.expected,
+        output_index=progress.output_index,
+    )
+
+
+def event_message(run: Run, event: RunEvent) -> run_pb2.RunEvent:
+    """A fact; `run` is any state of the run that contains it."""
+    message = run_pb2.RunEvent(seq=event.seq, time=_time(event.time))
+    match event.payload:
+        case StateChanged(state, error):
+            message.state_changed.state = RUN_STATES.value(state)
+            if error is not None:
+                message.state_changed.error.CopyFrom(_error(error))
+        case StageStarted(progress):
+            message.stage_started.progress.CopyFrom(progress_message(progress))
+        case EntityCommitted(sequence):
+            entity = run.entity(sequence)
+            message.entity_committed.entity.CopyFrom(entity_message(run.run_id, entity))
+        case OutputFinished(index):
+            message.output_finished.output.CopyFrom(output_message(run.outputs[index - 1]))
+    return message
+
+
+def _error(error: RunError) -> run_pb2.RunError:
+    return run_pb2.RunError(
+        reason=error.reason, message=error.message, stage=error.stage, retryable=error.retryable
+    )
+
+
+def _model(use: ModelUse) -> common_pb2.ModelUse:
+    return common_pb2.ModelUse(task=use.task, backend=use.backend, model=use.model)
+
+
+def _time(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def _duration(milliseconds: int) -> Duration:
+    return Duration(seconds=milliseconds // 1000, nanos=milliseconds % 1000 * 1_000_000)

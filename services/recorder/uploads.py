@@ -1,0 +1,373 @@
+"""Uploads into runs: who writes which, how far it is, and the commit that ends it.
+
+Small and large entities take the same way: bytes, checks, intent, commit. Whether an upload may
+begin, end or go away is decided under its run's lock; bytes are written outside of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from services.kit.clock import Clock
+from services.kit.errors import (
+    Aborted,
+    AlreadyExists,
+    ArtlabError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    ResourceExhausted,
+)
+from services.kit.ids import RunId, UploadName
+from services.kit.log import facts
+from services.recorder.domain.entity import Entity, EntityDraft
+from services.recorder.domain.run import Run
+from services.recorder.domain.upload import UploadRecord
+from services.recorder.ports import OpenedUpload, Store, UploadBytes
+from services.recorder.sniff import media_type_of
+from services.recorder.table import OpenRun, RunTable
+from services.recorder.threads import Threads
+
+log = logging.getLogger(__name__)
+
+# Above this, idle uploads are hashed again when they go on, instead of holding a descriptor.
+MAX_OPEN_FILES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What one client may take."""
+
+    max_entity_bytes: int
+    uploads_per_run: int
+    ttl_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a client says all bytes together are."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Upload:
+    """An unfinished upload."""
+
+    def __init__(self, record: UploadRecord, durable_size: int, now: float) -> None:
+        self.record = record
+        self.data: UploadBytes | None = None
+        self.durable_size = durable_size
+        self.used_at = now
+        self.is_busy = False
+        self.is_discarded = False
+        # Set while nobody is making it durable after a stream.
+        self.settled = asyncio.Event()
+        self.settled.set()
+
+
+class Uploads:
+    """All unfinished uploads, and how they become entities."""
+
+    def __init__(
+        self, store: Store, table: RunTable, threads: Threads, clock: Clock, limits: UploadLimits
+    ) -> None:
+        self.limits = limits
+        self._store = store
+        self._table = table
+        self._threads = threads
+        self._clock = clock
+        self._open: dict[UploadName, Upload] = {}
+
+    def adopt(self, uploads: Iterable[OpenedUpload]) -> None:
+        """Take in what was unfinished at the last stop."""
+        for one in uploads:
+            self._open[one.record.name] = Upload(
+                one.record, one.size_bytes, self._clock.monotonic()
+            )
+
+    async def progress(self, name: UploadName) -> tuple[int, Entity | None]:
+        """Return durable bytes and, once complete, the entity.
+
+        Raises NotFound RUN_NOT_FOUND, UPLOAD_NOT_FOUND.
+        """
+        upload = await self._settled(name)
+        run = await self._table.read(name.run)
+        entity = run.entity_of_upload(name.upload_id)
+        if entity is not None:
+            return entity.size_bytes, entity
+        if upload is None or upload.is_discarded:
+            raise NotFound("UPLOAD_NOT_FOUND", "no such upload")
+        return upload.durable_size, None
+
+    async def record(self, name: UploadName, draft: EntityDraft, data: bytes) -> Entity:
+        """Commit bytes as an entity, all in one.
+
+        Raises AlreadyExists UPLOAD_COMPLETE, Aborted UPLOAD_BUSY, OutOfRange OFFSET_MISMATCH
+        (somebody began it in pieces), FailedPrecondition RUN_FINAL, and what `media_type_of` does.
+        """
+        await self._settled(name)
+        async with self._table.locked(name.run) as held:
+            done = held.current.entity_of_upload(name.upload_id)
+            if done is not None:
+                said = Declared(hashlib.sha256(data).hexdigest(), len(data))
+                return check_same(done, said, draft)
+            self._check_may_begin(held.current, draft)
+            begun = self._open.get(name)
+            if begun is not None and begun.is_busy:
+                raise _busy()
+            if begun is not None and begun.durable_size:
+                raise offset_mismatch(begun.durable_size)
+            if begun is not None:
+                await self._discard(begun)
+            record = UploadRecord(name, draft, self._clock.now())
+            run, entity = await self._threads.run(self._record_now, record, data, held.current)
+            held.advance(run)
+            return entity
+
+    async def begin(self, name: UploadName, draft: EntityDraft | None) -> Upload | Entity:
+        """Return the upload, busy for this caller, or the entity it has become.
+
+        Raises InvalidArgument ENTITY_REQUIRED (a new upload without a draft), Aborted
+        UPLOAD_BUSY, AlreadyExists UPLOAD_DIFFERS, ResourceExhausted TOO_MANY_UPLOADS,
+        FailedPrecondition RUN_FINAL, NotFound RUN_NOT_FOUND.
+        """
+        await self._settled(name)
+        async with self._table.locked(name.run) as held:
+            done = held.current.entity_of_upload(name.upload_id)
+            if done is not None:
+                return done
+            upload = self._open.get(name)
+            if upload is not None and upload.is_busy:
+                raise _busy()
+            self._check_may_begin(held.current, draft)
+            if upload is None:
+                upload = await self._new(name, draft)
+            elif upload.data is None:
+                upload.data = await self._threads.run(self._store.reopen_upload, upload.record)
+            if draft is not None:
+                self.describe(upload, draft)
+            upload.is_busy = True
+            return upload
+
+    def describe(self, upload: Upload, draft: EntityDraft) -> None:
+        """Take newer facts about the entity, such as its duration.
+
+        Raises AlreadyExists UPLOAD_DIFFERS when they are about another thing.
+        """
+        if not draft.is_same_thing(upload.record.draft):
+            raise AlreadyExists("UPLOAD_DIFFERS", "the upload was begun for another entity")
+        upload.record = replace(upload.record, draft=draft)
+
+    async def append(self, upload: Upload, data: bytes) -> None:
+        """Write the next bytes. Raises InvalidArgument MEDIA_TOO_LARGE, which discards all."""
+        content = self._data_of(upload).content
+        if content.size_bytes + len(data) > self.limits.max_entity_bytes:
+            await self.discard(upload.record.name)
+            raise InvalidArgument(
+                "MEDIA_TOO_LARGE", f"at most {self.limits.max_entity_bytes} bytes", field="data"
+            )
+        await self._threads.run(self._data_of(upload).append, data)
+        upload.used_at = self._clock.monotonic()
+
+    async def commit(self, upload: Upload, said: Declared) -> Entity:
+        """Make the upload an entity.
+
+        Raises InvalidArgument SIZE_MISMATCH, DIGEST_MISMATCH and what `media_type_of` does, each
+        of which discards the upload; ResourceExhausted STORAGE_FULL, which keeps it; Internal
+        STORAGE_ERROR, which discards it.
+        """
+        async with self._table.locked(upload.record.name.run) as held:
+            data = self._data_of(upload)
+            try:
+                _check_said(data, said)
+                run, entity = await self._threads.run(
+                    self._commit_now, upload.record, data, held.current
+                )
+            except ResourceExhausted:
+                upload.data = None
+                await self._threads.run(data.close)
+                raise
+            except ArtlabError:
+                await self._discard(upload)
+                raise
+            self._forget(upload)
+            held.advance(run)
+            return entity
+
+    async def leave(self, upload: Upload) -> int:
+        """Make what was written durable, let others go on with it, return the durable size."""
+        upload.settled.clear()
+        data = upload.data
+        try:
+            if data is not None and not upload.is_discarded:
+                upload.durable_size = await self._threads.run(
+                    self._store.keep_upload, upload.record, data
+                )
+        except ArtlabError as error:
+            # A failed sync leaves nothing to rely on.
+            log.error("upload is lost", extra=facts(reason=error.reason))
+            await self.discard(upload.record.name)
+            raise
+        finally:
+            if data is not None and (upload.is_discarded or len(self._open) > MAX_OPEN_FILES):
+                upload.data = None
+                await self._threads.run(data.close)
+            upload.used_at = self._clock.monotonic()
+            upload.is_busy = False
+            upload.settled.set()
+        return upload.durable_size
+
+    async def delete(self, name: UploadName) -> None:
+        """Discard an unfinished upload, also under its writer; nothing happens without one.
+
+        Raises FailedPrecondition UPLOAD_COMPLETE.
+        """
+        await self._settled(name)
+        async with self._table.locked(name.run) as held:
+            if held.current.entity_of_upload(name.upload_id) is not None:
+                raise FailedPrecondition("UPLOAD_COMPLETE", "the upload is an entity already")
+            if name in self._open:
+                await self._discard(self._open[name])
+
+    async def discard(self, name: UploadName) -> None:
+        """Free an unfinished upload's space; nothing happens when there is none."""
+        async with self._table.locked(name.run, absent_ok=True, damaged_ok=True):
+            if name in self._open:
+                await self._discard(self._open[name])
+
+    def is_written_to(self, run_id: RunId) -> bool:
+        """Whether somebody writes an upload of this run right now."""
+        return any(one.is_busy for name, one in self._open.items() if name.run == run_id)
+
+    async def discard_all(self, run_id: RunId, held: OpenRun) -> None:
+        """Discard every upload of a run; the caller holds its lock."""
+        if not held.lock.locked():
+            raise RuntimeError("the run must be locked")
+        for name in [name for name in self._open if name.run == run_id]:
+            await self._discard(self._open[name])
+
+    async def sweep(self) -> None:
+        """Discard what nobody wrote to for longer than the limit."""
+        oldest = self._clock.monotonic() - self.limits.ttl_seconds
+        for name, upload in list(self._open.items()):
+            if not upload.is_busy and upload.used_at <= oldest:
+                log.info("upload expired", extra=facts(run=str(name.run)))
+                await self.discard(name)
+
+    async def close(self) -> None:
+        """Let go of every descriptor."""
+        for upload in self._open.values():
+            if upload.data is not None:
+                await self._threads.run(upload.data.close)
+
+    async def _settled(self, name: UploadName) -> Upload | None:
+        upload = self._open.get(name)
+        if upload is not None:
+            await upload.settled.wait()
+        return self._open.get(name)
+
+    def _check_may_begin(self, run: Run, draft: EntityDraft | None) -> None:
+        run.check_open()
+        if draft is not None:
+            run.check_output(draft.output_index, "entity.output_index")
+
+    async def _new(self, name: UploadName, draft: EntityDraft | None) -> Upload:
+        if draft is None:
+            raise InvalidArgument(
+                "ENTITY_REQUIRED", "the first message of an upload says what it is", field="entity"
+            )
+        if sum(1 for one in self._open if one.run == name.run) >= self.limits.uploads_per_run:
+            raise ResourceExhausted(
+                "TOO_MANY_UPLOADS",
+                f"at most {self.limits.uploads_per_run} unfinished uploads a run",
+            )
+        record = UploadRecord(name, draft, self._clock.now())
+        upload = Upload(record, 0, self._clock.monotonic())
+        upload.data = await self._threads.run(self._begin_resumable, record)
+        self._open[name] = upload
+        return upload
+
+    def _begin_resumable(self, record: UploadRecord) -> UploadBytes:
+        return self._store.begin_upload(record, resumable=True)
+
+    def _record_now(self, record: UploadRecord, data: bytes, run: Run) -> tuple[Run, Entity]:
+        opened = self._store.begin_upload(record, resumable=False)
+        try:
+            opened.append(data)
+            return self._commit_now(record, opened, run)
+        except BaseException:
+            opened.close()
+            self._store.discard_upload(record.name)
+            raise
+
+    def _commit_now(self, record: UploadRecord, data: UploadBytes, run: Run) -> tuple[Run, Entity]:
+        content = data.content
+        entity = run.next_entity(
+            record.draft,
+            record.name.upload_id,
+            media_type=media_type_of(content),
+            size_bytes=content.size_bytes,
+            sha256=content.sha256,
+            now=self._clock.now(),
+        )
+        after = run.with_entity(entity)
+        self._store.commit(replace(record, intent=entity), data, after)
+        return after, entity
+
+    def _data_of(self, upload: Upload) -> UploadBytes:
+        if upload.is_discarded or upload.data is None:
+            raise Aborted("UPLOAD_DISCARDED", "the upload was discarded meanwhile")
+        return upload.data
+
+    async def _discard(self, upload: Upload) -> None:
+        self._forget(upload)
+        if not upload.is_busy and upload.data is not None:
+            data, upload.data = upload.data, None
+            await self._threads.run(data.close)
+        await self._threads.run(self._store.discard_upload, upload.record.name)
+
+    def _forget(self, upload: Upload) -> None:
+        upload.is_discarded = True
+        self._open.pop(upload.record.name, None)
+
+
+def check_same(entity: Entity, said: Declared, draft: EntityDraft | None) -> Entity:
+    """Return the entity an upload became if the same is sent again.
+
+    Raises AlreadyExists UPLOAD_COMPLETE otherwise.
+    """
+    same_bytes = (said.sha256, said.size_bytes) == (entity.sha256, entity.size_bytes)
+    if not same_bytes or (draft is not None and not draft.is_same_thing(entity.draft)):
+        raise AlreadyExists("UPLOAD_COMPLETE", "the upload is complete with other content")
+    return entity
+
+
+def offset_mismatch(committed_size: int) -> OutOfRange:
+    """What is said of a gap or an overlap."""
+    return OutOfRange(
+        "OFFSET_MISMATCH",
+        "data must begin where the upload ends",
+        field="offset",
+        metadata={"committed_size": str(committed_size)},
+    )
+
+
+def _check_said(data: UploadBytes, said: Declared) -> None:
+    if said.size_bytes != data.content.size_bytes:
+        raise InvalidArgument(
+            "SIZE_MISMATCH", "not as many bytes as were sent", field="digest.size_bytes"
+        )
+    if said.sha256 != data.content.sha256:
+        raise InvalidArgument(
+            "DIGEST_MISMATCH", "not the digest of what was sent", field="digest.sha256"
+        )
+
+
+def _busy() -> Aborted:
+    return Aborted("UPLOAD_BUSY", "another stream writes this upload")
