@@ -166,25 +166,19 @@ def _table() -> dict[str, dict[str, Any]]:
 
 def node_table(models: Mapping[str, Sequence[str]] = MODELS) -> dict[str, dict[str, Any]]:
     """Return the definitions with these model files in the loaders' lists."""
-    table = _table()
-    for node in table.values():
-        for name, spec in node["input"]["required"].items():
-            names = models.get(name.rstrip("123"))
-            if names is not None and spec[0] == "COMBO":
-                spec[1]["options"] = list(names)
-            elif names is not None:
-                spec[0] = list(names)
-    return table
+    return _stocked(_table(), models)
 
 
-def real_nodes(path: Path) -> dict[str, dict[str, Any]]:
+def real_nodes(
+    path: Path, models: Mapping[str, Sequence[str]] = MODELS
+) -> dict[str, dict[str, Any]]:
     """Return the definitions of a condensed /object_info file, in ComfyUI's own format."""
     table: dict[str, dict[str, Any]] = {}
     for name, node in json.loads(path.read_bytes()).items():
         groups: dict[str, Any] = {}
         for group, inputs in node["inputs"].items():
             groups[group] = {
-                key: [spec.get("options", []), spec]
+                key: [list(spec.get("options", [])), spec]
                 if spec["type"] == "COMBO"
                 else [spec["type"], spec]
                 for key, spec in inputs.items()
@@ -195,4 +189,17 @@ def real_nodes(path: Path) -> dict[str, dict[str, Any]]:
             "output_node": node["output_node"],
             "name": name,
         }
+    return _stocked(table, models)
+
+
+def _stocked(
+    table: dict[str, dict[str, Any]], models: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
+    for node in table.values():
+        for name, spec in node["input"].get("required", {}).items():
+            names = models.get(name.rstrip("123"))
+            if names is not None and spec[0] == "COMBO":
+                spec[1]["options"] = list(names)
+            elif names is not None and isinstance(spec[0], list):
+                spec[0] = list(names)
     return table

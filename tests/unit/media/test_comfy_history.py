@@ -1,0 +1,83 @@
+"""How a job ended, from the shapes ComfyUI's history has been seen to take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.kit.errors import FailedPrecondition
+from services.media.comfy.history import OutputFile, files_of, parse_entry
+
+
+def entry(*messages: Any, status: str = "success", **changes: Any) -> dict[str, Any]:
+    return {
+        "prompt": [0, "id", {"4": {"class_type": "UNETLoader", "inputs": {"unet_name": "m"}}}],
+        "outputs": {},
+        "status": {"status_str": status, "completed": True, "messages": list(messages)},
+        **changes,
+    }
+
+
+START = ["execution_start", {"prompt_id": "id"}]
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [
+        ("execution_success", "success"),
+        ("execution_error", "error"),
+        ("execution_interrupted", "interrupted"),
+    ],
+)
+def test_the_last_message_decides_whatever_the_status_says(last: str, kind: str) -> None:
+    for status in ("success", "error"):
+        ending = parse_entry(entry(START, [last, {"node_id": "3"}], status=status))
+        assert (ending.kind, ending.node, ending.model) == (kind, "3", "m")
+
+
+def test_without_an_ending_among_the_messages_the_status_decides() -> None:
+    assert parse_entry(entry(START, status="error")).kind == "error"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        [],
+        "text",
+        {},
+        entry(outputs=None),
+        entry(outputs=[]),
+        entry(status="strange"),
+        {**entry(), "status": None},
+    ],
+)
+def test_an_entry_of_another_shape_is_no_answer_of_comfyui(found: object) -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        parse_entry(found)
+    assert caught.value.reason == "COMFY_PROTOCOL"
+
+
+@pytest.mark.parametrize("messages", [None, [], [1], [["x"]], [["execution_start", None]]])
+def test_messages_of_another_shape_are_passed_over(messages: Any) -> None:
+    found = entry()
+    found["status"]["messages"] = messages
+    assert parse_entry(found).kind == "success"
+
+
+def test_files_are_found_under_any_key_and_only_those_to_keep() -> None:
+    outputs = {
+        "9": {
+            "animated": [True],
+            "text": ["a line"],
+            "gifs": [{"filename": "a.mp4", "subfolder": "x/y", "type": "output"}],
+            "images": [
+                {"filename": "t.png", "subfolder": "", "type": "temp"},
+                {"filename": "b.png", "type": "output"},
+            ],
+        },
+        "8": {"images": [{"filename": "other.png", "subfolder": "", "type": "output"}]},
+    }
+    assert files_of(outputs, "9") == [OutputFile("a.mp4", "x/y"), OutputFile("b.png", "")]
+    assert files_of(outputs, "7") == []
