@@ -190,10 +190,10 @@ class Supervisor:
             reason = error.reason if isinstance(error, ArtlabError) else "STOP_TIMEOUT"
             log.error("run could not be recorded", extra=facts(reason=reason))
         finally:
-            forwarding.cancel()
-            await asyncio.wait([forwarding])
             active = self._active.pop(run_id)
             active.ended.set()
+            forwarding.cancel()
+            await asyncio.wait([forwarding])
         log.info("run ended")
 
     async def _drive_to_end(self, run_id: RunId, pipeline: Pipeline) -> None:
