@@ -20,6 +20,11 @@ Pixels = NDArray[np.float32]
 _LARGE_MASK_PIXELS = 300_000
 
 
+def levels(image: Image.Image) -> Pixels:
+    """The 8-bit levels of an image as numbers 0..1."""
+    return np.asarray(image, dtype=np.float32) * np.float32(1 / 255)
+
+
 @dataclass(frozen=True, slots=True)
 class Mask:
     """Coverage 0..1 of a part of the canvas whose upper left pixel is (x, y)."""
@@ -34,7 +39,7 @@ class Mask:
             return self
         image = Image.fromarray((self.alpha * 255).astype(np.uint8))
         soft = image.filter(ImageFilter.GaussianBlur(radius))
-        return Mask(self.x, self.y, np.asarray(soft, dtype=np.float32) / 255)
+        return Mask(self.x, self.y, levels(soft))
 
 
 class Canvas:
@@ -74,7 +79,7 @@ class Canvas:
             moved = (outline - (x0, y0)) * times
             # Far outside numbers would overflow inside the rasterizer.
             draw.polygon(np.clip(moved, -30_000, 30_000).ravel().tolist(), fill=255)
-        alpha = np.asarray(image.reduce(times), dtype=np.float32) / 255
+        alpha = levels(image.reduce(times))
         return Mask(x0, y0, alpha)
 
     def paint(
@@ -141,7 +146,7 @@ class Canvas:
         """Replace everything by an RGB image, enlarged or shrunk to fit."""
         if image.size != (self.width, self.height):
             image = image.resize((self.width, self.height), Image.Resampling.LANCZOS)
-        self.pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+        self.pixels = levels(image.convert("RGB"))
 
     def png(self) -> bytes:
         """The finished file, without any metadata."""

@@ -16,8 +16,7 @@ def paint_city(
     canvas: Canvas, scene: Scene, palette: Palette, random: Random, horizon: float
 ) -> None:
     """Three rows of towers with lit windows, and a wet street that mirrors them."""
-    w, h = canvas.width, canvas.height
-    foot = h * horizon
+    foot = canvas.height * horizon
     dark = palette.time in ("night", "dusk")
     for row in range(3):
         near = row / 2

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from services.media.backends.builtin.canvas import levels
 from services.media.backends.builtin.geometry import Points, place, smooth, stroke
 from services.media.backends.builtin.noise import Field
 
@@ -42,7 +43,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 def _cell(sign: str, size: int, weight: float) -> Field:
     if sign.isspace():
         return np.zeros((1, max(1, size // 3)), np.float32)
-    base, *marks = unicodedata.normalize("NFD", {"ß": "s", "ẞ": "S"}.get(sign, sign))
+    decomposed = unicodedata.normalize("NFD", {"ß": "s", "ẞ": "S"}.get(sign, sign))
+    base, marks = decomposed[0], decomposed[1:]
     if not base.isascii() or not base.isprintable():
         return _brush(sign, size)
     font = _font(size)
@@ -57,7 +59,7 @@ def _cell(sign: str, size: int, weight: float) -> Field:
         r = size * (0.065 + weight * 0.6)
         for x in (wide * 0.32, wide * 0.66):
             draw.ellipse((x - r, top - r, x + r, top + r), fill=255)
-    return np.asarray(image, dtype=np.float32) / 255
+    return levels(image)
 
 
 def _brush(sign: str, size: int) -> Field:
@@ -76,13 +78,13 @@ def _brush(sign: str, size: int) -> Field:
     image = Image.new("L", (size * 2, round(size * 1.35) * 2))
     draw = ImageDraw.Draw(image)
     for outline in outlines:
-        points = (outline + (0, 0.2)) * (size * 2)
+        points = (outline + np.array([0, 0.2])) * (size * 2)
         draw.polygon(points.ravel().tolist(), fill=255)
-    return np.asarray(image.reduce(2), dtype=np.float32) / 255
+    return levels(image.reduce(2))
 
 
 def turned(ink: Field, degrees: float) -> Field:
     """The same ink, rotated, in a frame that holds it."""
     image = Image.fromarray((ink * 255).astype(np.uint8))
     rotated = image.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
-    return np.asarray(rotated, dtype=np.float32) / 255
+    return levels(rotated)

@@ -35,7 +35,7 @@ def fbm(
     *,
     stretch: float = 1.0,
 ) -> Field:
-    """Fractal value noise; `cells` bumps along the shorter side, `stretch` times wider than high."""
+    """Fractal value noise: `cells` bumps along the shorter side, `stretch` times flatter."""
     short = min(height, width)
     total = np.zeros((height, width), dtype=np.float32)
     weight, sum_of_weights = 1.0, 0.0
@@ -74,7 +74,8 @@ def shift(field: Field, dx: Field, dy: Field) -> Field:
 def _mirror(index: Field, size: int) -> NDArray[np.int32]:
     period = 2 * size - 2 if size > 1 else 1
     wrapped = np.abs(index.astype(np.int32)) % period
-    return np.minimum(wrapped, period - wrapped)
+    folded: NDArray[np.int32] = np.minimum(wrapped, period - wrapped)
+    return folded
 
 
 def ridge(random: Random, width: int, cells: float, octaves: int = 5) -> Field:

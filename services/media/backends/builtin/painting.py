@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from services.media.backends.builtin import motifs
-from services.media.backends.builtin.canvas import Canvas, Mask, Pixels, Rgb
+from services.media.backends.builtin.canvas import Canvas, Mask, Pixels, Rgb, levels
 from services.media.backends.builtin.geometry import Points, bounds, place
 from services.media.backends.builtin.motifs import Motif
 from services.media.backends.builtin.noise import Field, Random
@@ -120,13 +120,14 @@ def modelled(
     warm = np.asarray(lighter(mix(colour, (1.0, 0.93, 0.75), 0.35), 0.35), dtype=np.float32)
     cool = np.asarray(lighter(mix(colour, (0.2, 0.15, 0.4), 0.3), -0.45), dtype=np.float32)
     up, down = np.maximum(shade, 0)[..., None], np.maximum(-shade, 0)[..., None]
-    return base + (warm - base) * up + (cool - base) * down
+    result: Pixels = base + (warm - base) * up + (cool - base) * down
+    return result
 
 
 def swell(mask: Mask, radius: float) -> Field:
     """A soft hill over the mask."""
     image = Image.fromarray((mask.alpha * 255).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32) / 255
+    return levels(image.filter(ImageFilter.GaussianBlur(radius)))
 
 
 def shadow(canvas: Canvas, placed: Placed, colour: Rgb, strength: float = 0.4) -> None:

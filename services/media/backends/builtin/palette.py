@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.media.backends.builtin.canvas import Pixels, Rgb
 from services.media.backends.builtin.noise import Random
@@ -78,13 +80,14 @@ def luminance(colour: Rgb) -> float:
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
-def gradient(stops: tuple[Rgb, ...], t: Pixels) -> Pixels:
+def gradient(stops: tuple[Rgb, ...], t: NDArray[Any]) -> Pixels:
     """Colours along evenly spaced stops, t of any shape in 0..1; adds a last axis of 3."""
     at = np.linspace(0, 1, len(stops))
     table = np.linspace(0, 1, 1024)
     ramp = np.stack([np.interp(table, at, [s[i] for s in stops]) for i in range(3)], axis=1)
     index = (np.clip(t, 0, 1) * 1023).astype(np.int16)
-    return ramp.astype(np.float32)[index]
+    colours: Pixels = ramp.astype(np.float32)[index]
+    return colours
 
 
 @dataclass(frozen=True, slots=True)

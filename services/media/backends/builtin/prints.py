@@ -23,7 +23,8 @@ def halftone(tone: Field, cell: float, degrees: float = 22.0) -> Field:
     du, dv = u - np.floor(u) - 0.5, v - np.floor(v) - 0.5
     far = np.sqrt(du * du + dv * dv) * cell
     radius = np.sqrt(np.clip(tone, 0, 1) / np.float32(math.pi)) * np.float32(cell * 1.12)
-    return np.clip(radius - far + 0.5, 0, 1)
+    covered: Field = np.clip(radius - far + np.float32(0.5), 0, 1)
+    return covered
 
 
 def paper(canvas: Canvas, random: Random, colour: Rgb, *, roughness: float = 0.02) -> None:
@@ -48,7 +49,10 @@ def torn(outline: Points, random: Random, amount: float, pieces: int = 14) -> Po
 def drop_shadow(canvas: Canvas, outline: Points, offset: float, strength: float = 0.35) -> None:
     """The shadow of a scrap of paper."""
     canvas.fill(
-        outline + (offset, offset * 1.3), (0.1, 0.07, 0.05), strength, blur=max(0.5, offset)
+        outline + np.array([offset, offset * 1.3]),
+        (0.1, 0.07, 0.05),
+        strength,
+        blur=max(0.5, offset),
     )
 
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from services.kit.errors import InvalidArgument
 from services.media.backends.builtin.canvas import Canvas
-from services.media.backends.builtin.languages import bauhaus, dada, landscape
+from services.media.backends.builtin.languages import (
+    bauhaus,
+    dada,
+    landscape,
+    overdrive,
+    renaissance,
+    stillepost,
+    theopposite,
+)
 from services.media.backends.builtin.noise import Random
 from services.media.backends.builtin.words import Scene, read_scene
 
@@ -23,9 +31,25 @@ LANGUAGES: Mapping[str, Draw] = {
     "landscape": landscape.draw,
     "bauhaus": bauhaus.draw,
     "dada": dada.draw,
+    "renaissance": renaissance.draw,
+    "overdrive": overdrive.draw,
+    "stillepost": stillepost.draw,
+    "theopposite": theopposite.draw,
 }
 # Which visual language a recipe speaks; all others speak the default.
-BY_RECIPE: Mapping[str, str] = {"bauhaus": "bauhaus", "dada": "dada"}
+BY_RECIPE: Mapping[str, str] = {
+    "bauhaus": "bauhaus",
+    "clichefilter": "bauhaus",
+    "technicaldrawing": "bauhaus",
+    "dada": "dada",
+    "image_comparison": "dada",
+    "renaissance": "renaissance",
+    "overdrive": "overdrive",
+    "forceful": "overdrive",
+    "stillepost": "stillepost",
+    "analogue_copy": "stillepost",
+    "theopposite": "theopposite",
+}
 DEFAULT_LANGUAGE = "landscape"
 
 

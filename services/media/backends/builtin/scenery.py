@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.media.backends.builtin.canvas import Canvas, Mask, Pixels
 from services.media.backends.builtin.geometry import Points, circle, ellipse, polygon, stroke
-from services.media.backends.builtin.noise import Field, Random, fbm, grain, ridge, warped
+from services.media.backends.builtin.noise import Random, fbm, grain, ridge, warped
 from services.media.backends.builtin.palette import Palette, gradient, lighter, mix, oklch
 from services.media.backends.builtin.words import Scene
 
@@ -53,7 +54,8 @@ def _paint_body(
     canvas.fill(circle(x, y, r), colour, 0.98, blur=max(0.4, r * 0.012))
     if night:
         spots = [circle(x + r * dx, y + r * dy, r * s, 24) for dx, dy, s in
-                 ((-0.3, -0.2, 0.2), (0.25, 0.3, 0.26), (0.3, -0.35, 0.13), (-0.2, 0.42, 0.12))]  # fmt: skip
+                 ((-0.3, -0.2, 0.2), (0.25, 0.3, 0.26), (0.3, -0.35, 0.13), (-0.2, 0.42,
+                 0.12))]  # fmt: skip
         canvas.fill(spots, lighter(colour, -0.35), 0.16, blur=r * 0.04)
     return x, y
 
@@ -117,7 +119,8 @@ def paint_grass(
         wide = max(0.6, unit * 0.0042 * depth)
         blades = [
             polygon((x - wide, y), (x + lean * 0.45 - wide * 0.4, y - high * 0.6),
-                    (x + lean, y - high), (x + lean * 0.4 + wide * 0.5, y - high * 0.55), (x + wide, y))
+                    (x + lean, y - high), (x + lean * 0.4 + wide * 0.5, y - high * 0.55),
+                    (x + wide, y))
             for x, y, high, lean in zip(xs, ys, highs, leans, strict=True)
         ]  # fmt: skip
         tones = (lighter(palette.ground, -0.32), lighter(palette.ground, 0.16), palette.ground)
@@ -165,10 +168,11 @@ def paint_sea(
     canvas.pixels[top:] = water
 
 
-def _zigzag(index: Field, size: int) -> NDArray[np.int32]:
+def _zigzag(index: NDArray[Any], size: int) -> NDArray[np.int32]:
     """Whole numbers below size that go up and down again, so that nothing jumps."""
     whole = np.floor(index).astype(np.int32) % (2 * size - 2)
-    return np.minimum(whole, 2 * size - 2 - whole)
+    folded: NDArray[np.int32] = np.minimum(whole, 2 * size - 2 - whole)
+    return folded
 
 
 def paint_weather(
@@ -187,7 +191,8 @@ def paint_weather(
                     unit * length * (0.6 + k),
                 )
                 drops.append(stroke([(x0, y0), (x0 + high * slant, y0 + high)],
-                                    max(0.3, unit * wide * 0.4), max(0.5, unit * wide)))  # fmt: skip
+                                    max(0.3, unit * wide * 0.4), max(0.5,
+                                    unit * wide)))  # fmt: skip
             canvas.fill(drops, lighter(palette.sky[2], 0.6), alpha)
         rings = []
         for x, y in random.random((40, 2)):

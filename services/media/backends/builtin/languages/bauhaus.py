@@ -54,12 +54,14 @@ class _Board:
         self.half_width = canvas.width / canvas.short / 2
         self.half_height = canvas.height / canvas.short / 2
 
-    def fill(self, outlines: list[Points], colour: Rgb, *, tilted: bool = False, mode: str = "normal",
+    def fill(self, outlines: list[Points], colour: Rgb, *, tilted: bool = False,
+             mode: str = "normal",
              opacity: float = 1.0) -> None:  # fmt: skip
         """Print in one flat ink."""
         c = self.canvas
         angle = self.angle if tilted else 0.0
-        self.canvas.fill([place(o, c.width / 2, c.height / 2, c.short, angle) for o in outlines], colour,
+        self.canvas.fill([place(o, c.width / 2, c.height / 2, c.short, angle) for o in outlines],
+                         colour,
                          opacity, mode=mode)  # fmt: skip
 
 
@@ -105,14 +107,16 @@ def _weather(board: _Board, scene: Scene, random: Random, line: Rgb) -> None:
         for row in range(4):
             y = 0.27 + row * 0.055
             waves = [sector(x + (row % 2) * 0.06, y, 0.06, 0, math.pi, 24)
-                     for x in np.arange(-board.half_width - 0.06, board.half_width + 0.1, 0.12)]  # fmt: skip
+                     for x in np.arange(-board.half_width - 0.06, board.half_width + 0.1,
+                                        0.12)]  # fmt: skip
             board.fill(waves, BLUE if line == BLACK else oklch(0.6, 0.12, 250),
                        mode=board.overprint if row % 2 else "normal")  # fmt: skip
     if scene.place == "meadow":
         blades = [polygon((x, board.half_height), (x + 0.018, board.half_height - h),
                           (x + 0.036, board.half_height))
                   for x, h in zip(np.arange(-board.half_width, board.half_width, 0.036),
-                                  np.resize([0.07, 0.11, 0.05, 0.09], 400), strict=False)]  # fmt: skip
+                                  np.resize([0.07, 0.11, 0.05, 0.09], 400),
+                                  strict=False)]  # fmt: skip
         board.fill(blades, oklch(0.5, 0.12, 145))
 
 
@@ -178,7 +182,8 @@ def _abstract(random: Random) -> list[tuple[str, list[Points]]]:
 def _frame(board: _Board, random: Random, line: Rgb) -> None:
     w, h = board.half_width - 0.035, board.half_height - 0.035
     t = 0.0045
-    board.fill([rectangle(-w, -h, w, -h + t), rectangle(-w, h - t, w, h), rectangle(-w, -h, -w + t, h),
+    board.fill([rectangle(-w, -h, w, -h + t), rectangle(-w, h - t, w, h), rectangle(-w, -h,
+    -w + t, h),
                 rectangle(w - t, -h, w, h)], line)  # fmt: skip
 
 

@@ -87,7 +87,8 @@ def _cat(random: Random) -> list[tuple[str, list[Points]]]:
     return [
         ("b", [arc_band(0.22, 0.33, 0.2, 0.06, -PI * 0.1, PI * 0.7)]),
         ("a", [sector(0, 0.5, 0.3, -PI, 0), polygon((-0.22, 0.4), (0, -0.15), (0.22, 0.4))]),
-        ("a", [polygon((-0.2, -0.24), (-0.2, -0.5), (0.0, -0.34)), polygon((0.2, -0.24), (0.2, -0.5), (0.0, -0.34))]),
+        ("a", [polygon((-0.2, -0.24), (-0.2, -0.5), (0.0, -0.34)), polygon((0.2, -0.24), (0.2,
+        -0.5), (0.0, -0.34))]),
         ("b", [circle(0, -0.18, 0.2)]),
         ("c", [circle(-0.08, -0.2, 0.05), circle(0.08, -0.2, 0.05)]),
         ("line", [rectangle(-0.09, -0.25, -0.07, -0.15), rectangle(0.07, -0.25, 0.09, -0.15),
@@ -100,7 +101,8 @@ def _cat(random: Random) -> list[tuple[str, list[Points]]]:
 def _horse(random: Random) -> list[tuple[str, list[Points]]]:
     return [
         ("line", [rectangle(-0.3, 0.1, -0.23, 0.48), rectangle(0.13, 0.1, 0.2, 0.48)]),
-        ("a", [rectangle(-0.34, -0.12, 0.22, 0.12), polygon((0.0, -0.12), (0.22, 0.05), (0.36, -0.4), (0.22, -0.48))]),
+        ("a", [rectangle(-0.34, -0.12, 0.22, 0.12), polygon((0.0, -0.12), (0.22, 0.05), (0.36,
+        -0.4), (0.22, -0.48))]),
         ("b", [polygon((0.2, -0.5), (0.3, -0.5), (0.54, -0.26), (0.44, -0.18))]),
         ("line", [polygon((0.2, -0.5), (-0.02, -0.12), (0.12, -0.12)), circle(0.34, -0.38, 0.02),
                   arc_band(-0.34, 0.08, 0.2, 0.05, PI, PI * 1.5)]),
@@ -131,7 +133,8 @@ def _house(random: Random) -> list[tuple[str, list[Points]]]:
         ("a", [rectangle(-0.34, -0.08, 0.34, 0.46)]),
         ("b", [polygon((-0.42, -0.08), (0, -0.5), (0.42, -0.08))]),
         ("line", [rectangle(-0.08, 0.16, 0.08, 0.46)]),
-        ("c", [rectangle(-0.26, 0.02, -0.13, 0.15), rectangle(0.13, 0.02, 0.26, 0.15), circle(0, -0.22, 0.08)]),
+        ("c", [rectangle(-0.26, 0.02, -0.13, 0.15), rectangle(0.13, 0.02, 0.26, 0.15), circle(0,
+        -0.22, 0.08)]),
     ]  # fmt: skip
 
 
@@ -190,7 +193,8 @@ def _fish(random: Random) -> list[tuple[str, list[Points]]]:
     return [
         ("b", [polygon((-0.22, 0), (-0.5, -0.24), (-0.5, 0.24))]),
         ("a", [circle(0.1, 0, 0.34)]),
-        ("paper", [arc_band(0.18, 0, 0.2, 0.025, PI * 0.6, PI * 1.4), arc_band(0.06, 0, 0.2, 0.025, PI * 0.6, PI * 1.4)]),
+        ("paper", [arc_band(0.18, 0, 0.2, 0.025, PI * 0.6, PI * 1.4), arc_band(0.06, 0, 0.2,
+        0.025, PI * 0.6, PI * 1.4)]),
         ("paper", [circle(0.27, -0.08, 0.07)]),
         ("line", [circle(0.28, -0.08, 0.035)]),
     ]  # fmt: skip
@@ -230,13 +234,16 @@ def _eye(random: Random) -> list[tuple[str, list[Points]]]:
 
 def _traced(name: str) -> Form:
     """The common motif in flat inks, for things that are basic forms already."""
-    roles = {"main": "a", "second": "b", "accent": "c", "stem": "line", "leaf": "green", "dark": "line",
+    roles = {"main": "a", "second": "b", "accent": "c", "stem": "line", "leaf": "green",
+             "dark": "line",
              "light": "paper", "glow": "c"}  # fmt: skip
 
     def form(random: Random) -> list[tuple[str, list[Points]]]:
         motif = motifs.make(name, random)
         lift = 0.0 if motif.anchor == "air" else 0.5
-        return [(roles[s.role], [o + (0, lift) for o in s.outlines]) for s in motif.shapes]
+        return [
+            (roles[s.role], [o + np.array([0, lift]) for o in s.outlines]) for s in motif.shapes
+        ]
 
     return form
 

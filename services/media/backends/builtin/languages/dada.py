@@ -31,7 +31,8 @@ PAPERS = (
     oklch(0.9, 0.015, 95),
     oklch(0.8, 0.055, 70),
 )
-COLOURS = (oklch(0.56, 0.2, 29), oklch(0.8, 0.13, 85), oklch(0.47, 0.08, 235), oklch(0.55, 0.07, 160),
+COLOURS = (oklch(0.56, 0.2, 29), oklch(0.8, 0.13, 85), oklch(0.47, 0.08, 235), oklch(0.55, 0.07,
+160),
            INK, oklch(0.72, 0.09, 20))  # fmt: skip
 MIN_TYPE_PIXELS = 5
 

@@ -99,7 +99,8 @@ def _dip(canvas: Canvas, placed: Placed, palette: Palette, random: Random) -> No
         y = placed.y + unit * 0.012 * (1 + row * 2.4)
         path = smooth([(placed.x + unit * x, y + unit * 0.012 * float(random.uniform(-1, 1)))
                        for x in xs], closed=False)  # fmt: skip
-        canvas.fill(stroke(path, unit * 0.004, unit * 0.022), mix(palette.ground, palette.sky[2], 0.35),
+        canvas.fill(stroke(path, unit * 0.004, unit * 0.022), mix(palette.ground, palette.sky[2],
+        0.35),
                     0.8)  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def _paint_planet(canvas: Canvas, palette: Palette, random: Random, horizon: flo
     canvas.fill(circle(x, y, r, 128), lighter(colour, -0.6))
     mask = canvas.mask([circle(x, y, r, 128)])
     if mask is not None:
-        bands = fbm(random, *mask.alpha.shape, 3, 4, stretch=5)[..., None]
+        bands = fbm(random, mask.alpha.shape[0], mask.alpha.shape[1], 3, 4, stretch=5)[..., None]
         light = np.asarray(lighter(colour, 0.3), np.float32)
         deep = np.asarray(lighter(colour, -0.55), np.float32)
         fall = np.linspace(1.15, 0, mask.alpha.shape[1], dtype=np.float32)[None, :, None]
@@ -136,5 +137,7 @@ def _paint_ribbons(canvas: Canvas, palette: Palette, random: Random) -> None:
         wide = unit * 0.034 * (1 - index / 190) * float(random.uniform(0.4, 1.4))
         colour = colours[int(random.integers(len(colours)))]
         ribbon = stroke(path, wide * 0.15, wide)
-        canvas.fill(ribbon + (unit * 0.004, unit * 0.006), lighter(palette.dark, -0.2), 0.25)
+        canvas.fill(
+            ribbon + np.array([unit * 0.004, unit * 0.006]), lighter(palette.dark, -0.2), 0.25
+        )
         canvas.fill(ribbon, colour, 0.88)

@@ -23,7 +23,8 @@ def mountain(random: Random) -> Motif:
     """Two peaks with snow."""
     return Motif("mountain", "ground", (
         Shape.of("second", polygon((-0.1, 0), (0.42, -0.72), (0.95, 0))),
-        Shape.of("light", polygon((0.42, -0.72), (0.3, -0.55), (0.4, -0.58), (0.47, -0.52), (0.55, -0.54))),
+        Shape.of("light", polygon((0.42, -0.72), (0.3, -0.55), (0.4, -0.58), (0.47, -0.52),
+                                  (0.55, -0.54))),
         Shape.of("main", polygon((-0.9, 0), (-0.2, -1), (0.5, 0))),
         Shape.of("dark", polygon((-0.2, -1), (0.5, 0), (-0.05, 0), (-0.14, -0.5))),
         Shape.of("light", polygon((-0.2, -1), (-0.38, -0.74), (-0.26, -0.78), (-0.17, -0.69),
@@ -40,7 +41,8 @@ def house(random: Random) -> Motif:
         Shape.of("dark", rectangle(-0.09, -0.32, 0.09, 0)),
         Shape.of("glow", rectangle(-0.33, -0.42, -0.17, -0.24), rectangle(0.17, -0.42, 0.33, -0.24),
                  circle(0, -0.7, 0.07)),
-        Shape.of("dark", rectangle(-0.255, -0.42, -0.245, -0.24), rectangle(0.245, -0.42, 0.255, -0.24),
+        Shape.of("dark", rectangle(-0.255, -0.42, -0.245, -0.24), rectangle(0.245, -0.42, 0.255,
+        -0.24),
                  rectangle(-0.33, -0.335, -0.17, -0.325), rectangle(0.17, -0.335, 0.33, -0.325)),
     ), 1.5)  # fmt: skip
 
@@ -87,7 +89,8 @@ def boat(random: Random) -> Motif:
         Shape.of("light", smooth([(0.03, -0.96), (0.3, -0.55), (0.38, -0.24), (0.03, -0.24)])),
         Shape.of("second", polygon((-0.03, -0.9), (-0.03, -0.24), (-0.32, -0.24))),
         Shape.of("main", polygon((-0.46, -0.18), (0.5, -0.18), (0.36, 0.03), (-0.3, 0.03))),
-        Shape.of("accent", polygon((-0.45, -0.16), (0.49, -0.16), (0.465, -0.115), (-0.41, -0.115))),
+        Shape.of("accent", polygon((-0.45, -0.16), (0.49, -0.16), (0.465, -0.115), (-0.41,
+        -0.115))),
     ), 1.3)  # fmt: skip
 
 
@@ -99,7 +102,8 @@ def car(random: Random) -> Motif:
         Shape.of("second", cabin),
         Shape.of("light", polygon((-0.32, -0.52), (-0.22, -0.78), (0.0, -0.86), (0.0, -0.52)),
                  polygon((0.07, -0.52), (0.07, -0.86), (0.27, -0.75), (0.4, -0.52))),
-        Shape.of("main", smooth([(-0.85, -0.25), (-0.84, -0.5), (-0.5, -0.58), (0.5, -0.56), (0.84, -0.44),
+        Shape.of("main", smooth([(-0.85, -0.25), (-0.84, -0.5), (-0.5, -0.58), (0.5, -0.56),
+                                 (0.84, -0.44),
                                  (0.9, -0.25), (0.8, -0.18), (-0.8, -0.18)])),
         Shape("dark", tuple(circle(x, y, 0.19) for x, y in wheels)),
         Shape("light", tuple(circle(x, y, 0.08) for x, y in wheels)),
@@ -131,7 +135,8 @@ def book(random: Random) -> Motif:
     page = [(0, -0.12), (0.1, -0.6), (0.62, -0.68), (0.62, -0.16)]
     page[1] = (0, -0.58)
     return Motif("book", "ground", (
-        Shape.of("main", polygon((-0.68, -0.66), (0, -0.54), (0.68, -0.66), (0.68, -0.08), (0, 0.02),
+        Shape.of("main", polygon((-0.68, -0.66), (0, -0.54), (0.68, -0.66), (0.68, -0.08), (0,
+        0.02),
                                  (-0.68, -0.08))),
         Shape.of("light", polygon(*page), polygon(*[(-x, y) for x, y in page])),
         Shape("dark", lines),

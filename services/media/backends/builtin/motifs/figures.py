@@ -19,7 +19,8 @@ PI = 3.141592653589793
 
 def person(random: Random) -> Motif:
     """Somebody in a coat with a scarf."""
-    coat = smooth([(0, -0.8), (-0.1, -0.77), (-0.15, -0.55), (-0.2, -0.25), (-0.17, -0.22), (0, -0.2),
+    coat = smooth([(0, -0.8), (-0.1, -0.77), (-0.15, -0.55), (-0.2, -0.25), (-0.17, -0.22), (0,
+    -0.2),
                    (0.17, -0.22), (0.2, -0.25), (0.15, -0.55), (0.1, -0.77)])  # fmt: skip
     raised = bool(random.random() < 0.4)
     hand = (0.3, -0.92) if raised else (0.2, -0.38)
@@ -37,7 +38,8 @@ def person(random: Random) -> Motif:
     ]  # fmt: skip
     if hair:
         shapes.append(Shape.of("dark", smooth([(-0.09, -0.8), (-0.1, -0.92), (0, -1), (0.1, -0.92),
-                                               (0.08, -0.88), (0, -0.94), (-0.06, -0.9)])))  # fmt: skip
+                                               (0.08, -0.88), (0, -0.94), (-0.06,
+                                               -0.9)])))  # fmt: skip
     else:
         shapes.append(Shape.of("dark", sector(0, -0.91, 0.09, -PI, 0),
                                rectangle(-0.13, -0.925, 0.13, -0.905)))  # fmt: skip
@@ -60,7 +62,8 @@ def robot(random: Random) -> Motif:
         Shape.of("dark", circle(-0.37, -0.22, 0.055), circle(hand[0], hand[1], 0.055)),
         Shape.of("main", rectangle(-0.25, -0.6, 0.25, -0.18)),
         Shape.of("main", rectangle(-0.2, -0.92, 0.2, -0.64)),
-        Shape.of("second", rectangle(-0.24, -0.84, -0.2, -0.72), rectangle(0.2, -0.84, 0.24, -0.72)),
+        Shape.of("second", rectangle(-0.24, -0.84, -0.2, -0.72), rectangle(0.2, -0.84, 0.24,
+        -0.72)),
         Shape("dark", (*bolts, rectangle(-0.16, -0.86, 0.16, -0.745))),
         Shape.of("glow", circle(-0.08, -0.803, 0.043), circle(0.08, -0.803, 0.043),
                  circle(0, -0.985, 0.028)),

@@ -130,7 +130,8 @@ def tree(random: Random) -> Motif:
         under.append(_bush(random, cx + dx, cy + dy, r))
         over.append(_bush(random, cx + dx - r * 0.22, cy + dy - r * 0.25, r * 0.62))
     shapes += [Shape("leaf", tuple(under)), Shape("main", tuple(over))]
-    fruit = [circle(float(random.uniform(-0.24, 0.24)), float(random.uniform(-0.86, -0.52)), 0.016, 16)
+    fruit = [circle(float(random.uniform(-0.24, 0.24)), float(random.uniform(-0.86, -0.52)),
+                    0.016, 16)
              for _ in range(int(random.integers(0, 12)))]  # fmt: skip
     if len(fruit) > 5:
         shapes += [Shape("accent", tuple(fruit))]

@@ -1,0 +1,103 @@
+"""What a caller asks for, and what is written beside the bytes. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.kit.ids import UploadName
+from services.media.domain.output_config import Value
+
+MAX_SEED = 2**53 - 1
+MAX_METADATA_KEYS = 64
+MAX_METADATA_BYTES = 16 * 1024
+MAX_VALUE_BYTES = 1024
+REQUEST_DIGEST = "request_digest"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRequest:
+    """One output to make; every field is parsed. A seed of None means drawn here."""
+
+    upload: UploadName
+    output_config: str
+    prompt: str
+    output_index: int
+    seed: int | None
+    recipe: str
+    parameters: Mapping[str, Value]
+
+    def digest(self) -> str:
+        """SHA-256 of everything asked for: the same request gives the same, another one another."""
+        facts = [
+            str(self.upload),
+            self.output_config,
+            self.prompt,
+            self.output_index,
+            self.seed,
+            self.recipe,
+            sorted((name, repr(value)) for name, value in self.parameters.items()),
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class EntityDraft:
+    """What the recorder is told about an output."""
+
+    type: str
+    output_index: int
+    started_at: datetime
+    duration: timedelta
+    attempt: int
+    backend: str
+    model: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An output that is durable. `wire` is the entity as the recorder answered it."""
+
+    name: str
+    request_digest: str
+    wire: bytes
+
+
+def written(value: Value) -> str:
+    """A value as metadata says it: true, 5.5, text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def entity_metadata(
+    values: Mapping[str, Value], reported: Mapping[str, str], own: Mapping[str, str]
+) -> dict[str, str]:
+    """Join the parameters as used, the backend's facts and ours (ours win) within the limits.
+
+    The recorder takes 64 keys and 16 KiB; a long value is cut and ends in an ellipsis, and what
+    still does not fit is left out, the backend's facts first.
+    """
+    joined = {name: written(value) for name, value in values.items()} | dict(reported)
+    fitting = {key: _cut(value) for key, value in own.items()}
+    used = sum(len(key) + len(value.encode()) for key, value in fitting.items())
+    for key, value in joined.items():
+        if key in fitting:
+            continue
+        value = _cut(value)
+        cost = len(key.encode()) + len(value.encode())
+        if len(fitting) < MAX_METADATA_KEYS and used + cost <= MAX_METADATA_BYTES:
+            fitting[key] = value
+            used += cost
+    return fitting
+
+
+def _cut(value: str) -> str:
+    data = value.encode()
+    if len(data) <= MAX_VALUE_BYTES:
+        return value
+    return data[: MAX_VALUE_BYTES - 3].decode(errors="ignore") + "…"

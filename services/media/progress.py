@@ -1,0 +1,91 @@
+"""Where a job stands, for everybody who watches: who is slow sees fewer steps, never old ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from services.media.ports import RenderProgress
+
+HEARTBEAT_SECONDS = 8.0
+# The backend's part of a job; the rest is recording.
+BACKEND_SHARE = 0.9
+_UNSIZED_HALF_BYTES = 8 * 1024 * 1024
+_ALMOST = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """Fraction 0.0 to 1.0 of the whole job; 1.0 only once the bytes are recorded."""
+
+    phase: str
+    fraction: float
+    queue_position: int = 0
+    attempt: int = 1
+    instance: str = ""
+    node: str = ""
+    remaining_seconds: float | None = None
+
+
+class ProgressBoard:
+    """Holds the newest progress of one job; never more, so that nobody's slowness costs memory."""
+
+    def __init__(self) -> None:
+        self._latest = JobProgress("queued", 0.0)
+        self._version = 0
+        self._changed = asyncio.Event()
+
+    def report(self, progress: RenderProgress) -> None:
+        """Take what a backend says; to be called in the event loop."""
+        share = min(max(progress.fraction, 0.0), 1.0) * BACKEND_SHARE
+        self._put(
+            JobProgress(
+                phase=progress.phase,
+                fraction=share,
+                queue_position=progress.queue_position,
+                instance=progress.instance,
+                node=progress.node,
+                remaining_seconds=progress.remaining_seconds,
+            )
+        )
+
+    def recording(self, size: int, total: int | None) -> None:
+        """So many bytes of the output are sent."""
+        # Without a total the bar slows down instead of standing still.
+        part = size / total if total else size / (size + _UNSIZED_HALF_BYTES)
+        fraction = BACKEND_SHARE + (1 - BACKEND_SHARE) * min(part, 1.0)
+        self._put(JobProgress("recording", round(min(fraction, _ALMOST), 3)))
+
+    def recorded(self) -> None:
+        """The bytes are durable."""
+        self._put(JobProgress("recording", 1.0))
+
+    def _put(self, progress: JobProgress) -> None:
+        if progress.fraction < self._latest.fraction:
+            progress = replace(progress, fraction=self._latest.fraction)
+        if progress == self._latest and self._version:
+            return
+        self._latest = progress
+        self._version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def watch(self, work: asyncio.Task[object]) -> AsyncIterator[JobProgress]:
+        """Yield progress on change and at least every 8 s, until the work is done."""
+        seen = 0
+        while True:
+            if self._version != seen:
+                seen = self._version
+                yield self._latest
+            if work.done():
+                return
+            changed = asyncio.ensure_future(self._changed.wait())
+            try:
+                done, _ = await asyncio.wait(
+                    {changed, work}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                changed.cancel()
+            if not done:
+                yield self._latest

@@ -1,0 +1,249 @@
+"""From a product to a durable entity: bytes in chunks to the recorder, resumed when cut.
+
+The stream runs in a worker thread with the blocking stub, which moves bytes twice as fast as
+the asyncio one; gRPC takes the next chunk only when the one before is sent, so one is in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import grpc
+import grpc.aio
+
+from artlab.common.v1 import common_pb2
+from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
+from services.kit.errors import (
+    Aborted,
+    ArtlabError,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    NotFound,
+    OutOfRange,
+    Unavailable,
+)
+from services.kit.ids import UploadName
+from services.kit.log import facts
+from services.kit.status import remote_errors
+from services.media.domain.request import REQUEST_DIGEST, EntityDraft, Recorded
+from services.media.ports import Product
+from services.media.upload_stream import UploadStream
+
+log = logging.getLogger(__name__)
+
+CALL_SECONDS = 10.0
+# How often in a row the recorder may fail without a byte of progress: about a minute.
+MAX_FUTILE_ATTEMPTS = 36
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+STAGE_MEDIA_GENERATION = 4
+
+Count = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far one recording is."""
+
+    upload: UploadName
+    product: Product
+    entity: run_pb2.Entity
+    counted: Count
+    # Durable at the recorder, as it last said.
+    committed: int = 0
+    # SHA-256 of what was sent up to each offset, to know whether a product read anew is the same.
+    prefixes: dict[int, bytes] = field(default_factory=dict)
+    futile: int = 0
+
+
+class Recording:
+    """Writes outputs through the recorder.
+
+    Args:
+        channel: for short calls.
+        stream_channel: a blocking one, for bytes.
+        max_media_bytes: more than this is refused with ResourceExhausted MEDIA_TOO_LARGE.
+        max_streams: how many outputs are written at once; others wait.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        stream_channel: grpc.Channel,
+        *,
+        max_media_bytes: int,
+        max_streams: int,
+    ) -> None:
+        self._recorder = recorder_pb2_grpc.RecorderServiceStub(channel)
+        self._stream = recorder_pb2_grpc.RecorderServiceStub(stream_channel)
+        self._max_media_bytes = max_media_bytes
+        self._threads = ThreadPoolExecutor(max_streams, thread_name_prefix="recording")
+
+    def close(self) -> None:
+        """Let the threads end; streams under way were cancelled by their tasks."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def find(self, upload: UploadName) -> Recorded | None:
+        """Return what is recorded under this name; an unfinished rest of it is discarded.
+
+        A rest can only be of a process that is gone: nobody knows any more what it would have
+        become. Raises NotFound RUN_NOT_FOUND and what the recorder raises.
+        """
+        state = await self._get(upload)
+        if state is None:
+            return None
+        if state.HasField("entity"):
+            return _recorded(state.entity)
+        if state.committed_size:
+            log.info("discarding a rest", extra=facts(size_bytes=state.committed_size))
+            await self._delete(upload)
+        return None
+
+    async def write(
+        self, upload: UploadName, product: Product, draft: EntityDraft, counted: Count
+    ) -> Recorded:
+        """Make the product an entity; `counted` hears of every byte count sent, in the loop.
+
+        The recorder may restart meanwhile. When cancelled nothing is left behind, or, if the last
+        byte was already taken, the entity is returned nonetheless. Raises what the product and the
+        recorder raise; Unavailable RECORDER_UNAVAILABLE when the recorder stays away.
+        """
+        course = _Course(upload, product, _entity(draft), counted)
+        try:
+            while True:
+                try:
+                    return await self._attempt(course)
+                except ArtlabError as error:
+                    recorded = await self._recover(course, error)
+                    if recorded is not None:
+                        return recorded
+        except (Exception, asyncio.CancelledError):
+            recorded = await asyncio.shield(self._clean_up(upload))
+            if recorded is not None:
+                return recorded
+            raise
+
+    async def _attempt(self, course: _Course) -> Recorded:
+        loop = asyncio.get_running_loop()
+        stream = UploadStream(
+            upload=str(course.upload),
+            product=course.product,
+            entity=course.entity,
+            committed=course.committed,
+            prefixes=course.prefixes,
+            max_bytes=self._max_media_bytes,
+            counted=lambda size: loop.call_soon_threadsafe(course.counted, size),
+        )
+        work = loop.run_in_executor(self._threads, stream.run, self._stream.WriteEntity)
+        try:
+            answer = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stream.stop()
+            # The thread ends at once: cancelling a gRPC call does not wait for the peer.
+            await asyncio.wait({work})
+            if not work.cancelled() and work.exception() is None:
+                answer = work.result()
+                if answer.HasField("entity"):
+                    return _recorded(answer.entity)
+            raise
+        if not answer.HasField("entity"):
+            raise Internal("RECORDER_PROTOCOL", "the recorder ended a finished upload without it")
+        return _recorded(answer.entity)
+
+    async def _recover(self, course: _Course, error: ArtlabError) -> Recorded | None:
+        """Prepare the next attempt after an error; return the entity if it exists after all."""
+        if not _may_pass(error):
+            raise error
+        state = None
+        while True:
+            course.futile += 1
+            if course.futile > MAX_FUTILE_ATTEMPTS:
+                raise error
+            pause = FIRST_PAUSE_SECONDS * 1.6 ** min(course.futile, 12)
+            await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            try:
+                state = await self._get(course.upload)
+                break
+            except (Unavailable, DeadlineExceeded):
+                continue
+        log.info(
+            "recording resumes",
+            extra=facts(reason=error.reason, committed=state.committed_size if state else 0),
+        )
+        if state is not None and state.HasField("entity"):
+            return _recorded(state.entity)
+        committed = state.committed_size if state is not None else 0
+        if committed and (isinstance(error, DataLoss) or committed not in course.prefixes):
+            await self._delete(course.upload)
+            committed = 0
+        if committed > course.committed:
+            course.futile = 0
+        course.committed = committed
+        return None
+
+    async def _clean_up(self, upload: UploadName) -> Recorded | None:
+        """Discard what is unfinished; return the entity if the recorder finished it meanwhile."""
+        try:
+            await self._delete(upload)
+        except FailedPrecondition:
+            state = await self._get(upload)
+            if state is not None and state.HasField("entity"):
+                return _recorded(state.entity)
+        except ArtlabError as error:
+            # It expires at the recorder, or the next job of this name discards it.
+            log.warning("a rest stays for now", extra=facts(reason=error.reason))
+        return None
+
+    async def _get(self, upload: UploadName) -> recorder_pb2.GetUploadResponse | None:
+        request = recorder_pb2.GetUploadRequest(upload=str(upload))
+        try:
+            with remote_errors("recorder"):
+                return await self._recorder.GetUpload(request, timeout=CALL_SECONDS)
+        except NotFound as error:
+            if error.reason == "RUN_NOT_FOUND":
+                raise
+            return None
+
+    async def _delete(self, upload: UploadName) -> None:
+        request = recorder_pb2.DeleteUploadRequest(upload=str(upload))
+        with remote_errors("recorder"):
+            await self._recorder.DeleteUpload(request, timeout=CALL_SECONDS)
+
+
+def _may_pass(error: ArtlabError) -> bool:
+    """Whether another attempt can end differently."""
+    if isinstance(error, Unavailable | Aborted | DataLoss):
+        return True
+    if isinstance(error, OutOfRange):
+        return error.reason == "OFFSET_MISMATCH"
+    # Without details it was the connection, not the recorder, that answered.
+    return error.reason in ("RECORDER_CANCELLED", "RECORDER_INTERNAL", "RECORDER_UNKNOWN")
+
+
+def _recorded(entity: run_pb2.Entity) -> Recorded:
+    return Recorded(
+        name=entity.name,
+        request_digest=entity.metadata.get(REQUEST_DIGEST, ""),
+        wire=entity.SerializeToString(),
+    )
+
+
+def _entity(draft: EntityDraft) -> run_pb2.Entity:
+    entity = run_pb2.Entity(
+        type=draft.type,
+        output_index=draft.output_index,
+        metadata=draft.metadata,
+        stage=STAGE_MEDIA_GENERATION,
+        attempt=draft.attempt,
+        audience=run_pb2.AUDIENCE_STUDENT,
+        models_used=[common_pb2.ModelUse(task="media", backend=draft.backend, model=draft.model)],
+    )
+    entity.start_time.FromDatetime(draft.started_at)
+    entity.duration.FromTimedelta(draft.duration)
+    return entity

@@ -1,0 +1,132 @@
+"""One attempt at one upload, in a thread: read the product, hash it, send what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from artlab.common.v1 import common_pb2
+from artlab.recorder.v1 import recorder_pb2, run_pb2
+from services.kit.errors import ArtlabError, Cancelled, DataLoss, Internal, ResourceExhausted
+from services.kit.status import from_rpc_error
+from services.media.ports import Product
+
+# A stream that neither moves nor fails for so long is given up; the job's deadline is shorter.
+STREAM_SECONDS = 3600.0
+
+Counted = Callable[[int], object]
+
+
+class UploadStream:
+    """Sends a product from `committed` on; everything before is read again and hashed.
+
+    Args:
+        prefixes: SHA-256 of the bytes up to each offset sent so far; read and added to.
+        counted: told the number of bytes sent, in this thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        upload: str,
+        product: Product,
+        entity: run_pb2.Entity,
+        committed: int,
+        prefixes: dict[int, bytes],
+        max_bytes: int,
+        counted: Counted,
+    ) -> None:
+        self._upload, self._product, self._entity = upload, product, entity
+        self._committed, self._prefixes = committed, prefixes
+        self._max_bytes, self._counted = max_bytes, counted
+        self._failure: Exception | None = None
+        self._stopped = threading.Event()
+        self._call: Any = None
+
+    def stop(self) -> None:
+        """End the stream soon; for other threads."""
+        self._stopped.set()
+        if self._call is not None:
+            self._call.cancel()
+
+    def run(self, write_entity: Any) -> recorder_pb2.WriteEntityResponse:
+        """Send everything and return the answer.
+
+        Raises what the product raises, what the recorder raises, DataLoss PRODUCT_CHANGED when what
+        is durable already is not what the product says now, and Cancelled MEDIA_CANCELLED.
+        """
+        self._call = write_entity.future(self._requests(), timeout=STREAM_SECONDS)
+        if self._stopped.is_set():
+            self._call.cancel()
+        try:
+            answer: recorder_pb2.WriteEntityResponse = self._call.result()
+        except (grpc.FutureCancelledError, grpc.RpcError) as error:
+            if self._failure is not None:
+                raise self._failed() from error
+            if self._stopped.is_set() or isinstance(error, grpc.FutureCancelledError):
+                raise Cancelled("MEDIA_CANCELLED", "the job was stopped") from error
+            raise from_rpc_error(error, "recorder") from error
+        if self._failure is not None:
+            raise self._failed()
+        return answer
+
+    def _failed(self) -> Exception:
+        if isinstance(self._failure, ArtlabError):
+            return self._failure
+        wrapped = Internal("MEDIA_READ_FAILED", "the product could not be read")
+        wrapped.__cause__ = self._failure
+        return wrapped
+
+    def _requests(self) -> Iterator[recorder_pb2.WriteEntityRequest]:
+        # gRPC runs this in a thread of its own and would log an exception with its text.
+        try:
+            yield from self._messages()
+        except Exception as error:
+            self._failure = error
+            if self._call is not None:
+                self._call.cancel()
+
+    def _messages(self) -> Iterator[recorder_pb2.WriteEntityRequest]:
+        hashed = hashlib.sha256()
+        size = 0
+        first = True
+        with self._product.read() as chunks:
+            for data in chunks:
+                if self._stopped.is_set():
+                    return
+                if size + len(data) > self._max_bytes:
+                    raise ResourceExhausted(
+                        "MEDIA_TOO_LARGE", f"an output may have {self._max_bytes} bytes"
+                    )
+                if size < self._committed:
+                    known = data[: self._committed - size]
+                    hashed.update(known)
+                    size += len(known)
+                    if size == self._committed and self._prefixes[size] != hashed.digest():
+                        raise DataLoss("PRODUCT_CHANGED", "the product is not what it was")
+                    data = data[len(known) :]
+                if not data:
+                    continue
+                hashed.update(data)
+                yield self._message(first, size, data)
+                first = False
+                size += len(data)
+                self._prefixes[size] = hashed.digest()
+                self._counted(size)
+        if size < self._committed:
+            raise DataLoss("PRODUCT_CHANGED", "the product is shorter than it was")
+        message = self._message(first, size, b"")
+        message.finish = True
+        message.digest.CopyFrom(common_pb2.Digest(sha256=hashed.hexdigest(), size_bytes=size))
+        yield message
+
+    def _message(self, first: bool, offset: int, data: bytes) -> recorder_pb2.WriteEntityRequest:
+        message = recorder_pb2.WriteEntityRequest(offset=offset, data=data)
+        if first:
+            message.upload = self._upload
+            message.entity.CopyFrom(self._entity)
+        return message
