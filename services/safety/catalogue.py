@@ -1,0 +1,204 @@
+"""The files of ``configs/safety/`` into what the service judges by, or all of their defects.
+
+policy.yaml                   level and purpose to checks and outcomes
+context.yaml                  signs of history and teaching
+terms/<language>.yaml         what to look for, with examples
+rules/<language>.yaml         words that mean something together
+explanations/<language>.yaml  what a person is told
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from services.kit.catalogue import CatalogueError, Defect, parse_document, parse_folder
+from services.safety.domain.explanations import Explanation, Explanations
+from services.safety.domain.levels import LEVELS_BY_LABEL, Level
+from services.safety.domain.matching import Mode, Term, starred
+from services.safety.domain.normalize import fold_word
+from services.safety.domain.rules import Rule, RuleBook
+from services.safety.domain.safety import Safety
+from services.safety.domain.wordlist import Entry, Wordlist
+from services.safety.policy_file import build_policy
+from services.safety.schema import (
+    ContextFile,
+    ExplanationsFile,
+    ExplanationSpec,
+    PolicyFile,
+    RulesFile,
+    TermsFile,
+)
+
+VERSION_CHARACTERS = 8
+REQUIRED_LANGUAGES = ("de", "en")
+
+
+def load_safety(folder: Path) -> Safety:
+    """Read everything in the folder. Raises CatalogueError with every defect there is."""
+    defects: list[Defect] = []
+    policy_file = parse_document(folder / "policy.yaml", PolicyFile, defects)
+    context = parse_document(folder / "context.yaml", ContextFile, defects)
+    terms = _parse_part(folder / "terms", TermsFile, defects)
+    rules = _parse_part(folder / "rules", RulesFile, defects)
+    explanations = _parse_part(folder / "explanations", ExplanationsFile, defects)
+    if policy_file is not None:
+        policy = build_policy(policy_file, defects)
+        _check_terms(terms, policy.categories, defects)
+        _check_rules(rules, policy.categories, defects)
+        told = _explanations(explanations, policy.categories, defects)
+    if defects or policy_file is None or context is None:
+        raise CatalogueError(defects)
+    allowed = [term for file in terms.values() for term in _allowed(file)]
+    wordlist = Wordlist(
+        [entry for file in terms.values() for entry in _entries(file)],
+        allowed,
+        [word for words in context.signals.values() for word in words],
+        [word for words in context.against.values() for word in words],
+        _digest(folder, ("context.yaml", "terms")),
+    )
+    book = RuleBook(
+        [rule for file in rules.values() for rule in _rules(file)],
+        allowed,
+        _digest(folder, ("rules", "terms")),
+    )
+    return Safety(policy, wordlist, book, told, _digest(folder, ("",)))
+
+
+F = TypeVar("F", TermsFile, RulesFile, ExplanationsFile)
+
+
+def _parse_part(folder: Path, kind: type[F], defects: list[Defect]) -> Mapping[str, F]:
+    """Return the files of a folder by language; each is named after its language."""
+    found: list[Defect] = []
+    files = parse_folder(folder, kind, found)
+    for stem, file in files.items():
+        if file.language != stem:
+            found.append(Defect(f"{stem}.yaml", "language", f"{file.language}, not {stem}"))
+    for language in REQUIRED_LANGUAGES:
+        if language not in files and not found:
+            found.append(Defect(f"{language}.yaml", "", "is missing"))
+    for defect in found:
+        # Three folders have files of the same name; a defect of the folder itself has its name.
+        name = "" if defect.file == folder.name else defect.file
+        defects.append(Defect(f"{folder.name}/{name}", defect.field, defect.reason))
+    return files
+
+
+def _digest(folder: Path, parts: Iterable[str]) -> str:
+    """Return 8 hex characters over the names and bytes of the files in these parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        base = folder / part
+        for path in sorted(base.rglob("*") if base.is_dir() else [base]):
+            if path.is_file():
+                data = path.read_bytes()
+                digest.update(f"{path.relative_to(folder)}\0{len(data)}\0".encode())
+                digest.update(data)
+    return digest.hexdigest()[:VERSION_CHARACTERS]
+
+
+def _entries(file: TermsFile) -> Iterable[Entry]:
+    inflections = frozenset(fold_word(suffix) for suffix in file.inflections)
+    for group in file.groups:
+        for spec in group.entries:
+            yield Entry(
+                file.language,
+                group.category,
+                spec.severity or group.severity,
+                spec.mode or group.mode,
+                tuple(spec.terms),
+                inflections,
+                tuple(spec.unless),
+            )
+
+
+def _allowed(file: TermsFile) -> Iterable[Term]:
+    inflections = frozenset(fold_word(suffix) for suffix in file.inflections)
+    for word in file.allow:
+        if word.endswith("*"):
+            yield starred(word, 0)
+        else:
+            yield Term(word, 0, Mode.WORD, inflections, apart=len(word.split()) > 1)
+
+
+def _rules(file: RulesFile) -> Iterable[Rule]:
+    for spec in file.rules:
+        groups = tuple(tuple(group) for group in spec.all)
+        yield Rule(
+            f"{file.language}.{spec.name}",
+            spec.category,
+            spec.severity,
+            spec.within,
+            groups,
+            tuple(spec.unless),
+        )
+
+
+def _check_terms(
+    files: Mapping[str, TermsFile], categories: Sequence[str], defects: list[Defect]
+) -> None:
+    for stem, file in files.items():
+        where = f"terms/{stem}.yaml"
+        seen: set[str] = set()
+        for g, group in enumerate(file.groups):
+            if group.category not in categories:
+                reason = f"unknown category {group.category}"
+                defects.append(Defect(where, f"groups.{g}.category", reason))
+            for e, entry in enumerate(group.entries):
+                for term in entry.terms:
+                    field = f"groups.{g}.entries.{e}.terms"
+                    letters = "".join(filter(str.isalnum, fold_word(term)))
+                    if not letters:
+                        defects.append(Defect(where, field, "a term without letters"))
+                    elif letters in seen:
+                        defects.append(Defect(where, field, f"{term!r} is listed twice"))
+                    seen.add(letters)
+        for word in file.allow:
+            if not any(map(str.isalnum, fold_word(word))):
+                defects.append(Defect(where, "allow", "a word without letters"))
+
+
+def _check_rules(
+    files: Mapping[str, RulesFile], categories: Sequence[str], defects: list[Defect]
+) -> None:
+    for stem, file in files.items():
+        names: set[str] = set()
+        for number, rule in enumerate(file.rules):
+            field = f"rules.{number}"
+            if rule.category not in categories:
+                reason = f"unknown category {rule.category}"
+                defects.append(Defect(f"rules/{stem}.yaml", f"{field}.category", reason))
+            if rule.name in names:
+                defects.append(Defect(f"rules/{stem}.yaml", f"{field}.name", "a second one"))
+            names.add(rule.name)
+
+
+def _explanations(
+    files: Mapping[str, ExplanationsFile], categories: Sequence[str], defects: list[Defect]
+) -> Explanations:
+    by_language: dict[str, Mapping[tuple[Level, str], Explanation]] = {}
+    for stem, file in files.items():
+        told: dict[tuple[Level, str], Explanation] = {}
+        parts: dict[str, Mapping[str, ExplanationSpec]] = {
+            "kids": file.kids,
+            "youth": {**file.default, **file.youth},
+            "adult": {**file.default, **file.adult},
+            "research": {**file.default, **file.research},
+        }
+        for label, specs in parts.items():
+            for name in categories:
+                spec = specs.get(name)
+                if spec is None:
+                    reason = f"nothing for {name} at {label}"
+                    defects.append(Defect(f"explanations/{stem}.yaml", label, reason))
+                    continue
+                key = LEVELS_BY_LABEL[label], name
+                told[key] = Explanation(spec.explanation, spec.suggestion)
+            for name in specs.keys() - set(categories):
+                reason = f"unknown category {name}"
+                defects.append(Defect(f"explanations/{stem}.yaml", label, reason))
+        by_language[file.language] = told
+    return Explanations(by_language)

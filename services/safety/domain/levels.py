@@ -1,0 +1,44 @@
+"""What a text is judged by: how strict, and what the text is for. Pure."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Level(IntEnum):
+    """How strict to be; the smaller, the stricter. The numbers are those of the proto."""
+
+    KIDS = 1
+    YOUTH = 2
+    ADULT = 3
+    RESEARCH = 4
+
+    @property
+    def label(self) -> str:
+        """The name in settings, the policy and rules, e.g. ``kids``."""
+        return self.name.lower()
+
+
+class Purpose(StrEnum):
+    """What the text is for."""
+
+    INPUT = "input"
+    CONTEXT = "context"
+    TRANSLATION = "translation"
+    INTERCEPTION = "interception"
+    MEDIA_PROMPT = "media_prompt"
+    CODE = "code"
+
+
+class MediaKind(StrEnum):
+    """What a media prompt is to become."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+    MUSIC = "music"
+    VIDEO = "video"
+    CODE = "code"
+
+
+LEVELS_BY_LABEL = {level.label: level for level in Level}

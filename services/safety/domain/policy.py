@@ -1,0 +1,111 @@
+"""The policy table: level and purpose to checks, and what each category means there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.safety.domain.levels import Level, Purpose
+from services.safety.domain.verdict import Hit
+
+MAX_SEVERITY = 3
+
+
+class Outcome(StrEnum):
+    """What a hit of a category leads to. The order is from lax to strict."""
+
+    ALLOW = "allow"
+    # Blocked unless the text is clearly about history or teaching.
+    CONTEXT = "context"
+    BLOCK = "block"
+
+
+class Check(StrEnum):
+    """A check the service can make."""
+
+    WORDLIST = "wordlist"
+    PERSONAL_DATA = "personal_data"
+    JUDGE = "judge"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryRule:
+    """What a category means in one row.
+
+    Attributes:
+        outcome: for hits of at least `severity`; milder ones are allowed.
+        signals: for CONTEXT, how many different signs of history or teaching are needed.
+    """
+
+    outcome: Outcome
+    severity: int = 1
+    signals: int = 1
+
+    def outcome_of(self, severity: int) -> Outcome:
+        """Return what a hit of this severity leads to."""
+        return self.outcome if severity >= self.severity else Outcome.ALLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The checks of one level and purpose, in order, and what their hits mean."""
+
+    level: Level
+    purpose: Purpose
+    checks: tuple[Check, ...]
+    rules: Mapping[str, CategoryRule]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a row makes of hits: the category that blocks, if any, and all that were hit."""
+
+    category: str
+    codes: tuple[str, ...]
+    asked_context: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The whole table. `categories` is their order in verdicts and in deciding."""
+
+    categories: tuple[str, ...]
+    always_refused: frozenset[str]
+    rows: Mapping[tuple[Level, Purpose], Row]
+
+    def decide(self, row: Row, hits: Iterable[Hit], signals: int) -> Decision:
+        """Return the first category that blocks, in the policy's order.
+
+        Args:
+            row: of the text's level and purpose.
+            hits: everything the checks found.
+            signals: how many different signs of history or teaching the text has; 0 as well when
+                something in it speaks against that.
+        """
+        worst: dict[str, int] = {}
+        for hit in hits:
+            worst[hit.category] = max(worst.get(hit.category, 0), hit.severity)
+        codes = tuple(category for category in self.categories if category in worst)
+        blocking, asked = "", False
+        for category in codes:
+            rule = row.rules[category]
+            outcome = rule.outcome_of(worst[category])
+            asked = asked or outcome is Outcome.CONTEXT
+            blocks = outcome is Outcome.BLOCK or (
+                outcome is Outcome.CONTEXT and signals < rule.signals
+            )
+            blocking = blocking or (category if blocks else "")
+        return Decision(blocking, codes, asked)
+
+
+def is_laxer(rule: CategoryRule, other: CategoryRule) -> bool:
+    """Whether `rule` lets something pass that `other` would not."""
+    order = list(Outcome)
+    for severity in range(1, MAX_SEVERITY + 1):
+        mine, theirs = rule.outcome_of(severity), other.outcome_of(severity)
+        if order.index(mine) < order.index(theirs):
+            return True
+        if mine is theirs is Outcome.CONTEXT and rule.signals < other.signals:
+            return True
+    return False

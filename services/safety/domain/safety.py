@@ -1,0 +1,24 @@
+"""Everything the service judges by, as one value. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.safety.domain.explanations import Explanations
+from services.safety.domain.policy import Policy
+from services.safety.domain.rules import RuleBook
+from services.safety.domain.wordlist import Wordlist
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """The policy in force with its lists, rules and explanations.
+
+    `version` is the digest over all their files, 8 hex characters.
+    """
+
+    policy: Policy
+    wordlist: Wordlist
+    rules: RuleBook
+    explanations: Explanations
+    version: str

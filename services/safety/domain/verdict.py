@@ -1,0 +1,47 @@
+"""What was found and what was decided. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.safety.domain.levels import Level, Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something of a category was found.
+
+    Attributes:
+        category: as in the policy.
+        severity: 1 mild, 2 strong, 3 extreme.
+        term: what was found, as it stands in the text; empty when a judge names no place.
+    """
+
+    category: str
+    severity: int
+    term: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsed:
+    """What judged, as it reported itself."""
+
+    backend: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer of a check that was made. `rule` is empty when the text is safe."""
+
+    blocked: bool
+    rule: str
+    codes: tuple[str, ...]
+    checks: tuple[str, ...]
+    terms: tuple[str, ...]
+    explanation: str
+    suggestion: str
+    language: str
+    purpose: Purpose
+    level: Level
+    used: ModelUsed

@@ -1,0 +1,46 @@
+"""What the safety service needs from whoever judges a text beyond the lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.safety.domain.levels import Level, MediaKind, Purpose
+from services.safety.domain.normalize import Folded
+from services.safety.domain.tokens import Letters
+from services.safety.domain.verdict import Hit, ModelUsed
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A text to judge.
+
+    `folded` and `readings` are there for judges in this process. What the lists found is not:
+    a model that sees the list's words agrees with the list. A judge elsewhere gets `text` only.
+    """
+
+    text: str
+    folded: Folded
+    readings: Sequence[Letters]
+    level: Level
+    purpose: Purpose
+    kind: MediaKind | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a judge found, and who it was. No hits means that it looked and found nothing."""
+
+    hits: tuple[Hit, ...]
+    used: ModelUsed
+
+
+class Judge(Protocol):
+    """Judges a whole text. Categories are those of the policy."""
+
+    name: str
+
+    async def judge(self, question: Question) -> Opinion:
+        """Return an opinion; raise an ArtlabError when none could be formed, never guess."""
+        ...

@@ -1,0 +1,141 @@
+"""The files of ``configs/safety/`` as they are written; unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.safety.domain.levels import Purpose
+from services.safety.domain.matching import Mode
+from services.safety.domain.policy import Check, Outcome
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+# Longer than any term or sentence we write; it bounds what one entry costs.
+Word = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
+Sentence = Annotated[str, Field(min_length=3, max_length=300)]
+Severity = Annotated[int, Field(ge=1, le=3)]
+LevelName = Literal["kids", "youth", "adult", "research"]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CategorySpec(_File):
+    """What a category means: hits of at least `severity` have the outcome."""
+
+    outcome: Outcome
+    severity: Severity = 1
+    signals: Annotated[int, Field(ge=1, le=5)] = 1
+
+
+class CheckSpec(_File):
+    """One check of a row.
+
+    A hit is decided by its category; a failure is an error, never a verdict. Both are written
+    down so that the table tells the whole story, and nothing else is accepted.
+    """
+
+    check: Check
+    on_hit: Literal["by_category"]
+    on_failure: Literal["error"]
+
+
+class RowSpec(_File):
+    """The checks of some levels and purposes, and where a category means something else there."""
+
+    levels: Annotated[list[LevelName], Field(min_length=1)]
+    purposes: Annotated[list[Purpose], Field(min_length=1)]
+    checks: Annotated[list[CheckSpec], Field(min_length=1)]
+    categories: dict[Name, CategorySpec] = {}
+
+
+class PolicyFile(_File):
+    """``policy.yaml``."""
+
+    version: Literal[1]
+    categories: Annotated[list[Name], Field(min_length=1)]
+    always_refused: Annotated[list[Name], Field(min_length=1)]
+    levels: dict[LevelName, dict[Name, CategorySpec]]
+    rows: Annotated[list[RowSpec], Field(min_length=1)]
+
+
+class Examples(_File):
+    """Sentences that show what something finds and what it leaves alone; a test walks them."""
+
+    hit: Annotated[list[Sentence], Field(min_length=1)]
+    miss: Annotated[list[Sentence], Field(min_length=2)]
+
+
+class EntrySpec(Examples):
+    """Terms that are the same thing. Severity and mode are the group's unless given."""
+
+    terms: Annotated[list[Word], Field(min_length=1)]
+    severity: Severity | None = None
+    mode: Mode | None = None
+    unless: list[Word] = []
+
+
+class GroupSpec(_File):
+    """Entries of one category from one source."""
+
+    category: Name
+    severity: Severity
+    mode: Mode = Mode.WORD
+    source: Sentence
+    entries: Annotated[list[EntrySpec], Field(min_length=1)]
+
+
+class TermsFile(_File):
+    """``terms/<language>.yaml``. `allow` are innocent words and phrases (a star ends a stem)."""
+
+    language: Language
+    inflections: list[Annotated[str, Field(pattern=r"^[a-zäöüß]{1,5}$")]]
+    allow: list[Word]
+    groups: Annotated[list[GroupSpec], Field(min_length=1)]
+
+
+class RuleSpec(Examples):
+    """One rule: a word of each of `all`, within so many words."""
+
+    name: Name
+    category: Name
+    severity: Severity
+    source: Sentence
+    within: Annotated[int, Field(ge=1, le=20)]
+    all: Annotated[list[Annotated[list[Word], Field(min_length=1)]], Field(min_length=2)]
+    unless: list[Word] = []
+
+
+class RulesFile(_File):
+    """``rules/<language>.yaml``."""
+
+    language: Language
+    rules: Annotated[list[RuleSpec], Field(min_length=1)]
+
+
+class ContextFile(_File):
+    """``context.yaml``: signs of history and teaching by language, and what speaks against."""
+
+    signals: Annotated[dict[Language, list[Word]], Field(min_length=1)]
+    against: dict[Language, list[Word]]
+
+
+class ExplanationSpec(_File):
+    """What a person reads."""
+
+    explanation: Annotated[str, Field(min_length=20, max_length=600)]
+    suggestion: Annotated[str, Field(min_length=20, max_length=600)]
+
+
+class ExplanationsFile(_File):
+    """``explanations/<language>.yaml``; `kids` is complete, `default` covers the other levels."""
+
+    language: Language
+    kids: dict[Name, ExplanationSpec]
+    default: dict[Name, ExplanationSpec]
+    youth: dict[Name, ExplanationSpec] = {}
+    adult: dict[Name, ExplanationSpec] = {}
+    research: dict[Name, ExplanationSpec] = {}
