@@ -11,6 +11,7 @@ from services.gateway.fanout import Fanout
 from services.gateway.http_server import HttpServer
 from services.gateway.limits import StartLimit
 from services.gateway.parts import Parts
+from services.gateway.protocol import ConnectionLimits
 from services.gateway.runs import Runs
 from services.gateway.settings import GatewaySettings
 from services.gateway.system import System
@@ -48,7 +49,9 @@ async def compose(settings: GatewaySettings, program: Program) -> None:
         wait_seconds=settings.wait_seconds,
     )
     server = HttpServer(
-        make_app(parts, settings.allowed_hosts), program.add_task, settings.max_connections
+        make_app(parts, settings.allowed_hosts),
+        program.add_task,
+        ConnectionLimits(settings.max_connections),
     )
     await program.serve(server, settings.host, settings.port)
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway import problems
 from services.gateway.access_log import AccessLog
-from services.gateway.guards import BodyGuard, HostGuard
+from services.gateway.guards import RECEIVE_TIMEOUT_SECONDS, BodyGuard, HostGuard
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import with_problem_schema
 from services.gateway.parts import Parts
@@ -53,9 +53,14 @@ def make_api(parts: Parts) -> FastAPI:
     return api
 
 
-def make_app(parts: Parts, allowed_hosts: Iterable[str] = ()) -> ASGIApp:
+def make_app(
+    parts: Parts,
+    allowed_hosts: Iterable[str] = (),
+    receive_timeout_seconds: float = RECEIVE_TIMEOUT_SECONDS,
+) -> ASGIApp:
     """Return the application as it is served."""
-    return AccessLog(HostGuard(BodyGuard(_DefaultHeaders(make_api(parts))), allowed_hosts))
+    guarded = BodyGuard(_DefaultHeaders(make_api(parts)), timeout_seconds=receive_timeout_seconds)
+    return AccessLog(HostGuard(guarded, allowed_hosts))
 
 
 class _DefaultHeaders:

@@ -22,7 +22,7 @@ RECEIVE_TIMEOUT_SECONDS = 15.0
 # After an early no, what the client still sends is read for a while: closing on it would take
 # the answer away from a client that writes first and reads later.
 LINGER_SECONDS = 2.0
-LINGER_BYTES = 8 * 1024 * 1024
+LINGER_BYTES = 64 * 1024 * 1024
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]{1,253})(?::[0-9]{1,5})?", re.ASCII)
@@ -167,7 +167,7 @@ async def answer_early(
         await send(message)
 
     await response(scope, receive, hold_the_end)
-    if linger:
+    if linger and not _values(scope, b"expect"):
         await _swallow(receive)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -12,11 +12,12 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from services.gateway.protocol import BoundedProtocol
+from services.gateway.protocol import BoundedProtocol, ConnectionLimits
 from services.kit.errors import Unavailable
 
 KEEP_ALIVE_SECONDS = 60
 BACKLOG = 1024
+DEFAULT_LIMITS = ConnectionLimits()
 _START_SECONDS = 10.0
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
@@ -29,8 +30,10 @@ class HttpServer:
         spawn: gives the serving task an owner, e.g. ``program.add_task``.
     """
 
-    def __init__(self, app: ASGIApp, spawn: Spawn, max_connections: int = 2_000) -> None:
-        bounded = type("Protocol", (BoundedProtocol,), {"max_connections": max_connections})
+    def __init__(
+        self, app: ASGIApp, spawn: Spawn, limits: ConnectionLimits = DEFAULT_LIMITS
+    ) -> None:
+        bounded = type("Protocol", (BoundedProtocol,), {"limits": limits})
         config = uvicorn.Config(
             app,
             http=bounded,
@@ -47,6 +50,11 @@ class HttpServer:
         self._uvicorn = _Uvicorn(config)
         self._spawn = spawn
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return len(self._uvicorn.server_state.connections)
 
     async def start(self, address: str) -> int:
         """Listen on host:port (port 0: any free one); return the port.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from uvicorn.config import Config
@@ -19,8 +20,6 @@ from services.gateway.problems import problem
 
 log = logging.getLogger(__name__)
 
-HEAD_SECONDS = 15.0
-STALLED_READER_SECONDS = 30.0
 MAX_URL_BYTES = 4_096
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
@@ -33,10 +32,19 @@ _REASON_PHRASES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections there may be, and how long one may do nothing useful."""
+
+    connections: int = 2_000
+    head_seconds: float = 15.0
+    stalled_reader_seconds: float = 30.0
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    max_connections = 2_000
+    limits = ConnectionLimits()
 
     def __init__(
         self,
@@ -46,15 +54,21 @@ class BoundedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        # Its lines hold paths and queries; ours do not.
+        self.access_log = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
-        self._refusal: tuple[int, str, str] = (400, "MALFORMED_REQUEST", "this is not HTTP/1.1")
+        self._refusal: tuple[int, str, str] = (
+            400,
+            "MALFORMED_REQUEST",
+            "this is no request we can read",
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or answer 503 when there are too many."""
         super().connection_made(transport)  # type: ignore[arg-type]
-        if len(self.connections) > self.max_connections:
+        if len(self.connections) > self.limits.connections:
             self._refusal = (503, "TOO_MANY_CONNECTIONS", "too many connections are open")
             self.send_400_response("")
             return
@@ -110,13 +124,15 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
-        """The reader is slow."""
+        """Give a slow reader some time."""
         super().pause_writing()
         if self._reader_timer is None:
-            self._reader_timer = self.loop.call_later(STALLED_READER_SECONDS, self._stalled)
+            self._reader_timer = self.loop.call_later(
+                self.limits.stalled_reader_seconds, self._stalled
+            )
 
     def resume_writing(self) -> None:
-        """The reader reads."""
+        """Go on: the reader reads."""
         _stop(self._reader_timer)
         self._reader_timer = None
         super().resume_writing()
@@ -144,7 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _await_head(self) -> None:
         _stop(self._head_timer)
         self._head_timer = None
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._no_head)
+        self._head_timer = self.loop.call_later(self.limits.head_seconds, self._no_head)
 
     def _no_head(self) -> None:
         self._head_timer = None

@@ -58,6 +58,11 @@ class FakeOrchestrator(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         self.requests: list[orchestrator_pb2.StartRunRequest] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def forget(self) -> None:
+        """Make it as if nothing had happened."""
+        self.script, self.refusal = succeed, None
+        self.requests.clear()
+
     async def StartRun(
         self, request: orchestrator_pb2.StartRunRequest, context: Context
     ) -> orchestrator_pb2.StartRunResponse:

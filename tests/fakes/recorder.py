@@ -52,6 +52,14 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
         self.open_watches = 0
         self.bytes_sent = 0
 
+    def forget(self) -> None:
+        """Make it as if nothing had happened."""
+        self.runs.clear()
+        self.failures.clear()
+        self.read_cuts.clear()
+        self.calls.clear()
+        self.bytes_sent = 0
+
     # Writing
 
     def create(self, run_id: str, *kinds: tuple[str, int], **fields: object) -> Recorded:

@@ -14,6 +14,8 @@ from artlab.recorder.v1 import run_pb2
 from services.kit.errors import DataLoss, Unavailable
 from tests.integration.gateway.world import RUN, World
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 IMAGE = ("sd35_large", common_pb2.MEDIA_KIND_IMAGE)
 PICTURE = os.urandom(700_001)
 

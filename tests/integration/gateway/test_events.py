@@ -20,6 +20,9 @@ from services.kit.errors import DataLoss, Unavailable
 from services.kit.ids import RunId
 from tests.fakes.orchestrator import succeed
 from tests.integration.gateway.world import RUN, World, gateway
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATH = f"/api/pipeline/{RUN}/events"
 IMAGE = ("sd35_large", common_pb2.MEDIA_KIND_IMAGE)
@@ -78,9 +81,7 @@ async def reading(world: World, last_event_id: int | None = None) -> AsyncIterat
 
 
 async def wait_for_watch(world: World) -> None:
-    async with asyncio.timeout(5):
-        while not world.recorder.open_watches:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await eventually(lambda: bool(world.recorder.open_watches))
 
 
 async def test_the_first_bytes_come_at_once_and_facts_as_they_happen(world: World) -> None:
@@ -237,9 +238,7 @@ async def test_many_readers_of_one_run_share_one_watch(world: World) -> None:
         seen = await asyncio.gather(one.rest(), two.rest(), three.rest())
         assert world.recorder.calls["WatchRun"] == 1
     assert seen[0] == seen[1] == seen[2]
-    async with asyncio.timeout(5):
-        while world.fanout.watches:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await eventually(lambda: not world.fanout.watches)
 
 
 async def test_the_last_reader_to_leave_ends_the_watch(world: World) -> None:
@@ -247,9 +246,7 @@ async def test_the_last_reader_to_leave_ends_the_watch(world: World) -> None:
     async with reading(world) as reader:
         assert (await reader.next()) is not None
         await wait_for_watch(world)
-    async with asyncio.timeout(5):
-        while world.recorder.open_watches:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await eventually(lambda: not world.recorder.open_watches)
 
 
 async def test_silence_is_filled_with_heartbeats(world: World) -> None:

@@ -22,6 +22,9 @@ from services.kit.errors import (
 from tests.fakes.orchestrator import PNG, FakeOrchestrator
 from tests.fakes.recorder import FakeRecorder
 from tests.integration.gateway.world import World, gateway
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATH = "/api/schema/pipeline/execute"
 IDEA = {"schema": "dada", "input_text": "Eine Blume auf der Wiese"}
@@ -193,12 +196,10 @@ async def test_a_watch_that_is_cut_is_resumed_while_waiting(world: World) -> Non
 
     async def cut(recorder: FakeRecorder, run_id: str, request: StartRun) -> None:
         recorder.state(run_id, run_pb2.RUN_STATE_RUNNING)
-        while not recorder.open_watches:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually(lambda: bool(recorder.open_watches))
         begun.set()
         recorder.cut_watches(run_id, Unavailable("DRAINING", "stopping"))
-        while recorder.calls["WatchRun"] < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually(lambda: recorder.calls["WatchRun"] >= 2)
         recorder.state(run_id, run_pb2.RUN_STATE_SUCCEEDED)
 
     world.orchestrator.script = cut
@@ -236,13 +237,10 @@ async def test_a_client_that_goes_away_does_not_cancel_the_run(world: World) -> 
         b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%b" % (PATH.encode(), len(body), body)
     )
-    async with asyncio.timeout(5):
-        while not world.recorder.open_watches:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        writer.close()
-        # The gateway stops waiting, and watching, for a client that is gone.
-        while world.recorder.open_watches or world.fanout.watches:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await eventually(lambda: bool(world.recorder.open_watches))
+    writer.close()
+    # The gateway stops waiting, and watching, for a client that is gone.
+    await eventually(lambda: not (world.recorder.open_watches or world.fanout.watches))
     (run,) = world.recorder.runs.values()
     assert run.run.state == run_pb2.RUN_STATE_RUNNING
 
@@ -303,9 +301,7 @@ async def test_requests_that_wait_have_a_number() -> None:
         waiting = asyncio.ensure_future(
             world.client.post(PATH, json=IDEA, headers={"Prefer": "wait=5"})
         )
-        async with asyncio.timeout(5):
-            while not world.recorder.open_watches:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await eventually(lambda: bool(world.recorder.open_watches))
         assert_problem(await world.client.post(PATH, json=IDEA), 429, "TOO_MANY_WAITING")
         run_id = next(iter(world.recorder.runs))
         world.recorder.state(run_id, run_pb2.RUN_STATE_CANCELLED)
@@ -316,9 +312,7 @@ async def test_a_server_that_stops_answers_202_to_those_who_wait() -> None:
     async with gateway() as world:
         world.orchestrator.script = go_on_for_ever
         waiting = asyncio.ensure_future(world.client.post(PATH, json=IDEA))
-        async with asyncio.timeout(5):
-            while not world.recorder.open_watches:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await eventually(lambda: bool(world.recorder.open_watches))
         await world.fanout.drain()
         response = await waiting
     assert response.status_code == 202

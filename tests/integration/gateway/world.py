@@ -21,9 +21,10 @@ from services.gateway.app import make_app
 from services.gateway.clients import OrchestratorClient, RecorderClient
 from services.gateway.events import encode
 from services.gateway.fanout import Fanout
-from services.gateway.http_server import HttpServer
+from services.gateway.http_server import DEFAULT_LIMITS, HttpServer
 from services.gateway.limits import StartLimit
 from services.gateway.parts import Parts
+from services.gateway.protocol import ConnectionLimits
 from services.gateway.runs import Runs
 from services.gateway.system import System
 from services.kit.channel import open_channel
@@ -89,6 +90,16 @@ class World:
     server: HttpServer
     targets: dict[str, str] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Make the peers as if nothing had happened."""
+        self.recorder.forget()
+        self.orchestrator.forget()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self.server.connections
+
     async def raw(self, request: bytes, *, seconds: float = 10.0) -> bytes:
         """Send bytes as they are; return everything until the gateway closes the line."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -109,12 +120,14 @@ async def gateway(
     wait_seconds: float = 10.0,
     max_readers: int = 100,
     max_waiting: int = 50,
-    max_connections: int = 200,
+    limits: ConnectionLimits = DEFAULT_LIMITS,
+    receive_timeout_seconds: float = 15.0,
     starts_per_minute: int = 10_000,
     allowed_hosts: tuple[str, ...] = (),
     away: tuple[str, ...] = (),
+    recorder_target: str | None = None,
 ) -> AsyncIterator[World]:
-    """Serve; peers named in `away` do not listen."""
+    """Serve; peers named in `away` do not listen; a real recorder may stand in for the fake."""
     recorder = FakeRecorder()  # type: ignore[abstract]
     orchestrator = FakeOrchestrator(recorder)
     safety, interception, media = _peers()
@@ -136,6 +149,8 @@ async def gateway(
             )
             for name, register in registrations.items()
         }
+        if recorder_target is not None:
+            targets["recorder"] = recorder_target
         channels: dict[str, grpc.aio.Channel] = {
             name: await stack.enter_async_context(open_channel(target))
             for name, target in targets.items()
@@ -152,10 +167,8 @@ async def gateway(
             wait_seconds=wait_seconds,
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        app = make_app(parts, allowed_hosts)
-        server = HttpServer(
-            app, lambda work, name: group.create_task(work, name=name), max_connections
-        )
+        app = make_app(parts, allowed_hosts, receive_timeout_seconds)
+        server = HttpServer(app, lambda work, name: group.create_task(work, name=name), limits)
         port = await server.start("127.0.0.1:0")
         try:
             async with httpx.AsyncClient(

@@ -1,0 +1,54 @@
+"""What the installation says about itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.gateway.world import World, gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_ready_when_all_services_serve(world: World) -> None:
+    response = await world.client.get("/ready")
+    assert response.status_code == 200
+    assert response.json()["status"] == "ready"
+    assert [s["name"] for s in response.json()["services"]] == [
+        "orchestrator",
+        "safety",
+        "interception",
+        "media",
+        "recorder",
+    ]
+
+
+async def test_not_ready_names_who_is_away_and_health_is_our_own() -> None:
+    async with gateway(away=("safety",)) as world:
+        response = await world.client.get("/ready")
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        away = [s["name"] for s in response.json()["services"] if s["status"] != "serving"]
+        assert away == ["safety"]
+        assert (await world.client.get("/health")).json() == {"status": "ok"}
+        system = (await world.client.get("/api/system")).json()
+        assert system["judges"] is None
+        assert system["safety_level"] is None
+        assert system["writers"] == ["builtin"]
+
+
+async def test_the_system_tells_what_writes_judges_and_draws(world: World) -> None:
+    system = (await world.client.get("/api/system")).json()
+    assert system["writers"] == ["builtin"]
+    assert system["judges"] == ["builtin"]
+    assert system["safety_level"] == "youth"
+    assert system["outputs"] == [
+        {
+            "name": "builtin_image",
+            "kind": "image",
+            "backend": "builtin",
+            "available": True,
+            "reason": "",
+            "title": {},
+        }
+    ]
+    assert system["version"]
