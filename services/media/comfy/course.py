@@ -87,9 +87,14 @@ class Course:
         if self._sending is not None and not self._sending.done():
             # What is on its way must arrive first, or it would run after the cancel.
             await asyncio.wait({self._sending}, timeout=1.0)
-            self._sending.cancel()
+        cut = self._sending is not None and self._sending.cancel()
         try:
-            return await self.instance.cancel(self.prompt_id)
+            stopped = await self.instance.cancel(self.prompt_id)
+            if cut and not stopped:
+                # It may have been read a moment after we asked.
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                stopped = await self.instance.cancel(self.prompt_id)
+            return stopped
         except ArtlabError as error:
             log.warning("cancel failed", extra=facts(prompt_id=self.prompt_id, why=error.reason))
             return False

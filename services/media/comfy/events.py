@@ -45,6 +45,8 @@ class EventStream:
         self._task: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
         self._client_id = _fresh_id()
+        self._keep_id = False
+        self._suspected = False
         self.frames = 0
         self.odd_frames = 0
         self.connections = 0
@@ -82,6 +84,7 @@ class EventStream:
     def suspect(self) -> None:
         """Begin anew: ComfyUI should have sent something by now and did not."""
         log.warning("events stalled", extra=facts(instance=self._address.url))
+        self._suspected = True
         if self._socket is not None:
             self._socket.transport.abort()
 
@@ -97,7 +100,9 @@ class EventStream:
             await self._wanted.wait()
             before = self.connections
             self._tried.clear()
-            self._client_id = _fresh_id()
+            if not self._keep_id:
+                self._client_id = _fresh_id()
+            self._keep_id = False
             try:
                 await self._connection()
             except (OSError, WebSocketException, TimeoutError) as error:
@@ -130,6 +135,7 @@ class EventStream:
             close_timeout=1.0,
         ) as socket:
             self._socket = socket
+            self._suspected = False
             async with asyncio.timeout(FIRST_FRAME_TIMEOUT_SECONDS):
                 self._see(await socket.recv())
             self.connections += 1
@@ -140,6 +146,10 @@ class EventStream:
                     self._see(await socket.recv())
             except ConnectionClosed as error:
                 code = error.rcvd.code if error.rcvd is not None else 1006
+                # Ended by ComfyUI, not by us: it knows of no older socket, so running jobs may
+                # have their live progress back under the id they were submitted with.
+                ours = error.sent is not None and not error.rcvd_then_sent
+                self._keep_id = bool(self._watches) and not ours and not self._suspected
                 log.info("events closed", extra=facts(instance=self._address.url, code=code))
 
     def _see(self, frame: str | bytes) -> None:
@@ -162,5 +172,5 @@ class EventStream:
 
 def _fresh_id() -> str:
     # A second socket under one id replaces the first, and is unregistered in silence when the
-    # first one closes: so no id is ever used twice.
+    # first one closes: so an id is used again only when the first is known to be gone.
     return uuid.uuid4().hex

@@ -30,6 +30,7 @@ class Reply:
 
     status: int
     body: bytes
+    url: str
 
     def json(self) -> Any:
         """The body as JSON; ComfyUI writes bare NaN, which is let through.
@@ -42,7 +43,12 @@ class Reply:
             raise protocol_error("no JSON", status=str(self.status)) from error
 
     def object(self) -> dict[str, Any]:
-        """The body as a JSON object of an answer with 200; else raises COMFY_PROTOCOL."""
+        """The body as a JSON object of an answer with 200.
+
+        Raises Unanswered for a 5xx (a proxy's, or ComfyUI in trouble), else COMFY_PROTOCOL.
+        """
+        if self.status >= 500:
+            raise Unanswered(self.url, f"status {self.status}")
         if self.status != 200:
             raise protocol_error(f"with status {self.status}", status=str(self.status))
         value = self.json()
@@ -115,6 +121,7 @@ class _Exchange:
         self._request = (method, path, body)
         self._timeout = timeout_seconds
         self._socket: socket.socket | None = None
+        self._aborted = False
 
     def run(self) -> Reply:
         url = self._address.url
@@ -126,6 +133,9 @@ class _Exchange:
                 raise Unreachable(url) from error
             self._socket = connection.sock
             self._socket.settimeout(self._timeout)
+            if self._aborted:
+                # Given up while it waited for a thread: it must not be sent any more.
+                raise Unreachable(url)
             method, path, body = self._request
             headers = {"Accept": "application/json", "Connection": "close"}
             if body is not None:
@@ -138,11 +148,13 @@ class _Exchange:
                         raise protocol_error("more than we read")
             if len(data) > MAX_RESPONSE_BYTES:
                 raise protocol_error(f"more than {MAX_RESPONSE_BYTES} bytes")
-            return Reply(response.status, data)
+            return Reply(response.status, data, url)
         finally:
             connection.close()
 
     def abort(self) -> None:
+        # The flag before the socket, as `run` sets the socket before it reads the flag.
+        self._aborted = True
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)

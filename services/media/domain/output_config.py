@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from services.kit.errors import InvalidArgument
+from services.kit.text import parse_text
+
+MAX_SLOT_CHARACTERS = 2_000
 
 Value = int | float | str | bool
 MediaKind = Literal["text", "image", "audio", "music", "video", "code"]
@@ -29,11 +32,14 @@ class Slot:
     multiple_of: int | None = None
 
     def parse(self, value: object, field: str) -> Value:
-        """Return value as this slot's kind. Raises InvalidArgument INVALID_PARAMETER."""
+        """Return value as this slot's kind. Raises InvalidArgument INVALID_PARAMETER.
+
+        A text also raises what `services.kit.text.parse_text` does.
+        """
         if self.kind == "boolean" and isinstance(value, bool):
             return value
-        if self.kind == "text" and isinstance(value, str) and len(value) <= 2_000:
-            return value
+        if self.kind == "text" and isinstance(value, str) and len(value) <= MAX_SLOT_CHARACTERS:
+            return parse_text(value, field, optional=True)
         if self.kind == "choice" and isinstance(value, str) and value in self.choices:
             return value
         if self.kind in ("integer", "number") and not isinstance(value, bool):
@@ -46,6 +52,8 @@ class Slot:
         """What is accepted, for error messages."""
         if self.kind == "choice":
             return f"one of {', '.join(self.choices)}"
+        if self.kind == "text":
+            return f"text of at most {MAX_SLOT_CHARACTERS} characters"
         bounds = f" from {self.minimum:g}" if self.minimum is not None else ""
         bounds += f" to {self.maximum:g}" if self.maximum is not None else ""
         bounds += f", a multiple of {self.multiple_of}" if self.multiple_of is not None else ""

@@ -51,6 +51,8 @@ class Script:
     jobs_api: bool = True
     # Requests are read and not answered, as under SIGSTOP.
     frozen: bool = False
+    # Every request gets a 503, as from a proxy that lost its server.
+    unwell: bool = False
 
     def loses(self, kind: str) -> bool:
         """Whether frames of this kind get lost."""

@@ -166,6 +166,8 @@ class FakeComfyUI:
         self.requests.append(Seen(request.method, path, dict(request.headers), body))
         while self.script.frozen:  # noqa: ASYNC110  # a plain field is easier to script
             await asyncio.sleep(0.02)
+        if self.script.unwell:
+            return web.Response(status=503)
         if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site") == "cross-site":
             return web.Response(status=403)
         request[BODY] = body

@@ -97,18 +97,37 @@ async def test_lost_frames_cost_a_second_at_most(lost: set[str]) -> None:
         assert time.monotonic() - began < 1.5
 
 
-async def test_a_socket_dropped_mid_job_costs_no_job_and_the_next_has_live_progress() -> None:
-    script = Script(drop_socket_at="KSampler", step_seconds=0.02)
+async def test_a_socket_dropped_mid_job_costs_nothing_and_live_progress_resumes() -> None:
+    script = Script(drop_socket_at="KSampler", step_seconds=0.15)
     async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
-        began = time.monotonic()
+        fractions: set[float] = set()
+        await backend.render(make_job(), lambda told: fractions.add(round(told.fraction, 1)))
+        assert {0.4, 0.5} <= fractions, "the sampler's later steps were seen"
+        assert len(fake.client_ids) == 2
+        assert len(set(fake.client_ids)) == 1, "ComfyUI ended the first, so its id is free"
+
+
+async def test_a_stream_that_stalls_is_begun_anew_under_another_id() -> None:
+    script = Script(lose_frames=frozenset({"*"}), step_seconds=0.8)
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
         await backend.render(make_job(), ignore)
-        assert time.monotonic() - began < 2.0
-        script.drop_socket_at = None
-        await until(lambda: bool(fake.sockets))
+        await until(lambda: len(fake.client_ids) == 2)
+        assert len(set(fake.client_ids)) == 2, "the old socket may still be registered"
+        script.lose_frames, script.step_seconds = frozenset(), 0.02
         nodes: set[str] = set()
         await backend.render(make_job(seed=8), lambda told: nodes.add(told.node))
         assert "3" in nodes
-        assert len(set(fake.client_ids)) == len(fake.client_ids) == 2, "no id is used twice"
+
+
+async def test_a_job_is_not_lost_when_a_proxy_answers_with_503_meanwhile() -> None:
+    script = Script(step_seconds=0.5, lose_frames=frozenset({"*"}))
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        task = asyncio.create_task(backend.render(make_job(), ignore))
+        await until(lambda: fake.worker.running is not None)
+        script.unwell = True
+        await asyncio.sleep(1.5)
+        script.unwell = False
+        assert await read(await task)
 
 
 async def test_without_a_websocket_polling_does_it() -> None:

@@ -10,17 +10,23 @@ from services.media.domain.output_config import OutputConfig, Slot
 WIDTH = Slot("width", "integer", 1024, minimum=256, maximum=2048, multiple_of=16)
 CFG = Slot("cfg", "number", 5.5, minimum=1, maximum=15)
 SAMPLER = Slot("sampler", "choice", "euler", choices=("euler", "heun"))
+NEGATIVE = Slot("negative_prompt", "text", "")
 CONFIG = OutputConfig(
     name="test",
     kind="image",
     backend="comfyui",
     title={"en": "Test", "de": "Test"},
-    slots={slot.name: slot for slot in (WIDTH, CFG, SAMPLER)},
+    slots={slot.name: slot for slot in (WIDTH, CFG, SAMPLER, NEGATIVE)},
 )
 
 
 def test_what_is_not_said_is_the_default() -> None:
-    assert CONFIG.values({"width": 512}) == {"width": 512, "cfg": 5.5, "sampler": "euler"}
+    assert CONFIG.values({"width": 512}) == {
+        "width": 512,
+        "cfg": 5.5,
+        "sampler": "euler",
+        "negative_prompt": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -57,3 +63,18 @@ def test_a_parameter_nobody_declared_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         CONFIG.values({name: 1})
     assert (caught.value.reason, caught.value.field) == ("UNKNOWN_PARAMETER", f"parameters.{name}")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("x" * 2_001, "INVALID_PARAMETER"),
+        (7, "INVALID_PARAMETER"),
+        ("a\0b", "INVALID_CHARACTER"),
+        ("\ud800", "INVALID_UNICODE"),
+    ],
+)
+def test_a_text_is_parsed_as_every_text_is(value: object, reason: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        CONFIG.values({"negative_prompt": value})
+    assert (caught.value.reason, caught.value.field) == (reason, "parameters.negative_prompt")
