@@ -26,7 +26,7 @@ from services.orchestrator.pipeline import Services
 from services.orchestrator.ports import RenderHint, TextHint
 from services.orchestrator.supervisor import Supervisor
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
-from tests.support.waiting import eventually
+from tests.support.eventually import eventually
 
 RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
 REQUEST = RunRequest(RUN, "dada", "Eine Blume", "anonymous")

@@ -1,0 +1,149 @@
+"""One service is killed in the middle of a run: the run ends truthfully and the folder agrees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.recorder.verify import verify_run
+from tests.fakes.comfyui.script import Script
+from tests.fakes.comfyui.server import fake_comfyui
+from tests.support.eventually import eventually
+from tests.support.processes import Running, six_services
+
+END_SECONDS = 45.0
+FINAL = {"succeeded", "partial", "blocked", "failed", "cancelled"}
+
+
+def _client(running: Running) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=running.url, timeout=30.0, trust_env=False)
+
+
+async def _start(http: httpx.AsyncClient, **fields: Any) -> str:
+    answer = await http.post(
+        "/api/schema/pipeline/execute",
+        json={"schema": "dada", "input_text": "Eine Blume auf der Wiese", **fields},
+        headers={"Prefer": "respond-async"},
+    )
+    assert answer.status_code == 202, answer.text
+    run_id: str = answer.json()["run_id"]
+    return run_id
+
+
+def _record(running: Running, run_id: str) -> dict[str, Any]:
+    # Read as a person would: from the folder, whoever is up or down.
+    document: dict[str, Any] = json.loads(
+        (running.run_folder(run_id) / "metadata.json").read_bytes()
+    )
+    return document
+
+
+async def _ended(running: Running, run_id: str) -> dict[str, Any]:
+    await eventually(
+        lambda: _record(running, run_id)["status"] in FINAL, END_SECONDS, "the end of the run"
+    )
+    assert verify_run(running.run_folder(run_id)) == []
+    return _record(running, run_id)
+
+
+def _types(record: dict[str, Any]) -> list[str]:
+    return [entity["type"] for entity in record["entities"]]
+
+
+async def test_media_killed_during_a_rendering_and_restarted_ends_in_a_truthful_state(
+    tmp_path: Path,
+) -> None:
+    async with (
+        fake_comfyui(script=Script(step_seconds=0.1)) as comfy,
+        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
+        _client(running) as http,
+    ):
+        run_id = await _start(http, output_configs=["sd35_large"])
+        await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
+        await running.restart("media")
+        record = await _ended(running, run_id)
+    # Truthful: a success has its picture, a failure its reason.
+    if record["status"] == "succeeded":
+        assert _types(record).count("output_image") == 1
+    else:
+        assert record["status"] == "failed"
+        assert record["error"]["reason"]
+        assert "output_image" not in _types(record)
+        assert "error" in _types(record)
+
+
+async def test_media_killed_for_good_fails_the_output_and_says_why(tmp_path: Path) -> None:
+    async with (
+        fake_comfyui(script=Script(hang_at="KSampler")) as comfy,
+        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
+        _client(running) as http,
+    ):
+        run_id = await _start(http, output_configs=["sd35_large"])
+        await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
+        await running.kill("media")
+        record = await _ended(running, run_id)
+    assert record["status"] == "failed"
+    assert record["error"]["reason"] == "MEDIA_UNAVAILABLE"
+    assert _types(record)[-1] == "error"
+    assert record["outputs"][0]["status"] == "failed"
+
+
+@pytest.mark.parametrize("after", ["interception", "safety_pre_output"])
+async def test_recorder_killed_between_two_entities_loses_nothing_acknowledged(
+    tmp_path: Path, after: str
+) -> None:
+    async with six_services(tmp_path) as running, _client(running) as http:
+        run_id = await _start(http, output_configs=["builtin_image"] * 6)
+        await eventually(lambda: after in _types(_record(running, run_id)), 20, after)
+        before = _record(running, run_id)["entities"]
+        await running.restart("recorder")
+        record = await _ended(running, run_id)
+    assert record["status"] == "succeeded"
+    assert record["entities"][: len(before)] == before
+    assert _types(record).count("output_image") == 6
+    assert [entity["sequence"] for entity in record["entities"]] == list(
+        range(1, len(record["entities"]) + 1)
+    )
+
+
+@pytest.mark.parametrize("service", ["safety", "interception"])
+async def test_a_peer_restarted_during_runs_costs_time_and_no_run(
+    tmp_path: Path, service: str
+) -> None:
+    async with six_services(tmp_path) as running, _client(running) as http:
+        runs = [await _start(http, schema="stillepost") for _ in range(3)]
+        await running.restart(service)
+        records = [await _ended(running, run_id) for run_id in runs]
+    assert {record["status"] for record in records} == {"succeeded"}
+
+
+async def test_safety_gone_means_failed_and_nothing_goes_on_unchecked(tmp_path: Path) -> None:
+    async with six_services(tmp_path) as running, _client(running) as http:
+        run_id = await _start(http, schema="stillepost", output_configs=["builtin_image"] * 8)
+        await running.kill("safety")
+        record = await _ended(running, run_id)
+    assert record["status"] in {"failed", "partial", "succeeded"}
+    checked = _types(record).count("safety_pre_output")
+    assert _types(record).count("output_image") <= checked
+    if record["status"] == "failed":
+        assert record["error"]["reason"] == "SAFETY_UNAVAILABLE"
+
+
+async def test_orchestrator_killed_leaves_no_run_open_for_ever(tmp_path: Path) -> None:
+    async with (
+        fake_comfyui(script=Script(hang_at="KSampler")) as comfy,
+        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
+        _client(running) as http,
+    ):
+        run_id = await _start(http, output_configs=["sd35_large"])
+        await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
+        await asyncio.shield(running.restart("orchestrator"))
+        record = await _ended(running, run_id)
+    assert record["status"] == "failed"
+    assert record["error"]["reason"] == "ORCHESTRATOR_RESTARTED"
+    assert record["error"]["retryable"] is True
