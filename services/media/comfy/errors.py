@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPException, RemoteDisconnected
+from http.client import HTTPException, IncompleteRead
 
 from services.kit.errors import Cancelled, FailedPrecondition, ResourceExhausted, Unavailable
 
@@ -98,7 +98,7 @@ def exchange_errors(url: str) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise Unanswered(url, "time over") from error
-    except (RemoteDisconnected, OSError) as error:
+    except (IncompleteRead, OSError) as error:
         raise Unanswered(url, "connection lost") from error
     except HTTPException as error:
         raise protocol_error("no valid HTTP") from error

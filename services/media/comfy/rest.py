@@ -144,10 +144,11 @@ class _Exchange:
                 connection.request(method, path, body, headers)
                 with connection.getresponse() as response:
                     data = response.read(MAX_RESPONSE_BYTES + 1)
-                    if response.length:
-                        raise protocol_error("more than we read")
+                    missing = response.length or 0
             if len(data) > MAX_RESPONSE_BYTES:
                 raise protocol_error(f"more than {MAX_RESPONSE_BYTES} bytes")
+            if missing:
+                raise Unanswered(url, f"the answer lacks {missing} bytes")
             return Reply(response.status, data, url)
         finally:
             connection.close()
