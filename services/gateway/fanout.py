@@ -124,7 +124,7 @@ class Subscription:
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         while True:
             self._news.clear()
-            if news := self._take():
+            if news := self.take():
                 return news
             if self._feed.ended.is_set():
                 if self._feed.failure is not None:
@@ -136,7 +136,8 @@ class Subscription:
             except TimeoutError:
                 return b""
 
-    def _take(self) -> bytes:
+    def take(self) -> bytes:
+        """Return what is there now, facts and hints in their order."""
         parts: list[bytes] = []
         all_facts = self._feed.facts
         while self._hints:

@@ -1,0 +1,118 @@
+"""Which text, verdict and bytes a run gives away."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.domain.outcome import (
+    Block,
+    output_results,
+    read_block,
+    text_entity,
+    verdict_entity,
+)
+from services.gateway.domain.run import Entity, Fault, Output, Run, client_status
+from services.gateway.domain.selection import by_sequence, is_released, latest
+from services.kit.errors import NotFound
+from services.kit.ids import RunId
+
+ID = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
+
+
+def entity(sequence: int, type: str, **fields: object) -> Entity:
+    values: dict[str, object] = {"filename": "x", "media_type": "text/plain", "size_bytes": 1}
+    return Entity(sequence, type, sha256="0" * 64, **(values | fields))  # type: ignore[arg-type]
+
+
+def run(state: str, *entities: Entity, **fields: object) -> Run:
+    return Run(ID, state, "dada", entities=entities, **fields)  # type: ignore[arg-type]
+
+
+def test_the_text_is_the_newest_interception_else_the_translation() -> None:
+    translation, first, second = (
+        entity(1, "translation"),
+        entity(2, "interception_pass"),
+        entity(3, "interception"),
+    )
+    assert text_entity(run("succeeded", translation, first, second)) == second
+    assert text_entity(run("failed", translation, first)) == first
+    assert text_entity(run("failed", translation)) == translation
+    assert text_entity(run("failed", entity(1, "input"))) is None
+
+
+def test_blocked_text_is_not_handed_out() -> None:
+    text = entity(1, "interception")
+    assert text_entity(run("blocked", text)) is None
+    said = Output(1, 1, "builtin_text", "text", "blocked")
+    drawn = Output(2, 1, "builtin_image", "image", "succeeded")
+    assert text_entity(run("partial", text, outputs=(said, drawn))) is None
+    seen = Output(1, 1, "builtin_image", "image", "blocked")
+    assert text_entity(run("partial", text, outputs=(seen, drawn))) == text
+
+
+def test_the_verdict_of_a_run_is_the_one_of_its_stage() -> None:
+    first = entity(1, "safety", stage=1)
+    between = entity(2, "safety", stage=2)
+    before = entity(3, "safety_pre_output", stage=3, output_index=1)
+    for stage, found in ((1, first), (2, between), (3, before), (4, None)):
+        error = Fault("SAFETY_BLOCKED", "kids.x", stage)
+        assert verdict_entity(run("blocked", first, between, before, error=error)) == found
+
+
+def test_the_verdict_of_an_output_is_its_own() -> None:
+    one = entity(1, "safety_pre_output", stage=3, output_index=1)
+    two = entity(2, "safety_pre_output", stage=3, output_index=2)
+    image = entity(3, "safety_output", stage=4, output_index=2)
+    made = run("partial", one, two, image)
+    assert verdict_entity(made, Output(1, 1, "a", "image", "blocked")) == one
+    assert verdict_entity(made, Output(2, 1, "a", "image", "blocked")) == image
+    assert verdict_entity(made, Output(3, 1, "a", "image", "blocked")) is None
+
+
+def test_a_block_never_carries_the_terms() -> None:
+    document = b'{"rule": "r", "explanation": "e", "suggestion": "s", "terms": ["t"], "stage": 9}'
+    assert read_block(document, 1) == Block(1, "r", "e", "s")
+
+
+@given(st.binary(max_size=80))
+def test_a_damaged_verdict_tells_nothing(document: bytes) -> None:
+    assert read_block(document, 3).stage == 3
+    assert read_block(b'{"rule": {"x": 1}, "explanation": 3}', 3) == Block(3, "", "", "")
+    assert read_block(b"[1]", 3) == Block(3, "", "", "")
+
+
+@pytest.mark.parametrize("state", ["pending", "running", "blocked", "failed", "cancelled", ""])
+def test_bytes_of_an_output_leave_only_after_success(state: str) -> None:
+    picture = entity(1, "output_image", output_index=1)
+    held = run("running", picture, outputs=(Output(1, 1, "a", "image", state),))
+    assert not is_released(held, picture)
+    with pytest.raises(NotFound, match="ENTITY_WITHHELD"):
+        by_sequence(held, 1)
+    for output_index in (None, 1):
+        with pytest.raises(NotFound, match="ENTITY_WITHHELD"):
+            latest(held, "output_image", output_index, None)
+    assert output_results(held, {})[0].entity is None
+
+
+def test_bytes_of_an_output_nobody_planned_never_leave() -> None:
+    stray = entity(1, "output_image", output_index=7)
+    with pytest.raises(NotFound, match="ENTITY_WITHHELD"):
+        by_sequence(run("succeeded", stray), 1)
+
+
+def test_a_withheld_output_does_not_hide_an_older_one() -> None:
+    outputs = (Output(1, 1, "a", "image", "succeeded"), Output(2, 2, "a", "image", "blocked"))
+    first = entity(1, "output_image", output_index=1)
+    second = entity(2, "output_image", output_index=2)
+    assert (
+        latest(run("partial", first, second, outputs=outputs), "output_image", None, None) == first
+    )
+
+
+def test_clients_hear_success_and_error() -> None:
+    assert client_status("succeeded") == "success"
+    assert client_status("failed") == "error"
+    for same in ("partial", "blocked", "cancelled", "running", "not_available"):
+        assert client_status(same) == same
