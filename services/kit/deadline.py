@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
 
 from services.kit.errors import DeadlineExceeded
 
@@ -24,7 +24,7 @@ def deadline_in(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        _deadline.reset(token)
+        _reset(token)
 
 
 @contextmanager
@@ -34,6 +34,13 @@ def no_deadline() -> Iterator[None]:
     try:
         yield
     finally:
+        _reset(token)
+
+
+def _reset(token: Token[float | None]) -> None:
+    # A stream whose client left is closed by the garbage collector, in another context, where
+    # there is nothing to take back.
+    with suppress(ValueError):
         _deadline.reset(token)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
@@ -111,14 +112,17 @@ class _Guard:
 
         return guarded
 
-    def stream(self, call: Callable[[Any, Context], AsyncIterator[Any]]) -> Any:
+    def stream(self, call: Callable[[Any, Context], AsyncGenerator[Any, None]]) -> Any:
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
             seconds = self._seconds(context)
             with run_logged(_run_of(request)), deadline_in(seconds):
                 try:
                     async with asyncio.timeout(seconds):
-                        async for response in call(self._prepared(request, seconds), context):
-                            yield response
+                        responses = call(self._prepared(request, seconds), context)
+                        # Closed with this generator, not whenever garbage is collected.
+                        async with aclosing(responses):
+                            async for response in responses:
+                                yield response
                 except Exception as error:
                     await self._abort(context, error)
 

@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -28,7 +28,10 @@ def run_logged(run_id: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _run_id.reset(token)
+        # A stream whose client left is closed by the garbage collector, in another context, where
+        # there is nothing to take back.
+        with suppress(ValueError):
+            _run_id.reset(token)
 
 
 def facts(**values: object) -> Mapping[str, Mapping[str, object]]:
