@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 from services.kit.errors import DataLoss, OutOfRange
 from services.kit.ids import EntityName
@@ -26,7 +26,7 @@ class Reading:
         self._table = table
         self._threads = threads
 
-    async def read(self, name: EntityName, offset: int, limit: int) -> AsyncIterator[bytes]:
+    async def read(self, name: EntityName, offset: int, limit: int) -> AsyncGenerator[bytes, None]:
         """Yield `limit` bytes (0: all) from `offset` on, in chunks of at most 256 KiB.
 
         The whole entity is hashed, whatever part is asked for. Raises NotFound RUN_NOT_FOUND,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -160,19 +160,24 @@ class Recorder:
         """See `Uploads.delete`."""
         await self._unbroken(self._uploads.delete(name))
 
-    def read_entity(self, name: EntityName, offset: int, limit: int) -> AsyncIterator[bytes]:
+    def read_entity(self, name: EntityName, offset: int, limit: int) -> AsyncGenerator[bytes, None]:
         """See `Reading.read`."""
         return self._reading.read(name, offset, limit)
 
     # Watching
 
-    def watch(self, run_id: RunId, after_seq: int) -> AsyncIterator[Update]:
+    def watch(self, run_id: RunId, after_seq: int) -> AsyncGenerator[Update, None]:
         """See `Watching.watch`."""
         return self._watching.watch(run_id, after_seq)
 
     async def publish_hints(self, run_id: RunId, hints: Sequence[Hint]) -> None:
         """See `Watching.publish`."""
         await self._watching.publish(run_id, hints)
+
+    @property
+    def watchers(self) -> int:
+        """How many watches are open."""
+        return self._watching.count
 
     async def drain(self) -> None:
         """End every watch with DRAINING."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 
 import grpc.aio
 
@@ -83,11 +84,13 @@ class RecorderServicer(recorder_pb2_grpc.RecorderServiceServicer):
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
         after_seq = parse_number(request.after_seq, "after_seq", most=MAX_INT64)
-        async for run, event, hint in self._recorder.watch(run_id, after_seq):
-            if event is not None:
-                yield pb.WatchRunResponse(event=event_message(run, event))
-            elif isinstance(hint, run_pb2.Hint):
-                yield pb.WatchRunResponse(hint=hint)
+        # Closed at once when the client leaves, not when the garbage collector comes by.
+        async with aclosing(self._recorder.watch(run_id, after_seq)) as updates:
+            async for run, event, hint in updates:
+                if event is not None:
+                    yield pb.WatchRunResponse(event=event_message(run, event))
+                elif isinstance(hint, run_pb2.Hint):
+                    yield pb.WatchRunResponse(hint=hint)
 
     async def SetProgress(
         self, request: pb.SetProgressRequest, context: Context
@@ -170,8 +173,9 @@ class RecorderServicer(recorder_pb2_grpc.RecorderServiceServicer):
         name = EntityName.parse(request.name)
         offset = parse_number(request.offset, "offset", most=MAX_INT64)
         limit = parse_number(request.limit, "limit", most=MAX_INT64)
-        async for chunk in self._recorder.read_entity(name, offset, limit):
-            yield pb.ReadEntityResponse(data=chunk)
+        async with aclosing(self._recorder.read_entity(name, offset, limit)) as chunks:
+            async for chunk in chunks:
+                yield pb.ReadEntityResponse(data=chunk)
 
     async def FinalizeRun(
         self, request: pb.FinalizeRunRequest, context: Context

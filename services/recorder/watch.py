@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from services.kit.errors import OutOfRange, Unavailable
 from services.kit.ids import RunId
@@ -24,7 +24,12 @@ class Watching:
         self._is_draining = False
         self._watchers: set[Watcher] = set()
 
-    async def watch(self, run_id: RunId, after_seq: int) -> AsyncIterator[Update]:
+    @property
+    def count(self) -> int:
+        """How many watches are open."""
+        return len(self._watchers)
+
+    async def watch(self, run_id: RunId, after_seq: int) -> AsyncGenerator[Update, None]:
         """Yield facts with seq greater than `after_seq`, and hints, until the run is final.
 
         Each comes with a run that contains it. Raises NotFound RUN_NOT_FOUND (also when it is
@@ -61,7 +66,9 @@ class Watching:
         for watcher in self._watchers:
             watcher.wake.set()
 
-    async def _updates(self, held: OpenRun, watcher: Watcher, seq: int) -> AsyncIterator[Update]:
+    async def _updates(
+        self, held: OpenRun, watcher: Watcher, seq: int
+    ) -> AsyncGenerator[Update, None]:
         while True:
             watcher.wake.clear()
             run = held.current

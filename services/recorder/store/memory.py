@@ -146,6 +146,10 @@ class MemoryStore:
         self.save_run(run)
         self.discard_upload(record.name)
 
+    def upload_sizes(self) -> dict[str, int]:
+        """Bytes that unfinished uploads take, by name."""
+        return {str(name): len(data) for name, data in self._data.items()}
+
     def open_entity(self, run_id: RunId, entity: Entity) -> MemoryBytes:
         """Open an entity's bytes."""
         data = self._entities.get((run_id, entity.filename))
