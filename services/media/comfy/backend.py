@@ -19,7 +19,7 @@ from services.kit.errors import (
 from services.kit.log import facts
 from services.media.comfy.address import SETTING, parse_address
 from services.media.comfy.course import Course
-from services.media.comfy.download import Download
+from services.media.comfy.download import Download, view_path
 from services.media.comfy.errors import (
     RETRY_SECONDS,
     UNAVAILABLE,
@@ -38,12 +38,18 @@ log = logging.getLogger(__name__)
 # Namespace of our prompt ids; fixed, so that a job finds its prompt again after a restart.
 _PROMPT_IDS = uuid.UUID("6f0c2f3e-6f1d-5d3b-9a54-6a4b1c7f2e90")
 STOP_SECONDS = 2.0
+# Failures of one attempt that ComfyUI remembers, until the last of them is the answer.
+MAX_REPEATS = 16
 _SHORTEST_REDACTED = 4
 
 
-def prompt_id_of(job: RenderJob) -> str:
-    """The prompt id of one attempt: the same job gives the same id, another attempt another."""
-    return str(uuid.uuid5(_PROMPT_IDS, f"{job.upload}#{job.attempt}"))
+def prompt_id_of(job: RenderJob, repeat: int = 0) -> str:
+    """The prompt id of one attempt: the same job gives the same id, another attempt another.
+
+    `repeat` counts the times it failed at ComfyUI: an id that stands in its history already
+    would be answered from there.
+    """
+    return str(uuid.uuid5(_PROMPT_IDS, f"{job.upload}#{job.attempt}.{repeat}"))
 
 
 class ComfyBackend:
@@ -103,15 +109,16 @@ class ComfyBackend:
         COMFY_LOST, COMFY_STALLED, COMFY_NO_OUTPUT, COMFY_PROTOCOL, DEADLINE.
         """
         workflow = _workflow_of(job.config)
-        prompt_id = prompt_id_of(job)
-        graph = workflow.fill(
-            prompt=job.prompt, seed=job.seed, values=job.values, prefix=f"artlab/{prompt_id}"
-        )
         course: Course | None = None
         finished = False
         try:
             async with asyncio.timeout(job.config.deadline_seconds) as deadline:
-                instance, look = await self._choose(workflow, prompt_id)
+                instance, look, prompt_id = await self._choose(workflow, job)
+                # A prefix of its own, or ComfyUI's cache names a file of an earlier job.
+                prefix = f"artlab/{prompt_id}"
+                graph = workflow.fill(
+                    prompt=job.prompt, seed=job.seed, values=job.values, prefix=prefix
+                )
                 course = Course(instance, workflow, graph, prompt_id, report, self._clock)
                 entry = await course.run(look)
                 finished = True
@@ -133,22 +140,42 @@ class ComfyBackend:
         task.add_done_callback(self._stopping.discard)
         await asyncio.wait({task}, timeout=STOP_SECONDS)
 
-    async def _choose(self, workflow: Workflow, prompt_id: str) -> tuple[Instance, Look]:
+    async def _choose(self, workflow: Workflow, job: RenderJob) -> tuple[Instance, Look, str]:
+        """Find the job where it is already, or the place where it may run, and its prompt id."""
         if not self._instances:
             raise FailedPrecondition(UNAVAILABLE, f"set {SETTING} to use ComfyUI")
         able, problem = await self._able(workflow)
-        looks = await asyncio.gather(
-            *(instance.look(prompt_id) for _, instance in able), return_exceptions=True
-        )
-        # A job of ours from before a restart, or of a call that was cut: taken up, not repeated.
-        for (_, instance), look in zip(able, looks, strict=True):
-            if isinstance(look, Look) and look.state != "unknown":
-                return instance, look
-        for (_, instance), look in zip(able, looks, strict=True):
-            if isinstance(look, Look):
-                return instance, look
-        failed = [look for look in looks if isinstance(look, ArtlabError)]
-        raise failed[0] if failed else problem
+        for repeat in range(MAX_REPEATS):
+            prompt_id = prompt_id_of(job, repeat)
+            looks = await asyncio.gather(
+                *(instance.look(prompt_id) for _, instance in able), return_exceptions=True
+            )
+            places = [
+                (instance, look)
+                for (_, instance), look in zip(able, looks, strict=True)
+                if isinstance(look, Look)
+            ]
+            failed = [look for look in looks if isinstance(look, BaseException)]
+            if not places:
+                raise failed[0] if failed else problem
+            known = [place for place in places if place[1].state != "unknown"]
+            # Of ours, from before a restart or of a call that was cut: taken up, not repeated.
+            for instance, look in known:
+                if look.entry is None or await self._is_usable(instance, workflow, look.entry):
+                    return instance, look, prompt_id
+            if not known:
+                return *places[0], prompt_id
+        return *known[0], prompt_id
+
+    async def _is_usable(
+        self, instance: Instance, workflow: Workflow, entry: Mapping[str, Any]
+    ) -> bool:
+        """Whether a finished job left a file that is still there."""
+        ending = parse_entry(entry)
+        files = files_of(ending.outputs, workflow.output_node)
+        if ending.kind != "success" or not files:
+            return False
+        return (await instance.rest.head(view_path(files[0]))).status == 200
 
     async def _able(self, workflow: Workflow) -> tuple[list[tuple[int, Instance]], ArtlabError]:
         """Instances that answer and lack nothing, shortest queue first; and why others don't."""
@@ -205,7 +232,6 @@ class ComfyBackend:
             metadata={
                 "workflow": workflow.name,
                 "prompt_id": prompt_id,
-                "instance": instance.url,
                 "filename": files[0].filename,
                 "files": str(len(files)),
             },

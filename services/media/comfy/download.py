@@ -27,13 +27,18 @@ PATIENCE_SECONDS = 60.0
 LEAST_BYTES_PER_SECOND = 64 * 1024
 
 
+def view_path(file: OutputFile) -> str:
+    """The request that gives a file; its names are query values and never a path."""
+    query = {"filename": file.filename, "subfolder": file.subfolder, "type": "output"}
+    return f"/view?{urlencode(query)}"
+
+
 class Download:
     """Opens one file of ComfyUI's output folder, as often as it is asked to."""
 
     def __init__(self, address: Address, file: OutputFile, max_bytes: int) -> None:
         self._address = address
-        query = {"filename": file.filename, "subfolder": file.subfolder, "type": "output"}
-        self._path = f"/view?{urlencode(query)}"
+        self._path = view_path(file)
         self._max_bytes = max_bytes
 
     @contextmanager

@@ -68,6 +68,10 @@ class Rest:
         """GET. Raises Unreachable, Unanswered, COMFY_PROTOCOL."""
         return await self._call("GET", path, None, timeout_seconds)
 
+    async def head(self, path: str) -> Reply:
+        """HEAD. Raises Unreachable, Unanswered, COMFY_PROTOCOL."""
+        return await self._call("HEAD", path, None, CALL_TIMEOUT_SECONDS)
+
     async def post(
         self,
         path: str,

@@ -21,6 +21,7 @@ from services.kit.errors import (
     Unavailable,
 )
 from services.media.comfy import prompt_id_of
+from services.media.domain.workflow import Workflow
 from services.media.ports import RenderJob
 from tests.fakes.comfyui import FakeComfyUI, Script, fake_comfyui
 from tests.fakes.comfyui.jobs import (
@@ -40,6 +41,13 @@ async def failure(fake: FakeComfyUI, job: RenderJob | None = None) -> ArtlabErro
         with pytest.raises(ArtlabError) as caught:
             await backend.render(job or make_job(), ignore)
     return caught.value
+
+
+def workflow_of(job: RenderJob) -> Workflow:
+    """The workflow of a job's config."""
+    workflow = job.config.backend_options["workflow"]
+    assert isinstance(workflow, Workflow)
+    return workflow
 
 
 async def test_a_job_finished_before_the_post_answered_is_found_at_once() -> None:
@@ -227,6 +235,26 @@ async def test_a_restart_while_running_is_noticed_and_said() -> None:
             assert "3" in nodes
 
 
+async def test_a_restart_at_any_step_is_noticed_and_the_next_attempt_succeeds() -> None:
+    async def restarted_at(step: str) -> None:
+        async with fake_comfyui(script=Script(hang_at=step)) as fake:
+            async with connected(fake.url) as backend:
+                job = make_job()
+                nodes: set[str] = set()
+                task = asyncio.create_task(backend.render(job, lambda told: nodes.add(told.node)))
+                classes = {key: node.class_type for key, node in workflow_of(job).nodes.items()}
+                await until(lambda: step in {classes.get(node) for node in nodes})
+                await fake.restart()
+                fake.script.hang_at = None
+                with pytest.raises(Unavailable) as caught:
+                    await asyncio.wait_for(task, 10)
+                assert caught.value.reason == "COMFY_LOST"
+                assert await read(await backend.render(job, ignore))
+
+    steps = ("CheckpointLoaderSimple", "CLIPTextEncode", "KSampler", "VAEDecode", "SaveImage")
+    await asyncio.gather(*(restarted_at(step) for step in steps))
+
+
 async def test_a_backend_that_accepts_and_never_works_is_detected() -> None:
     async with fake_comfyui(script=Script(dead_worker=True)) as fake:
         job = make_job()
@@ -294,6 +322,27 @@ async def test_a_job_of_an_earlier_life_is_taken_up_and_not_repeated() -> None:
         async with connected(fake.url) as backend:
             assert await read(await backend.render(job, ignore)) == first
         assert fake.executions == {prompt_id_of(job): 1}
+
+
+@pytest.mark.parametrize("fail", ["failed", "interrupted", "file deleted"])
+async def test_a_job_that_failed_may_be_tried_again_under_the_same_upload_name(fail: str) -> None:
+    script = Script(fail_at="VAEDecode" if fail == "failed" else None)
+    script.hang_at = "KSampler" if fail == "interrupted" else None
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        job = make_job()
+        task = asyncio.create_task(backend.render(job, ignore))
+        if fail == "interrupted":
+            await until(lambda: fake.worker.running is not None)
+            await until(lambda: fake.worker.interrupt(None))
+        await asyncio.wait({task}, timeout=5)
+        if fail == "file deleted":
+            (fake.root / "output" / "artlab" / task.result().metadata["filename"]).unlink()
+        else:
+            assert isinstance(task.exception(), ArtlabError)
+        script.fail_at = script.hang_at = None
+        # What it reports comes from this run, although the history still has the other.
+        assert await read(await backend.render(job, ignore))
+        assert sorted(fake.executions.values()) == [1, 1]
 
 
 @pytest.mark.parametrize(

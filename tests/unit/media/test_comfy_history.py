@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.kit.errors import FailedPrecondition
 from services.media.comfy.history import OutputFile, files_of, parse_entry
@@ -19,6 +21,19 @@ def entry(*messages: Any, status: str = "success", **changes: Any) -> dict[str, 
     }
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda children: (
+        st.lists(children, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["filename", "subfolder", "type", "images", "9", "node_id", "messages"])
+            | st.text(max_size=5),
+            children,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
 START = ["execution_start", {"prompt_id": "id"}]
 
 
@@ -81,3 +96,33 @@ def test_files_are_found_under_any_key_and_only_those_to_keep() -> None:
     }
     assert files_of(outputs, "9") == [OutputFile("a.mp4", "x/y"), OutputFile("b.png", "")]
     assert files_of(outputs, "7") == []
+
+
+@given(outputs=JSON, messages=JSON, prompt=JSON, status=JSON)
+def test_whatever_json_comes_it_is_an_ending_or_a_typed_error(
+    outputs: Any, messages: Any, prompt: Any, status: Any
+) -> None:
+    found = {
+        "prompt": prompt,
+        "outputs": outputs,
+        "status": {"status_str": status, "messages": messages},
+    }
+    try:
+        ending = parse_entry(found)
+        files = files_of(ending.outputs, "9")
+    except FailedPrecondition:
+        return
+    assert all("/" not in file.filename and ".." not in file.filename for file in files)
+
+
+@given(item=JSON, name=st.text(max_size=30), folder=st.text(max_size=30))
+def test_no_name_ever_leaves_the_output_folder(item: Any, name: str, folder: str) -> None:
+    listed = [item, {"filename": name, "subfolder": folder, "type": "output"}]
+    try:
+        files = files_of({"9": {"images": listed}}, "9")
+    except FailedPrecondition:
+        return
+    for file in files:
+        assert ".." not in f"{file.subfolder}/{file.filename}"
+        assert not file.subfolder.startswith(("/", "\\"))
+        assert "/" not in file.filename
