@@ -9,7 +9,7 @@ from services.kit.program import Program, run_program
 from services.kit.server import GrpcServer
 from services.media.backends.builtin.backend import BuiltinBackend
 from services.media.catalogue import load_output_catalogue
-from services.media.comfy.backend import ComfyBackend
+from services.media.comfy import ComfyBackend
 from services.media.jobs import Jobs
 from services.media.ports import Backend
 from services.media.recording import Recording

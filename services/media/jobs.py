@@ -7,7 +7,7 @@ import logging
 import secrets
 import statistics
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -62,14 +62,15 @@ class Availability:
 class _Job:
     """One job in work; its task owns everything, callers only watch the board."""
 
-    def __init__(self, request: MediaRequest) -> None:
+    def __init__(
+        self, request: MediaRequest, run: Callable[[_Job], Coroutine[None, None, Recorded]]
+    ) -> None:
         self.request = request
         self.digest = request.digest()
         self.board = ProgressBoard()
         self.callers = 0
-        self.task: asyncio.Task[Recorded] | None = None
         self.farewell: asyncio.TimerHandle | None = None
-        self.cancel_reason: str | None = None
+        self.task = asyncio.create_task(run(self), name=f"media {request.upload}")
 
 
 class Jobs:
@@ -121,47 +122,47 @@ class Jobs:
         MEDIA_BUSY, DeadlineExceeded DEADLINE, Cancelled MEDIA_CANCELLED, FailedPrecondition
         OUTPUT_NOT_AVAILABLE, and what the backend and the recorder raise.
         """
-        job = self._join(request)
+        while (job := self._join(request)) is None:
+            # It is being stopped: what comes after its end is a job of its own.
+            await asyncio.wait({self._jobs[request.upload].task})
         try:
-            assert job.task is not None
             async for progress in job.board.watch(job.task):
                 yield progress
             # Shielded: a caller that goes away does not take the job along.
             yield await asyncio.shield(job.task)
         except asyncio.CancelledError as error:
-            if job.task is None or not job.task.cancelled():
+            if not job.task.cancelled():
                 raise
-            raise Cancelled(
-                job.cancel_reason or "MEDIA_CANCELLED", "the job was stopped"
-            ) from error
+            if self._draining:
+                raise _draining() from error
+            raise Cancelled("MEDIA_CANCELLED", "the job was stopped") from error
         finally:
             self._leave(job)
 
     async def cancel(self, upload: UploadName) -> bool:
         """Stop the job of this upload; True only if that stopped it."""
         job = self._jobs.get(upload)
-        if job is None or job.task is None or job.task.done():
+        if job is None or job.task.done():
             return False
-        job.cancel_reason = "MEDIA_CANCELLED"
         job.task.cancel()
         await asyncio.wait({job.task}, timeout=STOP_SECONDS)
-        return job.task.done() and job.task.cancelled()
+        return job.task.cancelled()
 
     async def close(self) -> None:
         """Stop all jobs and wait for their ends; new ones are refused."""
         self._draining = True
-        tasks = {job.task for job in self._jobs.values() if job.task is not None}
-        for job in self._jobs.values():
-            job.cancel_reason = "DRAINING"
-            if job.task is not None:
-                job.task.cancel()
+        tasks = {job.task for job in self._jobs.values()}
+        for task in tasks:
+            task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
-    def _join(self, request: MediaRequest) -> _Job:
+    def _join(self, request: MediaRequest) -> _Job | None:
         if self._draining:
-            raise Unavailable("DRAINING", "the service stops", retry_after_seconds=1.0)
+            raise _draining()
         job = self._jobs.get(request.upload)
+        if job is not None and job.task.cancelling():
+            return None
         if job is not None and job.digest != request.digest():
             raise _differs()
         if job is None:
@@ -171,11 +172,10 @@ class Jobs:
                     f"{self._max_jobs} jobs are in work",
                     retry_after_seconds=BUSY_RETRY_SECONDS,
                 )
-            job = _Job(request)
-            self._jobs[request.upload] = job
             # What the first caller has left of its time is not the job's.
             with no_deadline(), run_logged(str(request.upload.run)):
-                job.task = asyncio.create_task(self._run(job), name=f"media {request.upload}")
+                job = _Job(request, self._run)
+            self._jobs[request.upload] = job
             job.task.add_done_callback(lambda task: self._ended(request.upload, task))
         job.callers += 1
         if job.farewell is not None:
@@ -185,7 +185,7 @@ class Jobs:
 
     def _leave(self, job: _Job) -> None:
         job.callers -= 1
-        if job.callers == 0 and job.task is not None and not job.task.done():
+        if job.callers == 0 and not job.task.done():
             loop = asyncio.get_running_loop()
             job.farewell = loop.call_later(self._grace, job.task.cancel)
 
@@ -283,6 +283,10 @@ def _metadata(job: _Job, render: RenderJob, product: Product) -> dict[str, str]:
     if render.recipe:
         own["recipe"] = render.recipe
     return entity_metadata(render.values, product.metadata, own)
+
+
+def _draining() -> Unavailable:
+    return Unavailable("DRAINING", "the service stops", retry_after_seconds=1.0)
 
 
 def _differs() -> AlreadyExists:

@@ -25,7 +25,6 @@ from services.kit.errors import (
     FailedPrecondition,
     Internal,
     NotFound,
-    OutOfRange,
     Unavailable,
 )
 from services.kit.ids import UploadName
@@ -100,9 +99,8 @@ class Recording:
             return None
         if state.HasField("entity"):
             return _recorded(state.entity)
-        if state.committed_size:
-            log.info("discarding a rest", extra=facts(size_bytes=state.committed_size))
-            await self._delete(upload)
+        log.info("discarding a rest", extra=facts(size_bytes=state.committed_size))
+        await self._delete(upload)
         return None
 
     async def write(
@@ -218,12 +216,18 @@ class Recording:
 
 def _may_pass(error: ArtlabError) -> bool:
     """Whether another attempt can end differently."""
-    if isinstance(error, Unavailable | Aborted | DataLoss):
+    if isinstance(error, Unavailable | Aborted):
         return True
-    if isinstance(error, OutOfRange):
-        return error.reason == "OFFSET_MISMATCH"
     # Without details it was the connection, not the recorder, that answered.
-    return error.reason in ("RECORDER_CANCELLED", "RECORDER_INTERNAL", "RECORDER_UNKNOWN")
+    return error.reason in (
+        "OFFSET_MISMATCH",
+        "PRODUCT_CHANGED",
+        "DIGEST_MISMATCH",
+        "UPLOAD_IDLE",
+        "RECORDER_CANCELLED",
+        "RECORDER_INTERNAL",
+        "RECORDER_UNKNOWN",
+    )
 
 
 def _recorded(entity: run_pb2.Entity) -> Recorded:

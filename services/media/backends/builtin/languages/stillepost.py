@@ -62,8 +62,8 @@ def _copy(image: Image.Image, step: int, random: Random) -> Image.Image:
         slip = np.where(np.abs(bands) > 1.25, bands * min(h, w) * 0.014 * step / 2, 0)
         pixels = shift(pixels, slip[:, None].astype(np.float32), np.zeros((h, 1), np.float32))
     tint = np.asarray(_tint(step, random), dtype=np.float32)
-    pixels = pixels * (1 - 0.1 * step / COPIES) + tint * np.float32(0.13)
-    pixels = pixels + random.standard_normal((h, w, 1), dtype=np.float32) * np.float32(0.012 * step)
+    pixels = pixels * np.float32(1 - 0.1 * step / COPIES) + tint * np.float32(0.13)
+    pixels += random.standard_normal((h, w, 1), dtype=np.float32) * np.float32(0.012 * step)
     image = Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8))
     if step in (3, 5, 6, 7):
         image = ImageOps.posterize(image, {3: 5, 5: 3, 6: 3, 7: 2}[step])
