@@ -9,6 +9,7 @@ from services.cli.commands.demo import demo
 from services.cli.commands.run import run
 from services.cli.commands.serve import serve
 from services.cli.commands.up import up
+from services.cli.commands.verify import verify
 from services.kit.settings import SettingsError, exit_for_settings
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     """
 
 
-for command in (up, run, demo, serve, check):
+for command in (up, run, demo, serve, check, verify):
     main.add_command(command)
 
 if __name__ == "__main__":

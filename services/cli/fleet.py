@@ -22,13 +22,21 @@ REAP_SECONDS = 1.0
 Report = Callable[[str, str], None]
 
 
+# What a person can do, by the reason in the log.
+_HINTS = {
+    "STORE_LOCKED": "\nanother Artlab keeps its runs in that folder: stop it, or choose another "
+    "folder by ARTLAB_RECORDER_ROOT",
+}
+
+
 class ServiceFailed(Exception):
     """A service cannot run; the message says which and why, and ends with its log's last lines."""
 
     def __init__(self, service: str, why: str, log: Path) -> None:
         lines = tail(log)
         shown = "\n".join(f"  {line}" for line in lines) if lines else "  (it wrote nothing)"
-        super().__init__(f"{service} {why}; the end of {log}:\n{shown}")
+        hint = next((hint for sign, hint in _HINTS.items() if sign in shown), "")
+        super().__init__(f"{service} {why}; the end of {log}:\n{shown}{hint}")
         self.service = service
         self.why = why
 
