@@ -1,0 +1,69 @@
+"""The interception service, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from artlab.interception.v1 import interception_pb2_grpc
+from services.interception.catalogue import load_recipes
+from services.interception.choice import WriterChoice
+from services.interception.interceptor import Interceptor
+from services.interception.language import Detector
+from services.interception.providers.endpoint import Endpoint
+from services.interception.servicer import InterceptionServicer
+from services.interception.settings import InterceptionSettings
+from services.interception.writer.builtin import BuiltinWriter
+from services.interception.writer.lexicon import load_lexicon
+from services.kit.catalogue import CONFIGS
+from services.kit.program import Program, run_program
+from services.kit.server import GrpcServer
+
+# What a pass by a model may take, besides what the model itself may.
+PASS_MARGIN_SECONDS = 5.0
+
+
+async def compose(settings: InterceptionSettings, program: Program) -> None:
+    """Recipes and lexicon, the writers, the application, the server."""
+    folder = Path(settings.recipes_dir) if settings.recipes_dir else CONFIGS / "interception"
+    recipes = load_recipes(folder)
+    lexicon = load_lexicon()
+    detector = Detector({"de": lexicon.de.knows, "en": lexicon.en.knows})
+    # Loaded while the server starts, so that the first person does not wait for it.
+    program.add_task(detector.load(), "load language model")
+    writers = await compose_writers(settings, program, BuiltinWriter(lexicon))
+    servicer = InterceptionServicer(Interceptor(recipes, writers, detector))
+    server = GrpcServer(
+        program.service,
+        caps={"Intercept": settings.openai_timeout_seconds + PASS_MARGIN_SECONDS},
+    )
+    interception_pb2_grpc.add_InterceptionServiceServicer_to_server(servicer, server.grpc)
+    await program.serve(server, settings.host, settings.port)
+
+
+async def compose_writers(
+    settings: InterceptionSettings, program: Program, builtin: BuiltinWriter
+) -> WriterChoice:
+    """The built-in writer, and the model where one is configured."""
+    if not settings.openai_base_url:
+        return WriterChoice(builtin)
+    # Slow to import, and needed only here.
+    from services.interception.providers.openai_chat import ChatServer, OpenAIWriter
+
+    endpoint = Endpoint(settings.openai_base_url, settings.openai_is_remote)
+    model = OpenAIWriter(
+        ChatServer(
+            base_url=settings.openai_base_url,
+            model=settings.openai_model,
+            api_key=settings.openai_api_key.get_secret_value(),
+            timeout_seconds=settings.openai_timeout_seconds,
+            silence_seconds=settings.openai_first_token_seconds,
+            at_once=settings.openai_concurrency,
+            waiting=settings.openai_waiting,
+        )
+    )
+    program.stack.push_async_callback(model.aclose)
+    return WriterChoice(builtin, model, endpoint, local_only=settings.local_only)
+
+
+if __name__ == "__main__":
+    run_program("interception", InterceptionSettings, compose)

@@ -1,0 +1,155 @@
+"""The application: one pass of one recipe, from a checked request to a result."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from services.interception.domain.chain import next_language
+from services.interception.domain.guard import capped
+from services.interception.domain.recipe import Recipe
+from services.interception.ports import (
+    ExecutionMode,
+    LanguageDetector,
+    Writers,
+    WritingTask,
+    Written,
+)
+from services.kit.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
+
+UNKNOWN = "und"
+
+
+@dataclass(frozen=True, slots=True)
+class PassRequest:
+    """One pass, as asked for. `language` and `context` may be empty."""
+
+    config_name: str
+    text: str
+    language: str
+    context: str
+    mode: ExecutionMode
+    seed: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """One finished pass."""
+
+    number: int
+    passes: int
+    # "interception" or "translation".
+    task: str
+    text: str
+    backend: str
+    model: str
+    from_language: str
+    to_language: str
+    translated: bool | None
+    parameters: Mapping[str, str]
+
+
+class Interceptor:
+    """Knows the recipes and who can write them."""
+
+    def __init__(
+        self, recipes: Mapping[str, Recipe], writers: Writers, languages: LanguageDetector
+    ) -> None:
+        self._recipes = recipes
+        self._writers = writers
+        self._languages = languages
+
+    def recipes(self) -> list[Recipe]:
+        """All recipes, by name."""
+        return [self._recipes[name] for name in sorted(self._recipes)]
+
+    def recipe(self, name: str) -> Recipe:
+        """One recipe. Raises NotFound CONFIG_NOT_FOUND."""
+        if name not in self._recipes:
+            raise NotFound("CONFIG_NOT_FOUND", "there is no such recipe", field="config_name")
+        return self._recipes[name]
+
+    def writer_names(self) -> tuple[str, ...]:
+        """What writes here."""
+        return self._writers.names()
+
+    async def language_of(self, text: str) -> str:
+        """The language of a text, found offline."""
+        return await self._languages.detect(text)
+
+    async def intercept(self, request: PassRequest) -> AsyncGenerator[str | PassResult, None]:
+        """Yield the text as it grows, then the result.
+
+        Raises NotFound, InvalidArgument with the field's path, and what the writer raises.
+        """
+        recipe = self.recipe(request.config_name)
+        _check(recipe, request)
+        source = await self._languages.detect(request.text, request.language)
+        task = WritingTask(
+            recipe=recipe,
+            text=request.text,
+            rules=request.context,
+            from_language=source,
+            to_language=_target(recipe, request, source),
+            seed=request.seed,
+            number=request.number,
+        )
+        writer = await self._writers.choose(recipe, request.mode)
+        written: Written | None = None
+        async with aclosing(writer.write(task)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Written):
+                    written = piece
+                elif piece:
+                    yield piece
+        if written is None:
+            raise Internal("WRITER_WITHOUT_END", "the writer ended without a result")
+        yield await self._result(task, written)
+
+    async def _result(self, task: WritingTask, written: Written) -> PassResult:
+        text = capped(written.text)
+        if not text.strip():
+            raise FailedPrecondition("LLM_EMPTY_OUTPUT", "the writer gave no text")
+        language = written.language or await self._languages.detect(text)
+        return PassResult(
+            number=task.number,
+            passes=task.recipe.passes,
+            task="translation" if task.recipe.pipeline == "translation" else "interception",
+            text=text,
+            backend=written.backend,
+            model=written.model,
+            from_language=task.from_language,
+            to_language=language,
+            translated=written.translated if task.recipe.translates else None,
+            parameters=written.parameters,
+        )
+
+
+def _check(recipe: Recipe, request: PassRequest) -> None:
+    if request.context and not recipe.accepts_context:
+        raise InvalidArgument(
+            "CONTEXT_NOT_ACCEPTED", "this recipe takes no rules of your own", field="context"
+        )
+    if recipe.requires_context and not request.context:
+        raise InvalidArgument(
+            "CONTEXT_REQUIRED", "this recipe needs rules of your own", field="context"
+        )
+    if request.number > recipe.passes:
+        raise InvalidArgument(
+            "INVALID_PASS", f"this recipe has {recipe.passes} passes", field="pass"
+        )
+
+
+def _target(recipe: Recipe, request: PassRequest, source: str) -> str:
+    if recipe.pipeline == "translation":
+        return recipe.target_language
+    if recipe.pipeline == "recursive" and recipe.languages:
+        # The caller's language is that of the person's text in every pass of a chain, so that the
+        # last one knows where to end.
+        origin = request.language or source
+        return next_language(
+            recipe.languages, request.seed, recipe.passes, request.number, origin, source
+        )
+    return source

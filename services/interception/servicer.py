@@ -1,0 +1,59 @@
+"""The RPCs: parse, call one function, translate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from artlab.interception.v1 import interception_pb2 as pb
+from artlab.interception.v1 import interception_pb2_grpc
+from services.interception import translate
+from services.interception.interceptor import Interceptor, PassResult
+from services.kit.ids import parse_config_name
+from services.kit.interceptors import Context
+from services.kit.text import parse_text
+
+
+class InterceptionServicer(interception_pb2_grpc.InterceptionServiceServicer):
+    """artlab.interception.v1.InterceptionService."""
+
+    def __init__(self, interceptor: Interceptor) -> None:
+        self._interceptor = interceptor
+
+    async def Intercept(
+        self, request: pb.InterceptRequest, context: Context
+    ) -> AsyncIterator[pb.InterceptResponse]:
+        """One pass."""
+        parsed = translate.parse_intercept(request)
+        # From here on the call counts as begun, so that a client's channel does not repeat it:
+        # what may be repeated is repeated here, where it is known that nothing was streamed.
+        await context.send_initial_metadata(())
+        async with aclosing(self._interceptor.intercept(parsed)) as updates:
+            async for update in updates:
+                if isinstance(update, PassResult):
+                    yield translate.result_message(update)
+                else:
+                    yield translate.delta_message(update)
+
+    async def DetectLanguage(
+        self, request: pb.DetectLanguageRequest, context: Context
+    ) -> pb.DetectLanguageResponse:
+        """The language of a text."""
+        language = await self._interceptor.language_of(parse_text(request.text, "text"))
+        return pb.DetectLanguageResponse(language=language)
+
+    async def GetRecipe(
+        self, request: pb.GetRecipeRequest, context: Context
+    ) -> pb.GetRecipeResponse:
+        """One recipe."""
+        recipe = self._interceptor.recipe(parse_config_name(request.config_name))
+        return pb.GetRecipeResponse(recipe=translate.recipe_message(recipe))
+
+    async def ListRecipes(
+        self, request: pb.ListRecipesRequest, context: Context
+    ) -> pb.ListRecipesResponse:
+        """All recipes."""
+        return pb.ListRecipesResponse(
+            recipes=[translate.recipe_message(each) for each in self._interceptor.recipes()],
+            writers=self._interceptor.writer_names(),
+        )

@@ -1,0 +1,106 @@
+"""Between the generated types and ours."""
+
+from __future__ import annotations
+
+import re
+
+from artlab.common.v1 import common_pb2
+from artlab.interception.v1 import interception_pb2 as pb
+from services.interception.domain.recipe import MediaKind, Recipe
+from services.interception.interceptor import PassRequest, PassResult
+from services.interception.ports import ExecutionMode
+from services.kit.errors import InvalidArgument
+from services.kit.ids import parse_config_name
+from services.kit.text import parse_text
+
+MAX_SEED = 2**53 - 1
+# BCP 47, by its shape; the subtags are not looked up.
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
+_MODES: dict[int, ExecutionMode] = {
+    common_pb2.EXECUTION_MODE_ECO: "eco",
+    common_pb2.EXECUTION_MODE_FAST: "fast",
+}
+_KINDS: dict[MediaKind | None, common_pb2.MediaKind.ValueType] = {
+    None: common_pb2.MEDIA_KIND_UNSPECIFIED,
+    "text": common_pb2.MEDIA_KIND_TEXT,
+    "image": common_pb2.MEDIA_KIND_IMAGE,
+    "audio": common_pb2.MEDIA_KIND_AUDIO,
+    "music": common_pb2.MEDIA_KIND_MUSIC,
+    "video": common_pb2.MEDIA_KIND_VIDEO,
+    "code": common_pb2.MEDIA_KIND_CODE,
+}
+
+
+def parse_intercept(request: pb.InterceptRequest) -> PassRequest:
+    """The request as ours. Raises InvalidArgument with the field's path, in proto order."""
+    name = parse_config_name(request.config_name)
+    text = parse_text(request.text, "text")
+    language = _parse_language(request.language)
+    context = parse_text(request.context, "context", optional=True)
+    if request.execution_mode not in _MODES:
+        raise InvalidArgument(
+            "INVALID_EXECUTION_MODE", "expected ECO or FAST", field="execution_mode"
+        )
+    if not 0 <= request.seed <= MAX_SEED:
+        raise InvalidArgument("INVALID_SEED", "expected 0 to 2^53 - 1", field="seed")
+    number = getattr(request, "pass")
+    if number < 1:
+        raise InvalidArgument("INVALID_PASS", "expected 1 to the recipe's passes", field="pass")
+    return PassRequest(
+        config_name=name,
+        text=text,
+        language=language,
+        # White space alone is no rule.
+        context=context if context.strip() else "",
+        mode=_MODES[request.execution_mode],
+        seed=request.seed,
+        number=number,
+    )
+
+
+def _parse_language(tag: str) -> str:
+    if not tag:
+        return ""
+    if len(tag) > 35 or _LANGUAGE.fullmatch(tag) is None:
+        raise InvalidArgument("INVALID_LANGUAGE", "expected a BCP 47 tag", field="language")
+    primary = tag.split("-", 1)[0].lower()
+    return "" if primary == "und" else primary
+
+
+def delta_message(text: str) -> pb.InterceptResponse:
+    """Text as it grows."""
+    return pb.InterceptResponse(delta=pb.Delta(text=text))
+
+
+def result_message(result: PassResult) -> pb.InterceptResponse:
+    """One finished pass."""
+    message = pb.PassResult(
+        passes=result.passes,
+        text=result.text,
+        used=common_pb2.ModelUse(task=result.task, backend=result.backend, model=result.model),
+        from_language=result.from_language,
+        to_language=result.to_language,
+        parameters=dict(result.parameters),
+    )
+    # `pass` is a word of Python's own.
+    setattr(message, "pass", result.number)
+    if result.translated is not None:
+        message.translated = result.translated
+    return pb.InterceptResponse(result=message)
+
+
+def recipe_message(recipe: Recipe) -> pb.Recipe:
+    """What a person chooses from."""
+    return pb.Recipe(
+        name=recipe.name,
+        title=dict(recipe.title),
+        description=dict(recipe.description),
+        category=recipe.category,
+        output_configs=recipe.output_configs,
+        default_output=_KINDS[recipe.default_output],
+        accepts_context=recipe.accepts_context,
+        requires_context=recipe.requires_context,
+        minimum_age=recipe.minimum_age,
+        passes=recipe.passes,
+        translates_input=recipe.translates_input,
+    )

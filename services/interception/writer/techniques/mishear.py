@@ -1,0 +1,152 @@
+"""Stille Post: mishearing. Every pass changes a little, and the next begins from there.
+
+A word becomes one that sounds like it: first from a lexicon of mishearings, then the noun of the
+vocabulary that is nearest by sound, then a shift of one sound inside the word. Now and then a small
+word is lost or two words run together.
+"""
+
+from __future__ import annotations
+
+from services.interception.domain.draw import Draw
+from services.interception.writer.lexicon import Noun, NounForm, Vocabulary
+from services.interception.writer.material import Material
+from services.interception.writer.sounds import distance, sounds
+from services.interception.writer.tokens import is_unspaced, like, tokenize
+
+# At most so many words are misheard in one pass, however long the text is.
+MAX_MISHEARD = 60
+# How far a word of the vocabulary may be away, as a share of the longer one's sounds.
+MAX_DISTANCE = 0.5
+
+_SHIFTS = (
+    ("b", "p"), ("d", "t"), ("g", "k"), ("f", "w"), ("m", "n"), ("l", "r"), ("a", "o"), ("e", "i"),
+    ("o", "u"), ("s", "z"),
+)  # fmt: skip
+
+
+def mishear(material: Material) -> str:
+    """The text as the next ear heard it; different wherever there is something to mishear."""
+    tokens = tokenize(material.text)
+    texts = [token.text for token in tokens]
+    vocabulary, draw = material.vocabulary, material.draw
+    places = [at for at, token in enumerate(tokens) if _audible(token.text, token.is_word)]
+    content = [at for at in places if texts[at].lower() not in vocabulary.function_words]
+    if not places:
+        return material.text
+    wanted = max(1, min(MAX_MISHEARD, round(len(places) * material.option("share"))))
+    heard = 0
+    # Small words are misheard only where there is nothing else to mishear.
+    for at in draw.shuffled(content) or draw.shuffled(places):
+        if heard >= wanted:
+            break
+        other = _misheard(texts[at], vocabulary, draw)
+        if other != texts[at]:
+            texts[at] = other
+            heard += 1
+    if len(places) > 5 and draw.chance(0.25):
+        _lose_or_merge(texts, places, vocabulary, draw)
+    text = "".join(texts)
+    if text == material.text:
+        text = _shift_anything(texts, places, draw)
+    return text if text.strip() else material.text
+
+
+def _audible(text: str, is_word: bool) -> bool:
+    return is_word and any(character.isalpha() for character in text)
+
+
+def _misheard(word: str, vocabulary: Vocabulary, draw: Draw) -> str:
+    if is_unspaced(word):
+        return _shift_unspaced(word, draw)
+    direct = vocabulary.misheard.get(word.lower())
+    if direct is not None:
+        # A noun of German stays large, a verb or adjective small.
+        return like(direct, word) if word[:1].isupper() else direct
+    form = vocabulary.noun(word)
+    if form is None and _may_be_noun(word, vocabulary):
+        form = NounForm(Noun(word, "", "", "any"), False)
+    near = _nearest(form.noun, vocabulary, draw) if form is not None else None
+    if form is not None and near is not None:
+        name = near.plural if form.is_plural and near.plural else near.singular
+        return like(name, word)
+    return _shift(word, draw)
+
+
+def _may_be_noun(word: str, vocabulary: Vocabulary) -> bool:
+    lower = word.lower()
+    if len(word) < 3 or lower in vocabulary.function_words or lower in vocabulary.verbs:
+        return False
+    return vocabulary.language == "en" or word[:1].isupper()
+
+
+def _nearest(noun: Noun, vocabulary: Vocabulary, draw: Draw) -> Noun | None:
+    """A noun that sounds alike; of the same gender if there is one, so that the article fits."""
+    own = sounds(noun.singular)
+    scored: list[tuple[float, str, Noun]] = []
+    for other_sounds, other in vocabulary.sounding:
+        longest = max(len(own), len(other_sounds), 1)
+        if other.singular.lower() == noun.singular.lower():
+            continue
+        if abs(len(own) - len(other_sounds)) > longest * MAX_DISTANCE:
+            continue
+        share = distance(own, other_sounds) / longest
+        if share <= MAX_DISTANCE:
+            strange = 0.0 if other.gender == noun.gender else 0.25
+            scored.append((share + strange, other.singular, other))
+    if not scored:
+        return None
+    scored.sort(key=lambda entry: entry[:2])
+    return draw.one(scored[:3])[2]
+
+
+def _shift(word: str, draw: Draw) -> str:
+    """Exchange one sound inside the word; the first letter stays, so that it can be recognised."""
+    both = [*_SHIFTS, *((new, old) for old, new in _SHIFTS)]
+    choices = [
+        (at, new) for at, letter in enumerate(word) if at for old, new in both if letter == old
+    ]
+    if choices:
+        at, new = draw.one(choices)
+        return word[:at] + new + word[at + 1 :]
+    if len(word) > 3:
+        at = 1 + draw.below(len(word) - 2)
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return word
+
+
+def _shift_unspaced(word: str, draw: Draw) -> str:
+    if len(word) < 2:
+        return word
+    at = draw.below(len(word) - 1)
+    return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+
+
+def _lose_or_merge(texts: list[str], places: list[int], vocabulary: Vocabulary, draw: Draw) -> None:
+    small = [at for at in places[1:] if texts[at].lower() in vocabulary.adverbs]
+    if small and draw.chance(0.5):
+        at = draw.one(small)
+        texts[at] = ""
+        if at + 1 < len(texts) and texts[at + 1].isspace():
+            texts[at + 1] = ""
+        return
+    audible = set(places)
+    pairs = [
+        at
+        for at in places
+        if at + 2 in audible
+        and texts[at + 1] == " "
+        and len(texts[at]) + len(texts[at + 2]) <= 12
+        and {texts[at], texts[at + 2]} <= vocabulary.function_words
+    ]
+    if pairs:
+        at = draw.one(pairs)
+        texts[at + 1] = ""
+
+
+def _shift_anything(texts: list[str], places: list[int], draw: Draw) -> str:
+    for at in draw.shuffled(places):
+        other = _shift(texts[at], draw)
+        if other != texts[at]:
+            texts[at] = other
+            break
+    return "".join(texts)

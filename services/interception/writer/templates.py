@@ -1,0 +1,86 @@
+"""Sentences with places for nouns, so that article and ending agree.
+
+A place is ``{name}`` or ``{article name}``. The template is ours; what is put in is never read as
+a template, so a text of a person that holds braces stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from services.interception.writer import german
+from services.interception.writer.lexicon import Noun
+from services.interception.writer.phrases import Phrase
+from services.interception.writer.tokens import capitalised
+
+_PLACE = re.compile(r"\{(?:(\w+) )?(\w+)\}")
+_GERMAN_PLACES = {
+    "der": ("definite", "n"), "den": ("definite", "a"), "dem": ("definite", "d"),
+    "ein": ("indefinite", "n"), "einen": ("indefinite", "a"), "einem": ("indefinite", "d"),
+}  # fmt: skip
+MAX_NAME_CHARACTERS = 60
+# Nouns that take -n or -en in all cases but the nominative.
+_WEAK_NOUNS = frozenset(
+    ("Löwe", "Affe", "Hase", "Bär", "Mensch", "Junge", "Prinz", "Held", "Narr", "Riese", "Satellit",
+     "Planet", "Komet", "Drache", "Bauer", "Nachbar", "Elefant", "Diamant", "Buchstabe", "Astronaut",
+     "Pirat", "Superheld", "Krake")
+)  # fmt: skip
+
+Value = str | Noun | Phrase
+
+
+def fill(template: str, language: str, values: Mapping[str, Value]) -> str:
+    """The template with every place filled. Raises KeyError for a place nobody filled."""
+
+    def place(match: re.Match[str]) -> str:
+        article, name = match.group(1), match.group(2)
+        value = values[name.lower()]
+        if article is None:
+            text = value if isinstance(value, str) else _bare(value, language)
+            return text.upper() if name.isupper() else text
+        found = _with_article(article.lower(), value, language)
+        return capitalised(found) if article[0].isupper() else found
+
+    return _PLACE.sub(place, template)
+
+
+def _bare(value: Noun | Phrase, language: str) -> str:
+    name = value.name if isinstance(value, Phrase) else value.singular
+    return name[:MAX_NAME_CHARACTERS]
+
+
+def _with_article(article: str, value: Value, language: str) -> str:
+    if isinstance(value, str):
+        return value
+    known = value.known if isinstance(value, Phrase) else True
+    gender = value.gender
+    name = _bare(value, language)
+    if language == "de":
+        kind, case = _GERMAN_PLACES[article]
+        if not gender:
+            # A word whose gender nobody knows becomes the word itself.
+            return f"{german.definite(case, 'n')} Wort »{name}«"
+        word = (
+            german.definite(case, gender) if kind == "definite" else german.indefinite(case, gender)
+        )
+        return f"{word} {_inflected(name, case, gender)}".strip()
+    if article == "the":
+        return f"the {name}" if known else f"the word “{name}”"
+    return f"{english_article(name)} {name}"
+
+
+def english_article(noun: str) -> str:
+    """Indefinite article by the first letter; "h" and "u" as they mostly sound."""
+    lower = noun.lower()
+    if lower.startswith(("uni", "use", "eu", "one")):
+        return "a"
+    return "an" if lower[:1] in "aeiou" or lower.startswith("hour") else "a"
+
+
+def _inflected(name: str, case: str, gender: str) -> str:
+    if gender == "p" and case == "d" and name[-1:] not in "ns":
+        return f"{name}n"
+    if gender == "m" and case in "adg" and name in _WEAK_NOUNS:
+        return f"{name}n" if name.endswith("e") else f"{name}en"
+    return name
