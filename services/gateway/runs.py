@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -82,13 +83,13 @@ class Runs:
         """Stop a run and return it as it ended. Raises NotFound."""
         return await self._orchestrator.cancel_run(run_id)
 
-    async def wait(
-        self, run_id: RunId, seconds: float, gone: Callable[[], Awaitable[None]]
-    ) -> bool:
-        """Wait for the end of a run; False when the time was over, or nobody waits any more.
+    @contextmanager
+    def place_to_wait(self) -> Iterator[None]:
+        """Hold one of the places; taken before a run starts, so that a refusal starts none.
 
-        `gone` returns when the client has gone away. Raises ResourceExhausted TOO_MANY_WAITING.
+        Raises ResourceExhausted TOO_MANY_WAITING and what `Fanout.check_room` raises.
         """
+        self._fanout.check_room()
         if self._waiting >= self._max_waiting:
             raise ResourceExhausted(
                 "TOO_MANY_WAITING",
@@ -97,19 +98,28 @@ class Runs:
             )
         self._waiting += 1
         try:
-            async with self._fanout.listen(run_id) as feed:
-                ended = asyncio.ensure_future(feed.ended.wait())
-                left = asyncio.ensure_future(gone())
-                try:
-                    await asyncio.wait(
-                        {ended, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-                    )
-                finally:
-                    ended.cancel()
-                    left.cancel()
-                return feed.final_state is not None
+            yield
         finally:
             self._waiting -= 1
+
+    async def wait(
+        self, run_id: RunId, seconds: float, gone: Callable[[], Awaitable[None]]
+    ) -> bool:
+        """Wait for the end of a run; False when the time was over, or nobody waits any more.
+
+        `gone` returns when the client has gone away.
+        """
+        async with self._fanout.listen(run_id) as feed:
+            ended = asyncio.ensure_future(feed.ended.wait())
+            left = asyncio.ensure_future(gone())
+            try:
+                await asyncio.wait(
+                    {ended, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                ended.cancel()
+                left.cancel()
+            return feed.final_state is not None
 
     async def outcome(self, run_id: RunId) -> Outcome:
         """Return what came of a run, with the texts and verdicts that explain it."""

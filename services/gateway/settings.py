@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 
 from services.kit.settings import (
     DEFAULT_PORTS,
@@ -12,6 +14,8 @@ from services.kit.settings import (
     Target,
     default_target,
 )
+
+_HOST_NAME = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9._-]{1,253}", re.ASCII)
 
 
 class GatewaySettings(Settings):
@@ -34,6 +38,15 @@ class GatewaySettings(Settings):
         max_length=64,
         description="host names, besides loopback, under which people reach this server",
     )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if _HOST_NAME.fullmatch(host) is None:
+                raise ValueError("expected host names or addresses, without scheme and port")
+        return hosts
+
     wait_seconds: float = Field(
         300.0, ge=1.0, le=3600.0, description="longest wait of an execute request for its run"
     )

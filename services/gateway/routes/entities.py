@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -23,6 +24,7 @@ router = APIRouter(prefix="/api/pipeline/{run_id}", tags=["entities"])
 PartsHere = Annotated[Parts, Depends(parts_of)]
 RunHere = Annotated[RunId, Depends(run_id_in_path)]
 
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,100}", re.ASCII)
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes.", "content": {"*/*": {}}},
     206: {"description": "One range of the bytes.", "content": {"*/*": {}}},
@@ -92,5 +94,7 @@ async def _serve(request: Request, parts: Parts, run_id: RunId, entity: Entity) 
 
 
 def _content_type(media_type: str) -> str:
+    if _MEDIA_TYPE.fullmatch(media_type) is None:
+        return "application/octet-stream"
     # Our texts are UTF-8; a browser would guess otherwise.
-    return f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type
+    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import logging
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel
 
 from services.gateway import present
 from services.gateway.domain.preferences import parse_prefer, run_id_for
-from services.gateway.domain.run import RunStart
+from services.gateway.domain.run import Run, RunStart
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of
 from services.gateway.schemas import AcceptedResponse, ExecuteRequest, ExecuteResponse
+from services.kit.errors import ArtlabError
+from services.kit.ids import RunId
+from services.kit.log import facts
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["runs"])
 
@@ -44,38 +53,47 @@ async def execute(
     """
     run_id = run_id_for(idempotency_key, body.user_id)
     preference = parse_prefer(request.headers.getlist("prefer"), parts.wait_seconds)
-    parts.start_limit.take(request.client.host if request.client else "")
-    run = await parts.runs.start(
-        RunStart(
-            run_id=run_id,
-            config=body.config,
-            input_text=body.input_text,
-            user_id=body.user_id,
-            context=body.context,
-            output_configs=tuple(body.output_configs),
-            safety_level=body.safety_level or "",
-            execution_mode=body.execution_mode,
-            seed=body.seed,
-            language=body.language,
-        )
-    )
+    headers = dict(API_HEADERS)
+    if preference.applied:
+        headers["Preference-Applied"] = preference.applied
+    waits = preference.wait_seconds > 0
+    with parts.runs.place_to_wait() if waits else nullcontext():
+        parts.start_limit.take(request.client.host if request.client else "")
+        run = await parts.runs.start(_start_of(run_id, body))
+        try:
+            if run.final or (waits and await _ends(request, parts, run, preference.wait_seconds)):
+                outcome = await parts.runs.outcome(run.id)
+                return _json(200, present.executed(outcome), headers)
+            run = await parts.runs.get(run.id)
+        except ArtlabError as error:
+            # The run has begun: an error would make the client start a second one.
+            log.warning("outcome unknown", extra=facts(run=str(run.id), reason=error.reason))
+    answer = present.accepted(run)
+    return _json(202, answer, {**headers, "Location": answer.urls.status})
 
+
+async def _ends(request: Request, parts: Parts, run: Run, seconds: float) -> bool:
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    headers = dict(API_HEADERS)
-    if preference.applied:
-        headers["Preference-Applied"] = preference.applied
-    ended = run.final or (
-        preference.wait_seconds > 0 and await parts.runs.wait(run.id, preference.wait_seconds, gone)
+    return await parts.runs.wait(run.id, seconds, gone)
+
+
+def _start_of(run_id: RunId, body: ExecuteRequest) -> RunStart:
+    return RunStart(
+        run_id=run_id,
+        config=body.config,
+        input_text=body.input_text,
+        user_id=body.user_id,
+        context=body.context,
+        output_configs=tuple(body.output_configs),
+        safety_level=body.safety_level or "",
+        execution_mode=body.execution_mode,
+        seed=body.seed,
+        language=body.language,
     )
-    if ended:
-        return _json(200, present.executed(await parts.runs.outcome(run.id)), headers)
-    answer = present.accepted(run if run.final else await parts.runs.get(run.id))
-    headers["Location"] = answer.urls.status
-    return _json(202, answer, headers)
 
 
-def _json(status: int, model: Any, headers: dict[str, str]) -> Response:
+def _json(status: int, model: BaseModel, headers: Mapping[str, str]) -> Response:
     return Response(model.model_dump_json(), status, headers, media_type="application/json")

@@ -14,12 +14,13 @@ from artlab.recorder.v1 import run_pb2
 from services.kit.errors import (
     AlreadyExists,
     ArtlabError,
+    DataLoss,
     NotFound,
     PermissionDenied,
     ResourceExhausted,
     Unavailable,
 )
-from tests.fakes.orchestrator import PNG, FakeOrchestrator
+from tests.fakes.orchestrator import PNG
 from tests.fakes.recorder import FakeRecorder
 from tests.integration.gateway.world import World, gateway
 from tests.support.eventually import eventually
@@ -303,6 +304,8 @@ async def test_requests_that_wait_have_a_number() -> None:
         )
         await eventually(lambda: bool(world.recorder.open_watches))
         assert_problem(await world.client.post(PATH, json=IDEA), 429, "TOO_MANY_WAITING")
+        # What is refused has started nothing; who does not wait needs no place.
+        assert len(world.recorder.runs) == 1
         run_id = next(iter(world.recorder.runs))
         world.recorder.state(run_id, run_pb2.RUN_STATE_CANCELLED)
         assert (await waiting).json()["status"] == "cancelled"
@@ -316,4 +319,11 @@ async def test_a_server_that_stops_answers_202_to_those_who_wait() -> None:
         await world.fanout.drain()
         response = await waiting
     assert response.status_code == 202
-    assert isinstance(world.orchestrator, FakeOrchestrator)
+
+
+async def test_a_run_that_began_is_202_though_its_outcome_cannot_be_read(world: World) -> None:
+    world.recorder.failures["GetRun"] = [DataLoss("RUN_QUARANTINED", "damaged")]
+    response = await world.client.post(PATH, json=IDEA)
+    assert response.status_code == 202
+    assert response.headers["location"].endswith("/status")
+    assert len(world.recorder.runs) == 1

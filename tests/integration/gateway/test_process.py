@@ -99,6 +99,8 @@ async def test_a_wrong_setting_is_named_and_ends_the_start() -> None:
     for settings, named in (
         ({"WAIT_SECOND": "3"}, b"did you mean ARTLAB_GATEWAY_WAIT_SECONDS"),
         ({"WAIT_SECONDS": "0"}, b"ARTLAB_GATEWAY_WAIT_SECONDS"),
+        ({"ALLOWED_HOSTS": "http://studio"}, b"ARTLAB_GATEWAY_ALLOWED_HOSTS"),
+        ({"ALLOWED_HOSTS": "*"}, b"ARTLAB_GATEWAY_ALLOWED_HOSTS"),
         ({"RECORDER_TARGET": "x y"}, b"ARTLAB_GATEWAY_RECORDER_TARGET"),
     ):
         async with gateway_process(**settings) as process:
