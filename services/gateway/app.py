@@ -7,10 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway import problems
+from services.gateway import docs_page, problems
 from services.gateway.access_log import AccessLog
+from services.gateway.docs_page import DOCS_HEADERS
 from services.gateway.guards import RECEIVE_TIMEOUT_SECONDS, BodyGuard, HostGuard
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import with_problem_schema
@@ -50,6 +52,11 @@ def make_api(parts: Parts) -> FastAPI:
         return api.openapi_schema
 
     api.openapi = document  # type: ignore[method-assign]
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(docs_page.render(document()), headers=DOCS_HEADERS)
+
     return api
 
 

@@ -127,6 +127,17 @@ async def test_the_example_of_the_document_is_accepted(
     assert response.status_code == 200
 
 
+async def test_the_page_of_the_document_needs_nobody_else(world: World) -> None:
+    response = await world.client.get("/docs")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"].startswith("default-src 'none'; style-src")
+    for route, method in ROUTES.items():
+        assert f"{method.upper()} {route}" in response.text
+    assert "<code>input_text</code>" in response.text
+    assert "//" not in response.text
+    assert "<script" not in response.text
+
+
 async def test_every_field_of_the_request_is_documented(document: dict[str, Any]) -> None:
     text = DOCS.read_text()
     for name in document["components"]["schemas"]["ExecuteRequest"]["properties"]:
