@@ -1,4 +1,4 @@
-"""Judging one text: the checks of the policy's row in order, until one of them blocks."""
+"""Judging one text: the checks of the policy's row, in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.safety.domain.matching import read_text
 from services.safety.domain.normalize import Folded, fold
 from services.safety.domain.personal import VERSION as PERSONAL_VERSION
 from services.safety.domain.personal import find_personal_data
-from services.safety.domain.policy import Check, Decision, Row
+from services.safety.domain.policy import Check, Decision, OnHit, Row
 from services.safety.domain.safety import Safety
 from services.safety.domain.tokens import Letters
 from services.safety.domain.verdict import Hit, ModelUsed, Verdict
@@ -77,10 +77,10 @@ class TextChecker:
         folded, readings = await self._workers.run(len(text), _prepare, text)
         examination = _Examination()
         decision = Decision("", (), False)
-        for check in row.checks:
-            await self._make(check, request, folded, readings, examination)
+        for step in row.steps:
+            await self._make(step.check, request, folded, readings, examination)
             decision = self.safety.policy.decide(row, examination.hits, examination.signals)
-            if decision.category:
+            if decision.category and step.on_hit is OnHit.STOP:
                 break
         if decision.asked_context:
             examination.checks.append(f"context:{self.safety.wordlist.version}")

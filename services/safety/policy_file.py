@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from services.kit.catalogue import Defect
 from services.safety.domain.levels import LEVELS_BY_LABEL, Level, Purpose
-from services.safety.domain.policy import CategoryRule, Check, Outcome, Policy, Row, is_laxer
+from services.safety.domain.policy import CategoryRule, Check, Outcome, Policy, Row, Step, is_laxer
 from services.safety.schema import CategorySpec, PolicyFile
 
 FILE = "policy.yaml"
@@ -41,7 +41,8 @@ def _rows(file: PolicyFile, defects: list[Defect]) -> Rows:
     bases = {label: _base(label, file, defects) for label in LEVELS_BY_LABEL}
     for number, spec in enumerate(file.rows):
         where = f"rows.{number}"
-        checks = tuple(check.check for check in spec.checks)
+        steps = tuple(Step(check.check, check.on_hit) for check in spec.checks)
+        checks = [step.check for step in steps]
         missing = [check for check in REQUIRED_CHECKS if check not in checks]
         if missing or len(set(checks)) != len(checks):
             reason = f"needs each of {', '.join(REQUIRED_CHECKS)}, and no check twice"
@@ -55,7 +56,7 @@ def _rows(file: PolicyFile, defects: list[Defect]) -> Rows:
                 key = LEVELS_BY_LABEL[label], purpose
                 if key in rows:
                     defects.append(Defect(FILE, where, f"a second row for {label} and {purpose}"))
-                rows[key] = Row(*key, checks, {**bases[label], **own})
+                rows[key] = Row(*key, steps, {**bases[label], **own})
     return rows
 
 

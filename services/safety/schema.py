@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.safety.domain.levels import Purpose
 from services.safety.domain.matching import Mode
-from services.safety.domain.policy import Check, Outcome
+from services.safety.domain.policy import Check, OnHit, Outcome
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
@@ -34,12 +34,12 @@ class CategorySpec(_File):
 class CheckSpec(_File):
     """One check of a row.
 
-    A hit is decided by its category; a failure is an error, never a verdict. Both are written
-    down so that the table tells the whole story, and nothing else is accepted.
+    `on_hit` says whether the checks after it are made when its hits block the text. A failure is
+    an error, never a verdict: that is written down so that the table tells the whole story.
     """
 
     check: Check
-    on_hit: Literal["by_category"]
+    on_hit: OnHit
     on_failure: Literal["error"]
 
 

@@ -24,14 +24,14 @@ from typing import NamedTuple
 from services.safety.domain.automaton import Automaton
 from services.safety.domain.normalize import Folded, fold_word
 from services.safety.domain.readings import read
-from services.safety.domain.tokens import INSIDE, LOOSE, Letters, split
+from services.safety.domain.tokens import INSIDE, LOOSE, TIGHT, Letters, split
 
 MAX_INFLECTION_LETTERS = 5
 MIN_COMPOUND_LETTERS = 3
 # "Haken kreuz" is a word torn apart; "pen is" and "hero in" are two words.
 MIN_TORN_LETTERS = 8
 # The same, held together by punctuation: "na-zi", "Hit-\nler".
-MIN_HYPHENATED_LETTERS = 4
+MIN_HYPHENATED_LETTERS = 3
 # Shorter ones count only if they are all that is spelled: "s e x", not "e s s e x".
 MIN_SPELLED_INSIDE_LETTERS = 5
 # Terms without their dots ("Fuhrer"); shorter ones become other words (töten, Toten).
@@ -182,7 +182,7 @@ def _stands(pattern: _Pattern, letters: Letters, start: int, end: int) -> bool:
     if not bound[start] and not (
         term.mode is Mode.COMPOUND
         and start >= MIN_COMPOUND_LETTERS
-        and not any(bound[start - MIN_COMPOUND_LETTERS + 1 : start])
+        and LOOSE not in bound[start - MIN_COMPOUND_LETTERS + 1 : start]
     ):
         return False
     if not bound[end] and not _may_go_on(term, letters, end):
@@ -200,13 +200,19 @@ def _may_go_on(term: Term, letters: Letters, end: int) -> bool:
     """Whether what follows the term within its word belongs to it."""
     if term.mode is Mode.PREFIX:
         return True
-    bound, stop = letters.bound, end + 1
-    while stop - end <= MAX_INFLECTION_LETTERS and not bound[stop]:
-        stop += 1
-    rest = stop - end
-    if term.mode is Mode.COMPOUND and rest >= MIN_COMPOUND_LETTERS:
+    # The word may go on behind a hyphen ("Hakenkreuzf-ahne"), or end there.
+    hyphenated = _rest(letters, end, LOOSE)
+    if term.mode is Mode.COMPOUND and len(hyphenated) >= MIN_COMPOUND_LETTERS:
         return True
-    return rest <= MAX_INFLECTION_LETTERS and letters.text[end:stop] in term.inflections
+    return hyphenated in term.inflections or _rest(letters, end, TIGHT) in term.inflections
+
+
+def _rest(letters: Letters, end: int, boundary: int) -> str:
+    """Return the letters from `end` to a boundary of this kind, or a few if there are many."""
+    bound, stop = letters.bound, end + 1
+    while stop - end <= MAX_INFLECTION_LETTERS and bound[stop] < boundary:
+        stop += 1
+    return letters.text[end:stop]
 
 
 def _is_one_word(pattern: _Pattern, letters: Letters, start: int, end: int) -> bool:

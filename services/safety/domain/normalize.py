@@ -137,8 +137,9 @@ def _unit(part: str) -> str:
     category = unicodedata.category(part[0])
     if category in _MARKS or category in _UNSEEN:
         return ""
-    if category == "Nd":
-        return str(unicodedata.decimal(part))
+    digit = unicodedata.digit(part, None)
+    if digit is not None:
+        return str(digit)
     if category[0] in "LNM":
         return part
     if category[0] == "Z":

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.kit.errors import Internal
 from services.safety.domain.levels import Level, Purpose
 from services.safety.domain.verdict import Hit
 
@@ -27,6 +28,21 @@ class Check(StrEnum):
     WORDLIST = "wordlist"
     PERSONAL_DATA = "personal_data"
     JUDGE = "judge"
+
+
+class OnHit(StrEnum):
+    """What follows when the hits of a check block the text."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check of a row."""
+
+    check: Check
+    on_hit: OnHit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,7 @@ class Row:
 
     level: Level
     purpose: Purpose
-    checks: tuple[Check, ...]
+    steps: tuple[Step, ...]
     rules: Mapping[str, CategoryRule]
 
 
@@ -82,9 +98,13 @@ class Policy:
             hits: everything the checks found.
             signals: how many different signs of history or teaching the text has; 0 as well when
                 something in it speaks against that.
+
+        Raises Internal UNKNOWN_CATEGORY: what nobody decided about is not allowed by accident.
         """
         worst: dict[str, int] = {}
         for hit in hits:
+            if hit.category not in row.rules:
+                raise Internal("UNKNOWN_CATEGORY", "a check named a category the policy lacks")
             worst[hit.category] = max(worst.get(hit.category, 0), hit.severity)
         codes = tuple(category for category in self.categories if category in worst)
         blocking, asked = "", False

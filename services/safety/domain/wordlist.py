@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.safety.domain.hidden import find_hidden
 from services.safety.domain.matching import Cover, Match, Matcher, Mode, Term, starred
-from services.safety.domain.normalize import Folded
+from services.safety.domain.normalize import Folded, fold_word
 from services.safety.domain.tokens import Letters
 from services.safety.domain.verdict import Hit
 
@@ -73,7 +73,10 @@ class Wordlist:
             terms += [starred(word, owner) for word in entry.unless]
         owner = self._role("allow", 0)
         terms += [Term(t.text, owner, t.mode, t.inflections, t.apart) for t in allowed]
-        for number, word in enumerate(signals):
+        # A sign listed in two languages is one sign.
+        stems = list(dict.fromkeys(fold_word(word.strip("*")) for word in signals))
+        for word in signals:
+            number = stems.index(fold_word(word.strip("*")))
             terms.append(starred(word, self._role("signal", number)))
         owner = self._role("against", 0)
         terms += [starred(word, owner) for word in against]
