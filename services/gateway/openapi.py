@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.gateway.schemas import Problem
+from services.gateway.answers import Problem
 
 _DESCRIPTIONS = {
     400: "Not a request we can read.",

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.domain.outcome import Block, OutputResult
-from services.gateway.domain.run import Fault, Run, client_status
-from services.gateway.domain.selection import is_released
-from services.gateway.runs import Outcome
-from services.gateway.schemas import (
+from services.gateway.answers import (
     AcceptedResponse,
     BlockModel,
     EntitiesResponse,
@@ -17,6 +13,10 @@ from services.gateway.schemas import (
     ModelUsed,
     RunUrls,
 )
+from services.gateway.domain.outcome import Block, OutputResult
+from services.gateway.domain.run import Fault, Run, client_status
+from services.gateway.domain.selection import is_released
+from services.gateway.runs import Outcome
 from services.gateway.urls import entity_url, run_url
 from services.kit.ids import RunId
 

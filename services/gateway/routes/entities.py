@@ -13,7 +13,7 @@ from services.gateway.domain.run import Entity
 from services.gateway.headers import ENTITY_HEADERS, content_disposition
 from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of, run_id_in_path
-from services.gateway.schemas import EntityQuery, NoQuery
+from services.gateway.requests import EntityQuery, NoQuery
 from services.gateway.streaming import ExactStream
 from services.gateway.urls import entity_url
 from services.kit.errors import InvalidArgument, NotFound

@@ -12,7 +12,7 @@ from services.gateway.events import event_stream
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of, run_id_in_path
-from services.gateway.schemas import NoQuery
+from services.gateway.requests import NoQuery
 from services.kit.errors import OutOfRange
 from services.kit.ids import RunId
 

@@ -11,12 +11,13 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from services.gateway import present
+from services.gateway.answers import AcceptedResponse, ExecuteResponse
 from services.gateway.domain.preferences import parse_prefer, run_id_for
 from services.gateway.domain.run import Run, RunStart
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of
-from services.gateway.schemas import AcceptedResponse, ExecuteRequest, ExecuteResponse
+from services.gateway.requests import ExecuteRequest
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.log import facts

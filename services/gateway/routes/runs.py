@@ -8,12 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.gateway import present
+from services.gateway.answers import CancelResponse, EntitiesResponse
 from services.gateway.domain.ranges import etag, matches
 from services.gateway.domain.run import client_status
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of, run_id_in_path
-from services.gateway.schemas import CancelResponse, EntitiesResponse, NoQuery
+from services.gateway.requests import NoQuery
 from services.kit.ids import RunId
 
 router = APIRouter(prefix="/api/pipeline/{run_id}", tags=["runs"])

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from services.gateway.parts import Parts, parts_of
-from services.gateway.schemas import (
+from services.gateway.answers import (
     HealthResponse,
     OutputModel,
     ReadyResponse,
     ServiceModel,
     SystemResponse,
 )
+from services.gateway.parts import Parts, parts_of
 from services.gateway.system import ServiceHealth
 from services.gateway.version import VERSION
 
