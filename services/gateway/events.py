@@ -13,8 +13,7 @@ from services.kit.ids import RunId
 
 # Reverse proxies give up on silence after 15 s and more.
 HEARTBEAT_SECONDS = 10.0
-# What a browser waits before it comes back.
-_RETRY = b"retry: 500\n\n"
+_WELCOME = b": welcome\n\n"
 _HEARTBEAT = b": still here\n\n"
 
 
@@ -24,7 +23,9 @@ def encode(event: Event) -> bytes:
     kind = event.kind.encode()
     if event.seq is None:
         return b"event: %b\ndata: %b\n\n" % (kind, data)
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, kind, data)
+    # What a browser waits before it comes back. Some readers take a block of its own for an event.
+    retry = b"retry: 500\n" if event.kind == "state_changed" else b""
+    return b"%bid: %d\nevent: %b\ndata: %b\n\n" % (retry, event.seq, kind, data)
 
 
 async def event_stream(
@@ -38,7 +39,7 @@ async def event_stream(
     """
     try:
         async with fanout.listen(run_id) as feed:
-            yield _RETRY
+            yield _WELCOME
             with feed.subscription(after_seq) as subscription:
                 while (news := await subscription.read(heartbeat_seconds)) is not None:
                     yield news or _HEARTBEAT

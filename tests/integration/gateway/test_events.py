@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx_sse import aconnect_sse
 
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import run_pb2
@@ -87,7 +88,7 @@ async def wait_for_watch(world: World) -> None:
 async def test_the_first_bytes_come_at_once_and_facts_as_they_happen(world: World) -> None:
     world.recorder.create(RUN, IMAGE)
     async with reading(world) as reader:
-        assert await reader.block() == {"retry": "500"}
+        assert await reader.block() == {"": "welcome"}
         first = await reader.next()
         assert first is not None
         assert (first.kind, first.id) == ("state_changed", "1")
@@ -254,7 +255,7 @@ async def test_silence_is_filled_with_heartbeats(world: World) -> None:
     stream = event_stream(world.fanout, RunId(RUN), 1, heartbeat_seconds=0.05)
     chunks = [await anext(stream) for _ in range(4)]
     await stream.aclose()  # type: ignore[attr-defined]
-    assert chunks[0] == b"retry: 500\n\n"
+    assert chunks[0] == b": welcome\n\n"
     assert chunks[1:] == [b": still here\n\n"] * 3
     # Proxies cut silent streams after 15 s.
     assert events.HEARTBEAT_SECONDS <= 10
@@ -279,3 +280,13 @@ async def test_streams_have_a_number() -> None:
             refused = await world.client.get(PATH)
             assert refused.status_code == 429
             assert refused.json()["reason"] == "TOO_MANY_READERS"
+
+
+async def test_an_sse_client_library_sees_the_events_and_nothing_else(world: World) -> None:
+    world.recorder.create(RUN, IMAGE)
+    await succeed(world.recorder, RUN, None)  # type: ignore[arg-type]
+    async with aconnect_sse(world.client, "GET", PATH) as source:
+        seen = [event async for event in source.aiter_sse()]
+    assert [event.id for event in seen] == [str(n) for n in range(1, len(seen) + 1)]
+    assert seen[0].retry == 500
+    assert len(seen) == len(world.recorder.runs[RUN].events)
