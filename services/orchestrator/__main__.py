@@ -32,6 +32,8 @@ async def compose(settings: OrchestratorSettings, program: Program) -> None:
         safety=SafetyClient(safety),
         interception=InterceptionClient(interception),
         media=MediaClient(media),
+        patience_seconds=settings.patience_seconds,
+        recorder_patience_seconds=settings.recorder_patience_seconds,
     )
     supervisor = Supervisor(
         services,

@@ -23,9 +23,6 @@ from services.orchestrator.domain.run import (
 from services.orchestrator.patience import patiently
 from services.orchestrator.ports import Recorder
 
-# How long a run waits for a recorder that is away before it gives up.
-RECORDER_PATIENCE_SECONDS = 60.0
-
 T = TypeVar("T")
 
 
@@ -44,7 +41,10 @@ class Began:
 class Journal:
     """The writing side of one run. Every method may be repeated without harm."""
 
-    def __init__(self, plan: Plan, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, plan: Plan, recorder: Recorder, clock: Clock, patience_seconds: float
+    ) -> None:
+        self._patience = patience_seconds
         self._plan = plan
         self._recorder = recorder
         self._clock = clock
@@ -149,4 +149,4 @@ class Journal:
         await self._patiently(lambda: self._recorder.record(self._plan.run_id, draft))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(call, RECORDER_PATIENCE_SECONDS, self._clock)
+        return await patiently(call, self._patience, self._clock)

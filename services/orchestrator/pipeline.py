@@ -38,8 +38,6 @@ from services.orchestrator.ports import Interception, Media, Recorder, Safety
 
 log = logging.getLogger(__name__)
 
-# How long a stage waits for its service to come back before it fails.
-SERVICE_PATIENCE_SECONDS = 30.0
 TRANSLATION = "translation_en"
 # Where two texts meet, this much of each is checked together.
 SEAM_CHARACTERS = 2_000
@@ -49,12 +47,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The peers of the orchestrator."""
+    """The peers of the orchestrator, and how long a run waits for one that is away."""
 
     recorder: Recorder
     safety: Safety
     interception: Interception
     media: Media
+    patience_seconds: float = 30.0
+    recorder_patience_seconds: float = 60.0
 
 
 class Blocked(Exception):
@@ -74,7 +74,7 @@ class Pipeline:
         self._services = services
         self._hints = hints
         self._clock = clock
-        self._journal = Journal(plan, services.recorder, clock)
+        self._journal = Journal(plan, services.recorder, clock, services.recorder_patience_seconds)
         self._stage = 1
         self._language = plan.request.language
         self._ended: dict[int, FinalState] = {}
@@ -316,7 +316,7 @@ class Pipeline:
         )
 
     async def _steady(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(call, SERVICE_PATIENCE_SECONDS, self._clock)
+        return await patiently(call, self._services.patience_seconds, self._clock)
 
     async def _fail(self, error: ArtlabError, began: Began) -> None:
         log.warning("run failed", extra=facts(stage=self._stage, reason=error.reason))

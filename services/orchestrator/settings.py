@@ -21,3 +21,9 @@ class OrchestratorSettings(Settings):
     run_limit_seconds: float = Field(
         1800.0, ge=1.0, le=86_000.0, description="how long one run may take"
     )
+    patience_seconds: float = Field(
+        30.0, ge=0.0, le=600.0, description="how long a run waits for a service that is away"
+    )
+    recorder_patience_seconds: float = Field(
+        60.0, ge=0.0, le=600.0, description="how long a run waits for a recorder that is away"
+    )

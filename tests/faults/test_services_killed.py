@@ -17,6 +17,7 @@ from tests.support.eventually import eventually
 from tests.support.processes import Running, six_services
 
 END_SECONDS = 45.0
+IMPATIENT = {"ARTLAB_ORCHESTRATOR_PATIENCE_SECONDS": "2"}
 FINAL = {"succeeded", "partial", "blocked", "failed", "cancelled"}
 
 
@@ -80,7 +81,7 @@ async def test_media_killed_during_a_rendering_and_restarted_ends_in_a_truthful_
 async def test_media_killed_for_good_fails_the_output_and_says_why(tmp_path: Path) -> None:
     async with (
         fake_comfyui(script=Script(hang_at="KSampler")) as comfy,
-        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
+        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url, **IMPATIENT) as running,
         _client(running) as http,
     ):
         run_id = await _start(http, output_configs=["sd35_large"])
@@ -123,7 +124,7 @@ async def test_a_peer_restarted_during_runs_costs_time_and_no_run(
 
 
 async def test_safety_gone_means_failed_and_nothing_goes_on_unchecked(tmp_path: Path) -> None:
-    async with six_services(tmp_path) as running, _client(running) as http:
+    async with six_services(tmp_path, **IMPATIENT) as running, _client(running) as http:
         run_id = await _start(http, schema="stillepost", output_configs=["builtin_image"] * 8)
         await running.kill("safety")
         record = await _ended(running, run_id)
