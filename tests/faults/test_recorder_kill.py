@@ -20,7 +20,7 @@ from services.recorder.verify import verify_run
 from tests.faults.recorder_process import RecorderProcess
 from tests.integration.recorder.harness import PNG, digest_of, entity, plan, stream, until
 
-ROUNDS = 8
+ROUNDS = 6
 CLIENTS = 4
 MAX_BYTES = 512 * 1024
 # What a client may take as "nothing happened"; everything else is unknown to it.

@@ -1,0 +1,223 @@
+"""Disks that are full or broken: a clear answer, and nothing acknowledged is harmed.
+
+The faults are injected where the operating system is called; everything of ours is real.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artlab.recorder.v1 import recorder_pb2 as pb
+from artlab.recorder.v1 import run_pb2
+from services.kit.errors import Internal, NotFound, ResourceExhausted
+from services.recorder.verify import verify_run
+from tests.integration.recorder.harness import World, digest_of, entity, picture, stream, world_of
+
+
+@contextmanager
+def failing(
+    monkeypatch: pytest.MonkeyPatch, call: str, at: int, number: int, *, for_ever: bool = False
+) -> Iterator[list[int]]:
+    """The at-th (and every later, if for_ever) use of an os function fails; yields its count."""
+    real: Callable[..., Any] = getattr(os, call)
+    uses = [0]
+
+    def faulty(*args: Any, **kwargs: Any) -> Any:
+        uses[0] += 1
+        if uses[0] == at or (for_ever and uses[0] > at):
+            raise OSError(number, os.strerror(number))
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, faulty)
+        yield uses
+
+
+async def outcome(call: Awaitable[object]) -> str:
+    """The reason a call was refused with by the disk; empty when it was not."""
+    try:
+        await call
+    except (ResourceExhausted, Internal) as error:
+        return error.reason
+    return ""
+
+
+async def healthy(world: World, name: str, files: list[str]) -> None:
+    """Everything acknowledged is there, before and after a restart, and work goes on."""
+    for _ in range(2):
+        run = await world.get(name)
+        assert [one.filename for one in run.entities] == files
+        assert verify_run(world.folder(name)) == []
+        await world.restart()
+    last = await world.record(f"{name}/uploads/later", b"later", entity("interception"))
+    assert last.sequence == len(files) + 1
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "open"])
+@pytest.mark.parametrize("at", range(1, 9))
+async def test_a_full_disk_at_any_call_of_a_commit_loses_nothing(
+    disk: World, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+) -> None:
+    name = await disk.create()
+    await disk.record(f"{name}/uploads/a", b"first")
+    files = ["01_input.txt"]
+    with failing(monkeypatch, call, at, errno.ENOSPC):
+        reason = await outcome(disk.record(f"{name}/uploads/b", b"second"))
+        assert reason in ("", "STORAGE_FULL", "STORAGE_ERROR")
+        present = [one.filename for one in (await disk.get(name)).entities]
+        if reason == "STORAGE_FULL":  # a promise that nothing happened
+            assert present == files
+        if not reason:
+            assert present == [*files, "02_input.txt"]
+    # Failed or unknown: whole or absent, and repeating it settles which.
+    assert (await disk.record(f"{name}/uploads/b", b"second")).sequence == 2
+    await healthy(disk, name, [*files, "02_input.txt"])
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+@pytest.mark.parametrize("at", range(1, 9))
+async def test_a_broken_disk_at_any_call_of_a_commit_loses_nothing(
+    disk: World, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+) -> None:
+    name = await disk.create()
+    await disk.record(f"{name}/uploads/a", b"first")
+    with failing(monkeypatch, call, at, errno.EIO):
+        reason = await outcome(disk.record(f"{name}/uploads/b", b"second"))
+        assert reason in ("", "STORAGE_ERROR")
+    assert (await disk.record(f"{name}/uploads/b", b"second")).sequence == 2
+    await healthy(disk, name, ["01_input.txt", "02_input.txt"])
+
+
+async def test_a_disk_that_stays_broken_refuses_writes_and_still_reads(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create()
+    first = await disk.record(f"{name}/uploads/a", b"first")
+    with failing(monkeypatch, "fsync", 1, errno.EIO, for_ever=True):
+        for _ in range(3):
+            with pytest.raises(Internal):
+                await disk.record(f"{name}/uploads/b", b"second")
+            with pytest.raises(Internal):
+                await disk.create()
+        assert await disk.read(first.name) == b"first"
+        assert (await disk.get(name)).entities[0] == first
+    assert (await disk.record(f"{name}/uploads/b", b"second")).sequence == 2
+    await healthy(disk, name, ["01_input.txt", "02_input.txt"])
+
+
+async def test_a_failed_sync_kills_the_upload_and_is_not_tried_again(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create()
+    upload = f"{name}/uploads/o"
+    with failing(monkeypatch, "fsync", 1, errno.EIO) as uses:
+        with pytest.raises(Internal) as caught:
+            await disk.write(stream(upload, picture(5000)))
+        assert caught.value.reason == "STORAGE_ERROR"
+        assert uses == [1]
+    with pytest.raises(NotFound):
+        await disk.uploaded(upload)
+    assert disk.unfinished_bytes() == 0
+    assert (await disk.write(stream(upload, picture(5000)))).entity.sequence == 1
+
+
+async def test_a_disk_that_fills_up_keeps_the_upload_to_go_on_with(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create()
+    upload = f"{name}/uploads/o"
+    data = picture(5000)
+    await disk.write(stream(upload, data, finish=False)[:2])
+    with failing(monkeypatch, "write", 2, errno.ENOSPC):
+        with pytest.raises(ResourceExhausted) as caught:
+            await disk.write(stream(upload, data, start=2048))
+    assert caught.value.reason == "STORAGE_FULL"
+    assert caught.value.retry_after_seconds is not None
+    committed = await disk.uploaded(upload)
+    assert committed == 3072
+    written = await disk.write(stream(upload, data, start=committed))
+    assert written.entity.digest == digest_of(data)
+    assert verify_run(disk.folder(name)) == []
+
+
+async def test_a_disk_full_at_the_commit_keeps_the_upload_to_go_on_with(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create()
+    upload = f"{name}/uploads/o"
+    data = picture(5000)
+    with failing(monkeypatch, "write", 7, errno.ENOSPC):  # record, 5 chunks, the intent
+        with pytest.raises(ResourceExhausted):
+            await disk.write(stream(upload, data))
+    assert not (await disk.get(name)).entities
+    end = pb.WriteEntityRequest(
+        upload=upload, offset=5000, finish=True, digest=digest_of(data), entity=entity()
+    )
+    assert (await disk.write([end])).entity.digest == digest_of(data)
+    await healthy(disk, name, ["01_output_image.png"])
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "mkdir"])
+@pytest.mark.parametrize("at", range(1, 4))
+async def test_a_failed_creation_can_be_repeated(
+    disk: World, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+) -> None:
+    name = "runs/528e5af9-59b3-4551-b101-27e13dd6e43e"
+    run_id = name.removeprefix("runs/")
+    with failing(monkeypatch, call, at, errno.ENOSPC):
+        await outcome(disk.create(run_id))
+    assert await disk.create(run_id) == name
+    listed = await disk.call("ListRuns", pb.ListRunsRequest())
+    assert [run.name for run in listed.runs] == [name]
+    await healthy(disk, name, [])
+
+
+@pytest.mark.parametrize("at", range(1, 4))
+async def test_a_failed_end_can_be_repeated(
+    disk: World, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    name = await disk.create()
+    for call in ("write", "fsync", "rename"):
+        with failing(monkeypatch, call, at, errno.ENOSPC):
+            await outcome(disk.finalize(name, run_pb2.RUN_STATE_CANCELLED))
+    first = await disk.finalize(name, run_pb2.RUN_STATE_CANCELLED)
+    await disk.restart()
+    assert await disk.get(name) == first
+    assert verify_run(disk.folder(name)) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB of its own."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=200", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def test_a_really_full_disk_recovers_by_itself(small_disk: Path) -> None:
+    async with world_of("grpc", small_disk / "runs") as world:
+        name = await world.create()
+        first = await world.record(f"{name}/uploads/a", b"first")
+        data = picture(3 * 1024 * 1024)
+        with pytest.raises(ResourceExhausted) as caught:
+            await world.write(stream(f"{name}/uploads/o", data, chunk=256 * 1024))
+        assert caught.value.reason == "STORAGE_FULL"
+        assert await world.read(first.name) == b"first"
+        await world.call("DeleteUpload", pb.DeleteUploadRequest(upload=f"{name}/uploads/o"))
+        written = await world.write(
+            stream(f"{name}/uploads/o", data[: 1024 * 1024], chunk=256 * 1024)
+        )
+        assert written.entity.sequence == 2
+        assert verify_run(world.folder(name)) == []
