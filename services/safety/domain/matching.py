@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from services.safety.domain.automaton import Automaton
 from services.safety.domain.normalize import Folded, fold_word
-from services.safety.domain.readings import read
+from services.safety.domain.readings import NO_SYMBOLS, read
 from services.safety.domain.tokens import INSIDE, LOOSE, TIGHT, Letters, split
 
 MAX_INFLECTION_LETTERS = 5
@@ -150,8 +150,8 @@ class Cover:
 
 
 def _patterns_of(term: Term) -> Iterator[_Pattern]:
-    # A term has the readings of a text, but nobody writes a term with symbols for letters.
-    words = [split(fold_word(word)).text for word in term.text.split()]
+    # Nobody writes a term with symbols for letters, so symbols in it are punctuation.
+    words = [split(fold_word(w).translate(NO_SYMBOLS)).text for w in term.text.split()]
     # Punctuation inside a word of a term is no boundary of its own: looked through as usual.
     choices = [dict.fromkeys((word, _spelled(word), _dotless(word))) for word in words if word]
     for chosen in product(*choices):

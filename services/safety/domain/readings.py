@@ -27,7 +27,7 @@ _LONE_DIGIT = re.compile(r"(?<=[^\W\d_][ .\-\n])[0-9](?=[ .\-\n][^\W\d_])")
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 _HYPHENATION = re.compile(r"- *\n *")
 _WITHOUT_DOTS = str.maketrans("äöü", "aou")
-_NO_SYMBOLS = {ord(symbol): STOP for symbol in LETTER_SYMBOLS}
+NO_SYMBOLS = {ord(symbol): STOP for symbol in LETTER_SYMBOLS}
 
 
 def read(units: str) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def read(units: str) -> tuple[str, ...]:
     if "\n" in units:
         # A word divided at the end of a line is divided by a hyphen, not by a space.
         units = _HYPHENATION.sub(lambda found: DASH * len(found[0]), units)
-    plain = _shorten(_digits(units, _DIGITS_IN_WORDS).translate(_NO_SYMBOLS), 2)
+    plain = _shorten(_digits(units, _DIGITS_IN_WORDS).translate(NO_SYMBOLS), 2)
     symbols = _shorten(_as_letters(units, _SYMBOLS, _DIGITS_IN_WORDS).translate(_WITHOUT_DOTS), 1)
     strokes = _shorten(_as_letters(units, _SYMBOLS_AS_STROKES, _STROKES_IN_WORDS), 2)
     return tuple(dict.fromkeys((plain, symbols, strokes)))
@@ -44,7 +44,7 @@ def read(units: str) -> tuple[str, ...]:
 def _as_letters(units: str, symbols: dict[int, int], digits: dict[int, int]) -> str:
     if not LETTER_SYMBOLS.isdisjoint(units):
         units = _RUN.sub(lambda found: _spelled(found, symbols), units)
-        units = units.translate(_NO_SYMBOLS)
+        units = units.translate(NO_SYMBOLS)
     units = _LONE_DIGIT.sub(lambda found: found[0].translate(digits), units)
     return _digits(units, digits)
 

@@ -1,0 +1,133 @@
+"""The service as a process: it serves with its lists, and without them it does not start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from artlab.common.v1 import common_pb2
+from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
+from services.kit.catalogue import CONFIGS
+from services.kit.channel import is_serving, open_channel
+
+START_SECONDS = 15.0
+SECRET = "Hakenkreuz über dem Geheimwort Quastenflosser"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def environment(port: int, **settings: str) -> dict[str, str]:
+    own = {f"ARTLAB_SAFETY_{name}": value for name, value in settings.items()}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ARTLAB_")}
+    return {**inherited, "ARTLAB_SAFETY_PORT": str(port), **own}
+
+
+async def start(port: int, **settings: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.safety",
+        env=environment(port, **settings),
+        cwd=CONFIGS.parent,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@asynccontextmanager
+async def running(port: int, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await start(port, **settings)
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not await is_serving(f"127.0.0.1:{port}", 0.5):
+            assert process.returncode is None
+            assert time.monotonic() < end
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def refusal(**settings: str) -> tuple[int | None, str]:
+    process = await start(free_port(), **settings)
+    async with asyncio.timeout(START_SECONDS):
+        _, errors = await process.communicate()
+    return process.returncode, errors.decode()
+
+
+async def test_it_serves_judges_and_stops_without_a_word_of_the_text() -> None:
+    port = free_port()
+    async with running(port, LEVEL="kids", LOG_LEVEL="DEBUG") as process:
+        async with open_channel(f"127.0.0.1:{port}") as channel:
+            stub: safety_pb2_grpc.SafetyServiceAsyncStub = safety_pb2_grpc.SafetyServiceStub(
+                channel
+            )
+            policy = await stub.GetPolicy(safety_pb2.GetPolicyRequest(), timeout=5)
+            assert policy.level == common_pb2.SAFETY_LEVEL_KIDS
+            assert list(policy.judges) == ["builtin"]
+            for text in (SECRET, SECRET * 100):
+                answer = await stub.CheckText(
+                    safety_pb2.CheckTextRequest(
+                        text=text,
+                        level=common_pb2.SAFETY_LEVEL_KIDS,
+                        purpose=safety_pb2.PURPOSE_INPUT,
+                        language="de",
+                    ),
+                    timeout=5,
+                )
+                assert answer.verdict.decision == safety_pb2.DECISION_BLOCKED
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            _, errors = await process.communicate()
+    assert process.returncode == 0
+    log = errors.decode()
+    assert "Quastenflosser" not in log
+    assert "akenkreuz" not in log
+    lines = [orjson.loads(line) for line in log.splitlines()]
+    assert any(line.get("version") == policy.version for line in lines)
+
+
+@pytest.mark.parametrize("level", ["off", "", "KIDS", "0"])
+async def test_an_unknown_level_is_refused_and_never_means_research(level: str) -> None:
+    code, errors = await refusal(LEVEL=level)
+    assert code == 78
+    assert "ARTLAB_SAFETY_LEVEL" in errors
+
+
+async def test_a_missing_list_stops_the_service(tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS / "safety", tmp_path / "safety")
+    (tmp_path / "safety" / "terms" / "de.yaml").unlink()
+    code, errors = await refusal(CONFIGS=str(tmp_path))
+    assert code == 1
+    assert "terms/de.yaml" in errors
+
+
+async def test_every_defect_is_logged_however_many(tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS / "safety", tmp_path / "safety")
+    for name in ("terms", "rules", "explanations"):
+        for language in ("de", "en"):
+            (tmp_path / "safety" / name / f"{language}.yaml").write_text("language: 7\n")
+    code, errors = await refusal(CONFIGS=str(tmp_path))
+    assert code == 1
+    lines = [orjson.loads(line) for line in errors.splitlines()]
+    named = {line["file"] for line in lines if line["event"] == "defect"}
+    assert named == {
+        f"{name}/{language}.yaml"
+        for name in ("terms", "rules", "explanations")
+        for language in ("de", "en")
+    }
