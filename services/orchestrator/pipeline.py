@@ -105,6 +105,10 @@ class Pipeline:
                 await self._services.media.cancel(self._plan.run_id, self._rendering)
             except ArtlabError as problem:
                 log.warning("could not stop the media job", extra=facts(reason=problem.reason))
+        if len(self._ended) == len(self._plan.outputs):
+            # Too late: everything that was asked for has its end already.
+            state = outcome(list(self._ended.values()))
+            error = self._why(state)
         await self._end_all(state, error)
 
     # Stage 1
