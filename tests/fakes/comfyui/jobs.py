@@ -11,13 +11,18 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
+import pytest
+
 from services.kit.catalogue import CONFIGS
 from services.kit.clock import SystemClock
+from services.kit.errors import ArtlabError
 from services.kit.ids import RunId, UploadName
 from services.media.catalogue import OutputCatalogue, load_output_catalogue
 from services.media.comfy import ComfyBackend
 from services.media.domain.output_config import OutputConfig
+from services.media.domain.workflow import Workflow
 from services.media.ports import Product, RenderJob, RenderProgress
+from tests.fakes.comfyui.server import FakeComfyUI
 
 MAX_MEDIA_BYTES = 64 * 1024 * 1024
 PROMPT = 'Eine Blume "auf" der Wiese\n\\ {prompt} ${HOME} %width% – 花'
@@ -85,3 +90,18 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
         if time.monotonic() > deadline:
             raise AssertionError("it did not happen in time")
         await asyncio.sleep(0.005)
+
+
+async def failure(fake: FakeComfyUI, job: RenderJob | None = None) -> ArtlabError:
+    """The error that a job at this fake ends with."""
+    async with connected(fake.url) as backend:
+        with pytest.raises(ArtlabError) as caught:
+            await backend.render(job or make_job(), ignore)
+    return caught.value
+
+
+def workflow_of(job: RenderJob) -> Workflow:
+    """The workflow of a job's config."""
+    workflow = job.config.backend_options["workflow"]
+    assert isinstance(workflow, Workflow)
+    return workflow

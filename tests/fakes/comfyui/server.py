@@ -6,15 +6,16 @@ import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import web
 
 from tests.fakes.comfyui.nodes import node_table
 from tests.fakes.comfyui.script import Script
+from tests.fakes.comfyui.sockets import Sockets
 from tests.fakes.comfyui.validation import Nodes, check_prompt_id, error_body, validate
 from tests.fakes.comfyui.view import TYPES, view
 from tests.fakes.comfyui.worker import Item, Worker
@@ -43,23 +44,30 @@ class FakeComfyUI:
         self.root = root
         for kind in TYPES:
             (root / kind).mkdir(parents=True, exist_ok=True)
-        self.worker = Worker(self.script, self.nodes, root, self._send)
+        self._sockets = Sockets(self.script, lambda: self.worker.status())
+        self.worker = Worker(self.script, self.nodes, root, self._sockets.send)
         self.worker.on_node = self._on_node
         self.requests: list[Seen] = []
-        self.sockets: dict[str, web.WebSocketResponse] = {}
-        self.client_ids: list[str] = []
         self.port = 0
         self._number = 0
         self._runner: web.AppRunner | None = None
         self._work: asyncio.Task[None] | None = None
-        self._frames: asyncio.Queue[tuple[str, str, str | None]] = asyncio.Queue()
         self._publish: asyncio.Task[None] | None = None
-        self._aborts: list[asyncio.Task[None]] = []
 
     @property
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def sockets(self) -> Mapping[str, web.WebSocketResponse]:
+        """The websockets that are registered, by client id."""
+        return self._sockets.registered
+
+    @property
+    def client_ids(self) -> list[str]:
+        """Of every websocket that was ever opened, in order."""
+        return self._sockets.client_ids
 
     @property
     def executions(self) -> Mapping[str, int]:
@@ -75,7 +83,7 @@ class FakeComfyUI:
         """Listen (port 0: any free one)."""
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._middleware])
         for prefix in ("", "/api"):
-            app.router.add_get(f"{prefix}/ws", self._ws)
+            app.router.add_get(f"{prefix}/ws", self._sockets.handle)
             app.router.add_get(f"{prefix}/prompt", self._get_prompt)
             app.router.add_post(f"{prefix}/prompt", self._post_prompt)
             app.router.add_get(f"{prefix}/queue", self._get_queue)
@@ -95,7 +103,7 @@ class FakeComfyUI:
         await site.start()
         self.port = self._runner.addresses[0][1]
         self._work = asyncio.create_task(self.worker.run())
-        self._publish = asyncio.create_task(self._publish_frames())
+        self._publish = asyncio.create_task(self._sockets.publish())
 
     async def stop(self) -> None:
         """Die as a killed process does: sockets cut, queue and history lost, files kept."""
@@ -103,12 +111,12 @@ class FakeComfyUI:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        self.drop_sockets()
+        self._sockets.drop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
         self.worker.forget()
-        self._frames = asyncio.Queue()
+        self._sockets.forget()
         self._number = 0
 
     async def restart(self) -> None:
@@ -116,29 +124,9 @@ class FakeComfyUI:
         await self.stop()
         await self.start()
 
-    def drop_sockets(self) -> None:
-        """Cut every websocket without a close frame."""
-        for socket in list(self.sockets.values()):
-            _abort(socket._req)
-        self.sockets.clear()
-
-    def _send(self, kind: str, data: Mapping[str, Any], sid: str | None) -> None:
-        if not self.script.loses(kind):
-            self._frames.put_nowait((kind, json.dumps({"type": kind, "data": data}), sid))
-
-    async def _publish_frames(self) -> None:
-        # One loop for all sockets, as in ComfyUI; here a slow reader never blocks it for long.
-        while True:
-            _, text, sid = await self._frames.get()
-            targets = list(self.sockets.items())
-            for name, socket in targets:
-                if sid in (None, name):
-                    with suppress(ConnectionError, RuntimeError):
-                        await socket.send_str(text)
-
     def _on_node(self, class_type: str, item: Item) -> None:
         if class_type == self.script.drop_socket_at:
-            self.drop_sockets()
+            self._sockets.drop()
         odd: tuple[str, ...] = ()
         if class_type == self.script.odd_frames_at:
             odd = ("not json", "[]", "null", '{"type": 1, "data": {"prompt_id": []}}', '{"a": 1}')
@@ -146,7 +134,7 @@ class FakeComfyUI:
         if class_type == self.script.huge_frame_at:
             odd = (json.dumps({"type": "x", "data": "y" * (17 * 1024 * 1024)}),)
         for text in odd:
-            self._frames.put_nowait(("odd", text, item.extra.get("client_id")))
+            self._sockets.send_raw(text, item.extra.get("client_id"))
 
     @web.middleware
     async def _middleware(
@@ -172,29 +160,6 @@ class FakeComfyUI:
             return web.Response(status=403)
         request[BODY] = body
         return await handler(request)
-
-    async def _ws(self, request: web.Request) -> web.StreamResponse:
-        if self.script.no_websocket:
-            return web.Response(status=404)
-        socket = web.WebSocketResponse(max_msg_size=4 * 1024 * 1024)
-        await socket.prepare(request)
-        sid = request.query.get("clientId") or f"{id(socket):032x}"
-        self.client_ids.append(sid)
-        self.sockets[sid] = socket
-        greeting = {"type": "status", "data": {**self.worker.status(), "sid": sid}}
-        try:
-            await socket.send_str(json.dumps(greeting))
-            async for message in socket:
-                if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
-                    break
-        except ConnectionError:
-            pass
-        finally:
-            # As in ComfyUI: whichever socket is registered under the id by now.
-            self.sockets.pop(sid, None)
-            with suppress(ConnectionError, RuntimeError):
-                await socket.close(code=WSCloseCode.OK)
-        return socket
 
     async def _get_prompt(self, request: web.Request) -> web.Response:
         return web.json_response({"exec_info": {"queue_remaining": self.worker.remaining}})

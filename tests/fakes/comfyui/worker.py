@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.comfyui.files import write_large_picture, write_picture
+from tests.fakes.comfyui.graph import literals, meta, signature, steps_of
 from tests.fakes.comfyui.script import Script
 from tests.fakes.comfyui.validation import Nodes, needed
 
@@ -117,7 +118,7 @@ class Worker:
         run = _Run(item, sid)
         order = [key for output in item.outputs for key in needed(item.graph, output)]
         order = list(dict.fromkeys(order))
-        keys = {key: _signature(item.graph, key) for key in order}
+        keys = {key: signature(item.graph, key) for key in order}
         cached = [key for key in order if keys[key] in self.cache]
 
         def tell(kind: str, **data: Any) -> None:
@@ -170,7 +171,7 @@ class Worker:
                     "completed": status == "success",
                     "messages": messages,
                 },
-                "meta": {key: _meta(key) for key in outputs},
+                "meta": {key: meta(key) for key in outputs},
             }
         self.running = None
         self._status()
@@ -218,7 +219,7 @@ class Worker:
         run.executed.append(key)
 
     async def _sample(self, run: _Run, key: str) -> None:
-        steps = _steps(run.item.graph, key)
+        steps = steps_of(run.item.graph, key)
         for step in range(1, steps + 1):
             if self.script.step_seconds:
                 with suppress(TimeoutError):
@@ -243,7 +244,7 @@ class Worker:
         folder.mkdir(parents=True, exist_ok=True)
         name = Path(prefix).name
         numbers = [int(p.stem.split("_")[-2]) for p in folder.glob(f"{name}_*_.png")]
-        batch = max([1, *_literals(run.item.graph, "batch_size")])
+        batch = max([1, *literals(run.item.graph, "batch_size")])
         files = []
         for number in range(max([0, *numbers]) + 1, max([0, *numbers]) + 1 + batch):
             path = folder / f"{name}_{number:05}_.png"
@@ -253,12 +254,12 @@ class Worker:
         return {"images": files}
 
     async def _write(self, path: Path, item: Item) -> None:
-        seed = sum(_literals(item.graph, "seed", "noise_seed", "color"))
+        seed = sum(literals(item.graph, "seed", "noise_seed", "color"))
         if self.script.output_bytes is not None:
             await asyncio.to_thread(write_large_picture, path, self.script.output_bytes, seed)
             return
-        width = max([1, *_literals(item.graph, "width")])
-        height = max([1, *_literals(item.graph, "height")])
+        width = max([1, *literals(item.graph, "width")])
+        height = max([1, *literals(item.graph, "height")])
         write_picture(path, width, height, seed, json.dumps(item.graph))
 
     def _progress_state(self, run: _Run) -> None:
@@ -297,32 +298,3 @@ def _state(run: _Run, key: str, value: float, most: float, state: str) -> dict[s
         "parent_node_id": None,
         "real_node_id": key,
     }
-
-
-def _meta(key: str) -> dict[str, Any]:
-    return {"node_id": key, "display_node": key, "parent_node": None, "real_node_id": key}
-
-
-def _signature(graph: Mapping[str, Any], key: str) -> str:
-    node = graph[key]
-    inputs = {
-        name: [_signature(graph, value[0]), value[1]] if isinstance(value, list) else value
-        for name, value in node["inputs"].items()
-    }
-    return json.dumps([node["class_type"], inputs], sort_keys=True)
-
-
-def _literals(graph: Mapping[str, Any], *names: str) -> list[int]:
-    return [
-        int(value)
-        for node in graph.values()
-        for name, value in node["inputs"].items()
-        if name in names and isinstance(value, (int, float))
-    ]
-
-
-def _steps(graph: Mapping[str, Any], key: str) -> int:
-    own = graph[key]["inputs"].get("steps")
-    if isinstance(own, int):
-        return own
-    return max([1, *_literals(graph, "steps", "batch_size")])

@@ -1,0 +1,83 @@
+"""The websockets of the fake: one publishing loop for all, registered by client id."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from tests.fakes.comfyui.script import Script
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+
+class Sockets:
+    """Passes frames on; `status` gives the data of the greeting."""
+
+    def __init__(self, script: Script, status: Callable[[], dict[str, Any]]) -> None:
+        self.script = script
+        self.registered: dict[str, web.WebSocketResponse] = {}
+        self.client_ids: list[str] = []
+        self._status = status
+        # Every open one, also those that another replaced under their id.
+        self._transports: dict[int, asyncio.Transport | None] = {}
+        self._frames: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue()
+
+    def send(self, kind: str, data: Mapping[str, Any], sid: str | None) -> None:
+        """Send a frame to one client, or to all for None; unless the script loses it."""
+        if not self.script.loses(kind):
+            self.send_raw(json.dumps({"type": kind, "data": data}), sid)
+
+    def send_raw(self, text: str, sid: str | None) -> None:
+        """Send a frame as it is."""
+        self._frames.put_nowait((text, sid))
+
+    async def publish(self) -> None:
+        """Send what was queued, until cancelled."""
+        while True:
+            text, sid = await self._frames.get()
+            for name, socket in list(self.registered.items()):
+                if sid in (None, name):
+                    with suppress(ConnectionError, RuntimeError):
+                        await socket.send_str(text)
+
+    def drop(self) -> None:
+        """Cut every websocket without a close frame."""
+        for transport in self._transports.values():
+            if transport is not None and not transport.is_closing():
+                transport.abort()
+        self.registered.clear()
+
+    def forget(self) -> None:
+        """As after a restart: what was not sent never is."""
+        self._frames = asyncio.Queue()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """GET /ws."""
+        if self.script.no_websocket:
+            return web.Response(status=404)
+        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES)
+        await socket.prepare(request)
+        sid = request.query.get("clientId") or f"{id(socket):032x}"
+        self.client_ids.append(sid)
+        self.registered[sid] = socket
+        self._transports[id(socket)] = request.transport
+        greeting = {"type": "status", "data": {**self._status(), "sid": sid}}
+        try:
+            await socket.send_str(json.dumps(greeting))
+            async for message in socket:
+                if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+                    break
+        except ConnectionError:
+            pass
+        finally:
+            # As in ComfyUI: whichever socket is registered under the id by now.
+            self.registered.pop(sid, None)
+            self._transports.pop(id(socket), None)
+            with suppress(ConnectionError, RuntimeError):
+                await socket.close(code=WSCloseCode.OK)
+        return socket
