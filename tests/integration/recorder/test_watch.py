@@ -168,12 +168,21 @@ async def test_a_hundred_watchers_see_the_same(served: World) -> None:
     assert all(one == list(range(1, last + 1)) for one in seen)
 
 
-async def test_a_watcher_that_leaves_is_forgotten(served: World) -> None:
+async def test_a_watcher_that_leaves_is_forgotten(
+    served: World, caplog: pytest.LogCaptureFixture
+) -> None:
     name = await served.create()
     async with watching(served, name) as call:
         await call.read()
         assert served.recorder.watchers == 1
     await until(lambda: served.recorder.watchers == 0)
+    # And one that leaves while it is being sent to.
+    async with watching(served, name) as call:
+        await call.read()
+        for _ in range(40):
+            await publish(served, name, *[delta("x" * 20_000)] * 10)
+    await until(lambda: served.recorder.watchers == 0)
+    assert not [one for one in caplog.records if "never retrieved" in one.getMessage()]
 
 
 @pytest.mark.parametrize("count", [MAX_WAITING_HINTS + 1])
