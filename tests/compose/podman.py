@@ -125,11 +125,7 @@ def _pip_setup() -> Iterator[list[str]]:
         key = section.rpartition(".")[2]
         if _PIP_KEYS.fullmatch(key):
             found[key] = " ".join(str(ast.literal_eval(value)).split())
-    arguments: list[str] = []
-    for word in " ".join(found.values()).split():
-        folder = Path(word.removeprefix("file://"))
-        if folder.is_absolute() and folder.is_dir():
-            arguments += ["--volume", f"{folder}:{folder}:ro"]
+    arguments = [f"--volume={folder}:{folder}:ro" for folder in sorted(_local_folders(found))]
     cert = found.get("cert") or os.environ.get("REQUESTS_CA_BUNDLE")
     if cert:
         arguments += ["--secret", f"id=ca_bundle,src={cert}"]
@@ -138,3 +134,16 @@ def _pip_setup() -> Iterator[list[str]]:
         file.write("[global]\n" + "".join(f"{key} = {value}\n" for key, value in found.items()))
         file.flush()
         yield [*arguments, "--secret", f"id=pip_conf,src={file.name}"]
+
+
+def _local_folders(settings: Mapping[str, str]) -> set[Path]:
+    """The folders of this machine in which pip's settings say that packages lie."""
+    folders: set[Path] = set()
+    for key in ("index-url", "extra-index-url", "find-links"):
+        for word in settings.get(key, "").split():
+            folder = Path(word.removeprefix("file://"))
+            if folder.is_absolute() and folder.is_dir():
+                # The pages of an index link to files beside it.
+                beside = folder.parent if key != "find-links" else folder
+                folders.add(folder if beside == beside.parent else beside)
+    return folders

@@ -27,6 +27,7 @@ PROJECT = "artlabtest"
 TAG = "test"
 READY_SECONDS = 60.0
 _POLL_SECONDS = 0.2
+_LAST_LINES = 25
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
@@ -131,6 +132,15 @@ class Stack:
         """What a container wrote, both streams."""
         file = self.inspect(container)["HostConfig"]["LogConfig"]["Path"]
         return Path(file).read_text()
+
+    def last_words(self) -> str:
+        """The last lines of every container's log, for the report of a failed test."""
+        said: list[str] = []
+        for name in self.containers():
+            state = self.inspect(name)["State"]
+            said.append(f"--- {name}: {state['Status']}, exit status {state['ExitCode']}")
+            said += self.logs(name).splitlines()[-_LAST_LINES:]
+        return "\n".join(said)
 
     def recorded(self) -> Path:
         """Where the recorder's volume lies on this machine."""

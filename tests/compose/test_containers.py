@@ -116,13 +116,16 @@ def test_a_container_has_no_rights_and_writes_nowhere(stack: Stack, service: str
     assert status["NoNewPrivs"].strip() == "1"
     code = """
 import os
+mounts = [line.split()[1:3] for line in open('/proc/mounts')]
 for folder, _, _ in os.walk('/'):
     if not folder.startswith(('/proc', '/sys', '/dev')) and os.access(folder, os.W_OK):
-        print(folder)
+        print(folder, max((m for m in mounts if (folder + '/').startswith(m[0] + '/')), key=lambda m: len(m[0]))[1])
 """
-    writable = stack.python(name, code).split()
-    expected = {"/tmp", "/data"} if service == "recorder" else {"/tmp"}
-    assert {"/" + path.split("/")[1] for path in writable} == expected
+    written = [line.split() for line in stack.python(name, code).splitlines()]
+    assert ["/tmp", "tmpfs"] in written
+    # Podman gives a read-only container more folders in memory than the file asks for.
+    on_disk = {"/" + path.split("/")[1] for path, kind in written if kind != "tmpfs"}
+    assert on_disk == ({"/data"} if service == "recorder" else set())
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -171,7 +174,7 @@ def test_three_copies_of_media_share_the_work(stack: Stack) -> None:
     assert all(worked.values()), worked
 
 
-def test_a_copy_that_crashes_is_replaced_by_the_others_and_comes_back(stack: Stack) -> None:
+def test_a_copy_that_crashes_is_stood_in_for_and_gets_work_again(stack: Stack) -> None:
     crashed = stack.containers("media")[0]
     before = stack.inspect(crashed)["State"]["Pid"]
     stack.kill(crashed)
@@ -180,6 +183,8 @@ def test_a_copy_that_crashes_is_replaced_by_the_others_and_comes_back(stack: Sta
         lambda: stack.inspect(crashed)["State"]["Pid"] not in (0, before), "the copy is back"
     )
     wait_until(lambda: stack.is_healthy(crashed), "the copy is healthy")
+    # Callers know the names of the moment they connected; they look again before long.
+    wait_until(lambda: _make_run(stack)["run_id"] in stack.logs(crashed), "the copy gets work")
 
 
 def test_a_recorder_that_crashes_comes_back_with_every_run(stack: Stack) -> None:
