@@ -15,16 +15,9 @@ from datetime import datetime
 
 from services.kit.errors import InvalidArgument
 from services.kit.ids import RunId
-from services.recorder.domain.run import Run
+from services.recorder.domain.run import Place
 
 MAX_TOKEN_CHARACTERS = 400
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Place:
-    created_at: datetime
-    run_id: RunId
-    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +31,15 @@ class Page:
 class Listing:
     """Places of all runs, oldest first inside."""
 
-    def __init__(self, runs: Iterable[Run]) -> None:
-        self._places = sorted(map(_place, runs))
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._places = sorted(places)
         self._place_of = {place.run_id: place for place in self._places}
 
-    def add(self, run: Run) -> None:
+    def add(self, place: Place) -> None:
         """Put a run in its place; nothing happens when it is there."""
-        if run.run_id not in self._place_of:
-            self._place_of[run.run_id] = _place(run)
-            bisect.insort(self._places, _place(run))
+        if place.run_id not in self._place_of:
+            self._place_of[place.run_id] = place
+            bisect.insort(self._places, place)
 
     def remove(self, run_id: RunId) -> None:
         """Take a run out; nothing happens when it is not there."""
@@ -62,7 +55,7 @@ class Listing:
         at = len(self._places)
         if token:
             at = bisect.bisect_left(self._places, _parse_token(token, user_id))
-        found: list[_Place] = []
+        found: list[Place] = []
         while at and len(found) <= size:
             at -= 1
             if not user_id or self._places[at].user_id == user_id:
@@ -75,17 +68,13 @@ class Listing:
         )
 
 
-def _place(run: Run) -> _Place:
-    return _Place(run.created_at, run.run_id, run.user_id)
-
-
-def _token(place: _Place, user_id: str) -> str:
+def _token(place: Place, user_id: str) -> str:
     # With the filter in it, because a page of another list would make no sense.
     value = [place.created_at.isoformat(), place.run_id.value, place.user_id, user_id]
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
 
 
-def _parse_token(token: str, user_id: str) -> _Place:
+def _parse_token(token: str, user_id: str) -> Place:
     try:
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise ValueError("too long")
@@ -94,7 +83,7 @@ def _parse_token(token: str, user_id: str) -> _Place:
         moment = datetime.fromisoformat(created_at)
         if filtered != user_id or moment.tzinfo is None:
             raise ValueError("not of this list")
-        return _Place(moment, RunId.parse(run_id), of_user)
+        return Place(moment, RunId.parse(run_id), of_user)
     except (ValueError, TypeError, RecursionError, binascii.Error, InvalidArgument):
         raise InvalidArgument(
             "PAGE_TOKEN_INVALID", "not a next_page_token of this list", field="page_token"

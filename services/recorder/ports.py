@@ -13,7 +13,7 @@ from typing import Protocol
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity
-from services.recorder.domain.run import Run
+from services.recorder.domain.run import Place, Run
 from services.recorder.domain.upload import UploadRecord
 
 
@@ -27,9 +27,10 @@ class OpenedUpload:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a store holds when it is opened, after recovery."""
+    """What a store holds when it is opened, after recovery: final runs by their place only."""
 
-    runs: Sequence[Run]
+    open_runs: Sequence[Run]
+    places: Sequence[Place]
     damaged: Sequence[RunId]
     uploads: Sequence[OpenedUpload]
 

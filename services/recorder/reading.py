@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing
 
 from services.kit.errors import DataLoss, OutOfRange
-from services.kit.ids import EntityName
+from services.kit.ids import EntityName, RunId
 from services.recorder.domain.entity import Entity
-from services.recorder.ports import EntityBytes, Store
+from services.recorder.ports import Store
 from services.recorder.table import RunTable
 from services.recorder.threads import Threads
 
@@ -19,7 +20,7 @@ _BATCH = 4
 
 
 class Reading:
-    """Opens entities."""
+    """Reads entities."""
 
     def __init__(self, store: Store, table: RunTable, threads: Threads) -> None:
         self._store = store
@@ -38,33 +39,31 @@ class Reading:
                 "OFFSET_TOO_LARGE", f"the entity has {entity.size_bytes} bytes", field="offset"
             )
         end = min(entity.size_bytes, offset + limit) if limit else entity.size_bytes
-        source = await self._threads.run(self._store.open_entity, name.run, entity)
-        try:
-            chunks = _verified(source, entity, offset, end)
-            while batch := await self._threads.run(_take, chunks):
-                for chunk in batch:
-                    yield chunk
-        finally:
-            # Not in a thread: an abandoned read is closed where awaiting is no longer possible.
-            source.close()
+        chunks = _verified(self._store, name.run, entity, offset, end)
+        while batch := await self._threads.run(_take, chunks):
+            for chunk in batch:
+                yield chunk
 
 
 def _take(chunks: Iterator[bytes]) -> list[bytes]:
     return list(itertools.islice(chunks, _BATCH))
 
 
-def _verified(source: EntityBytes, entity: Entity, start: int, end: int) -> Iterator[bytes]:
+def _verified(store: Store, run_id: RunId, entity: Entity, start: int, end: int) -> Iterator[bytes]:
+    # The generator owns the file: when its reader leaves, a thread may still be inside, and only
+    # once that is done does the generator go away and close what it opened.
     digest = hashlib.sha256()
     position = 0
     kept = b""
-    while data := source.read(CHUNK_BYTES):
-        digest.update(data)
-        part = data[max(0, start - position) : max(0, end - position)]
-        position += len(data)
-        if part:
-            if kept:
-                yield kept
-            kept = part
+    with closing(store.open_entity(run_id, entity)) as source:
+        while data := source.read(CHUNK_BYTES):
+            digest.update(data)
+            part = data[max(0, start - position) : max(0, end - position)]
+            position += len(data)
+            if part:
+                if kept:
+                    yield kept
+                kept = part
     if position != entity.size_bytes or digest.hexdigest() != entity.sha256:
         raise DataLoss("ENTITY_CORRUPT", "the bytes are not those that were recorded")
     if kept:

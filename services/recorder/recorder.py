@@ -62,13 +62,14 @@ class Recorder:
     async def open(self) -> None:
         """Recover and take in what there is. Raises FailedPrecondition STORE_*."""
         contents = await self._threads.run(self._store.open)
-        self._table.adopt(contents.runs)
+        self._table.adopt(contents.open_runs)
         self._uploads.adopt(contents.uploads)
-        self._listing = Listing(contents.runs)
+        self._listing = Listing(contents.places)
         log.info(
             "store is open",
             extra=facts(
-                runs=len(contents.runs),
+                runs=len(contents.places),
+                open_runs=len(contents.open_runs),
                 damaged=len(contents.damaged),
                 uploads=len(contents.uploads),
             ),
@@ -209,7 +210,7 @@ class Recorder:
             if held.run is not None:
                 if held.run.request_digest != plan.digest():
                     raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
-                self._listing.add(held.run)
+                self._listing.add(held.run.place)
                 return held.run
             now = self._clock.now()
             deadline = plan.deadline or now + self._run_limit
@@ -220,7 +221,7 @@ class Recorder:
             run = Run.create(run_id, plan, now, deadline)
             await self._threads.run(self._store.create_run, run)
             held.advance(run)
-            self._listing.add(run)
+            self._listing.add(run.place)
             return run
 
     async def _delete(self, run_id: RunId) -> None:

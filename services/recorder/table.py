@@ -63,10 +63,9 @@ class RunTable:
         self._open: dict[RunId, OpenRun] = {}
 
     def adopt(self, runs: Iterable[Run]) -> None:
-        """Take the open ones of these in, at start."""
+        """Take in the runs that are open at start."""
         for run in runs:
-            if not run.is_final:
-                self._open[run.run_id] = OpenRun(run)
+            self._open[run.run_id] = OpenRun(run)
 
     def open_runs(self) -> list[Run]:
         """The runs that are not final."""

@@ -60,6 +60,15 @@ class Plan:
         return hashlib.sha256(form.encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a run stands in the list of all runs, and whose it is."""
+
+    created_at: datetime
+    run_id: RunId
+    user_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution of the pipeline, as metadata.json tells it."""
@@ -103,6 +112,11 @@ class Run:
             outputs=plan.outputs,
         )
         return run._told(now, StateChanged(RunState.PENDING, None))
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in the list."""
+        return Place(self.created_at, self.run_id, self.user_id)
 
     @property
     def is_final(self) -> bool:

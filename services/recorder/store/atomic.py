@@ -10,7 +10,7 @@ import contextlib
 import os
 
 TEMPORARY = ".tmp"
-_FILE_MODE = 0o644
+_FILE_MODE = 0o640
 
 
 class UnsureError(OSError):

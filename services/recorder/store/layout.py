@@ -35,7 +35,9 @@ _RECORD = ".json"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO would block a plain open for ever.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FOLDER_MODE = 0o755
+# What people typed is nobody else's on a shared machine.
+_FOLDER_MODE = 0o750
+_FILE_MODE = 0o640
 
 
 class Layout:
@@ -48,7 +50,7 @@ class Layout:
         """
         self.root = root
         try:
-            root.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+            _make_root(root)
         except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
             # Probably a volume that is not mounted: a new tree beside it would hide the runs.
             raise FailedPrecondition(
@@ -62,6 +64,7 @@ class Layout:
                 raise FailedPrecondition("STORE_LOCKED", f"another recorder uses {root}") from error
             self.uploads_fd = self._inner(_UPLOADS)
             self._trash_fd = self._inner(_TRASH)
+            atomic.sync_folder(self.root_fd)
         except BaseException:
             os.close(self.root_fd)
             raise
@@ -190,6 +193,18 @@ class Layout:
             os.close(orphans_fd)
 
 
+def _make_root(root: Path) -> None:
+    if root.is_dir():
+        return
+    root.mkdir(mode=_FOLDER_MODE)
+    # A root that power loss takes away would take every acknowledged run with it.
+    parent = open_folder(root.absolute().parent)
+    try:
+        atomic.sync_folder(parent)
+    finally:
+        os.close(parent)
+
+
 def open_folder(path: Path) -> int:
     """Open a folder somebody named; links on the way there are theirs to follow."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -225,7 +240,7 @@ def read_regular(dir_fd: int, name: str, most: int = MAX_METADATA_BYTES) -> byte
 def open_for_append(dir_fd: int, name: str, *, new: bool) -> int:
     """Open an upload's bytes at their end; `new` empties what a lost record left behind."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_APPEND
-    return os.open(name, flags | (os.O_TRUNC if new else 0), 0o644, dir_fd=dir_fd)
+    return os.open(name, flags | (os.O_TRUNC if new else 0), _FILE_MODE, dir_fd=dir_fd)
 
 
 def names_in(dir_fd: int) -> list[str]:

@@ -69,7 +69,8 @@ class MemoryStore:
         self._is_open = True
         for name in set(self._data) - set(self._records):
             del self._data[name]
-        runs, damaged = [], []
+        runs: list[Run] = []
+        damaged: list[RunId] = []
         for run_id in sorted(self._documents):
             try:
                 runs.append(self.load_run(run_id))
@@ -78,7 +79,8 @@ class MemoryStore:
         uploads = [
             OpenedUpload(record, len(self._data[name])) for name, record in self._records.items()
         ]
-        return Contents(runs, damaged, uploads)
+        open_runs = [run for run in runs if not run.is_final]
+        return Contents(open_runs, [run.place for run in runs], damaged, uploads)
 
     def close(self) -> None:
         """Let somebody else open it."""

@@ -17,7 +17,7 @@ from services.kit.ids import RunId, UploadName
 from services.kit.log import facts
 from services.recorder.domain.entity import Entity, is_entity_filename
 from services.recorder.domain.fields import DocumentError
-from services.recorder.domain.run import Run
+from services.recorder.domain.run import Place, Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import Contents, OpenedUpload
 from services.recorder.store import atomic
@@ -45,23 +45,29 @@ class Recovery:
         with storage_errors():
             self._layout.empty_trash()
             records = self._records()
-        runs: dict[RunId, Run] = {}
+        # Not all of them: there may be a hundred thousand, and what is final can be read again.
+        open_runs: dict[RunId, Run] = {}
+        places: list[Place] = []
         damaged: list[RunId] = []
         for run_id in self._layout.run_ids():
             try:
-                runs[run_id] = self.recover_run(run_id, records.get(run_id, ()))
+                run = self.recover_run(run_id, records.get(run_id, ()))
             except NotFound:
                 continue
             except DataLoss as error:
                 damaged.append(run_id)
                 log.error("run is damaged", extra=facts(run=str(run_id), why=str(error)))
+            else:
+                places.append(run.place)
+                if not run.is_final:
+                    open_runs[run_id] = run
         opened = []
         for run_id, of_run in records.items():
             for record in of_run:
                 if record.intent is None and run_id not in damaged:
-                    found = self._reopen(record, runs.get(run_id))
+                    found = self._reopen(record, run_id in open_runs)
                     opened.extend([found] if found is not None else [])
-        return Contents(list(runs.values()), damaged, opened)
+        return Contents(list(open_runs.values()), places, damaged, opened)
 
     def recover_run(self, run_id: RunId, records: Iterable[UploadRecord] | None = None) -> Run:
         """Finish or undo the commits of one run, tidy its folder, and return it.
@@ -153,9 +159,9 @@ class Recovery:
                     atomic.remove(folder, name)
             return self._layout.remove_empty_run(run_id)
 
-    def _reopen(self, record: UploadRecord, run: Run | None) -> OpenedUpload | None:
+    def _reopen(self, record: UploadRecord, is_open: bool) -> OpenedUpload | None:
         file = self._layout.data_name(record.name)
-        if run is not None and not run.is_final:
+        if is_open:
             try:
                 fd = open_regular(self._layout.uploads_fd, file)
                 try:

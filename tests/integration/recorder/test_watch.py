@@ -12,7 +12,7 @@ import pytest
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
-from services.recorder.watcher import MAX_WAITING_HINTS
+from services.recorder.watcher import MAX_WAITING_HINTS, Watcher
 from tests.integration.recorder.harness import World, entity, until
 from tests.support.rpc import refused
 
@@ -185,11 +185,8 @@ async def test_a_watcher_that_leaves_is_forgotten(
     assert not [one for one in caplog.records if "never retrieved" in one.getMessage()]
 
 
-@pytest.mark.parametrize("count", [MAX_WAITING_HINTS + 1])
-async def test_the_queue_of_hints_forgets_the_oldest(count: int) -> None:
-    from services.recorder.watcher import Watcher
-
+async def test_the_queue_of_hints_forgets_the_oldest() -> None:
     watcher = Watcher()
-    watcher.offer(1, list(range(count)))
+    watcher.offer(1, list(range(MAX_WAITING_HINTS + 1)))
     assert watcher.take(0) == []
-    assert watcher.take(1) == list(range(1, count))
+    assert watcher.take(1) == list(range(1, MAX_WAITING_HINTS + 1))
