@@ -1,0 +1,220 @@
+"""A stop at every single system call of every change: before the call, and after it.
+
+From the chosen call on nothing reaches the disk any more, as if the process had been killed
+there. Then a new store opens what is left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.kit.errors import NotFound
+from services.kit.ids import UploadName
+from services.recorder.domain.run import Run
+from services.recorder.domain.upload import UploadRecord
+from services.recorder.domain.vocabulary import RunState
+from services.recorder.ports import Contents
+from services.recorder.store.disk import DiskStore
+from services.recorder.verify import verify_run
+from tests.unit.recorder.test_run import NOW, RUN_ID, draft, new_run
+
+CALLS = ("open", "write", "fsync", "rename", "unlink", "mkdir", "rmdir", "ftruncate")
+MOST_CALLS = 60
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Kill:
+    """Where it happened, if it did."""
+
+    happened: bool = False
+
+
+@contextmanager
+def killed_at(patch: pytest.MonkeyPatch, number: int, *, after: bool) -> Iterator[Kill]:
+    """Stop at the number-th call; from then on no call reaches the disk."""
+    kill = Kill()
+    count = 0
+
+    def guard(real: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            if kill.happened:
+                raise Killed
+            count += 1
+            if count == number:
+                kill.happened = True
+                if after:
+                    result = real(*args, **kwargs)
+                    if real.__name__ == "open":
+                        os.close(result)
+                raise Killed
+            return real(*args, **kwargs)
+
+        return guarded
+
+    with patch.context() as inner, suppress(Killed):
+        for name in CALLS:
+            inner.setattr(os, name, guard(getattr(os, name)))
+        yield kill
+
+
+def sweep(
+    patch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    prepare: Callable[[DiskStore], Any],
+    change: Callable[[DiskStore, Any], None],
+    check: Callable[[DiskStore, Contents, Path, bool], None],
+) -> None:
+    """Make the change again and again, stopped one call later each time, until it gets through."""
+    for after in (False, True):
+        for number in range(1, MOST_CALLS):
+            root = tmp_path / f"{after}-{number}"
+            store = DiskStore(root)
+            store.open()
+            given = prepare(store)
+            with killed_at(patch, number, after=after) as kill:
+                change(store, given)
+            store.close()  # the kernel closes and unlocks; nothing is written
+            again = DiskStore(root)
+            check(again, again.open(), root, not kill.happened)
+            again.close()
+            if not kill.happened:
+                assert number > 3, "there was something to stop"
+                break
+        else:
+            pytest.fail("the change never got through")
+
+
+def record_entity(store: DiskStore, run: Run, upload_id: str, data: bytes) -> Run:
+    """The whole protocol of one entity, as the recorder goes through it."""
+    record = UploadRecord(UploadName(RUN_ID, upload_id), draft(), NOW)
+    opened = store.begin_upload(record, resumable=True)
+    for at in range(0, len(data), 3):
+        opened.append(data[at : at + 3])
+    entity = run.next_entity(
+        record.draft,
+        upload_id,
+        media_type="text/plain",
+        size_bytes=opened.content.size_bytes,
+        sha256=opened.content.sha256,
+        now=NOW,
+    )
+    changed = run.with_entity(entity)
+    store.commit(replace(record, intent=entity), opened, changed)
+    return changed
+
+
+def with_one_entity(store: DiskStore) -> Run:
+    run = new_run()
+    store.create_run(run)
+    return record_entity(store, run, "a", b"first")
+
+
+def is_whole(root: Path, run: Run) -> bool:
+    folder = root / RUN_ID.value
+    digests = [
+        hashlib.sha256((folder / one.filename).read_bytes()).hexdigest() for one in run.entities
+    ]
+    return digests == [one.sha256 for one in run.entities] and verify_run(folder) == []
+
+
+def test_an_entity_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(store: DiskStore, run: Run) -> None:
+        record_entity(store, run, "b", b"second")
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        run = store.load_run(RUN_ID)
+        assert is_whole(root, run)
+        assert [one.upload_id for one in run.entities] in (["a"], ["a", "b"])
+        if acknowledged:
+            assert len(run.entities) == 2
+        if len(run.entities) == 2:
+            assert not contents.uploads
+            assert not list((root / ".uploads").iterdir())
+        else:
+            for found in contents.uploads:
+                store.discard_upload(found.record.name)
+            run = record_entity(store, run, "b", b"second")
+        assert is_whole(root, record_entity(store, run, "c", b"third"))
+
+    sweep(monkeypatch, tmp_path, with_one_entity, change, check)
+
+
+def test_a_run_exists_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(store: DiskStore, given: None) -> None:
+        store.create_run(new_run())
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        assert not contents.damaged
+        try:
+            assert store.load_run(RUN_ID) == new_run()
+        except NotFound:
+            assert not acknowledged
+            store.create_run(new_run())
+        assert is_whole(root, store.load_run(RUN_ID))
+
+    sweep(monkeypatch, tmp_path, lambda store: None, change, check)
+
+
+def test_a_run_is_final_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(store: DiskStore, run: Run) -> None:
+        store.save_run(run.finalized(RunState.CANCELLED, None, NOW))
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        run = store.load_run(RUN_ID)
+        assert is_whole(root, run)
+        assert run.is_final or not acknowledged
+        assert len(contents.open_runs) == (0 if run.is_final else 1)
+
+    sweep(monkeypatch, tmp_path, with_one_entity, change, check)
+
+
+def test_a_deleted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(store: DiskStore, run: Run) -> None:
+        store.delete_run(RUN_ID)
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        if acknowledged:
+            assert not contents.places
+        if contents.places:
+            assert is_whole(root, store.load_run(RUN_ID))
+            store.delete_run(RUN_ID)
+        assert [one for one in root.rglob("*") if one.is_file()] == []
+
+    sweep(monkeypatch, tmp_path, with_one_entity, change, check)
+
+
+@pytest.mark.parametrize("cut", [9, 12, 14, 16, 18, 20, 22])
+def test_a_recovery_that_is_stopped_itself_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    for number in range(1, MOST_CALLS):
+        root = tmp_path / str(number)
+        store = DiskStore(root)
+        store.open()
+        run = with_one_entity(store)
+        with killed_at(monkeypatch, cut, after=False):
+            record_entity(store, run, "b", b"second")
+        store.close()
+        with killed_at(monkeypatch, number, after=True) as kill:
+            half = DiskStore(root)
+            half.open()
+            half.close()
+        again = DiskStore(root)
+        again.open()
+        assert is_whole(root, again.load_run(RUN_ID))
+        again.close()
+        if not kill.happened:
+            break
