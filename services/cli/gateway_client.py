@@ -187,7 +187,7 @@ async def _parsed(source: AsyncIterator[Any]) -> AsyncIterator[Event]:
         try:
             data = orjson.loads(sent.data)
         except orjson.JSONDecodeError:
-            continue  # cut in the middle; the reconnect brings it again
+            continue  # nothing in it, such as a line that sets the time to reconnect
         if isinstance(data, dict):
             # A hint has no id; the reader goes on showing the one of the fact before it.
             is_fact = sent.event in FACTS and sent.id.isascii() and sent.id.isdigit()

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from services.cli.domain.printable import printable
 from services.cli.domain.result import OutputResult, RunResult
-from services.cli.screen import format_size
+from services.cli.rows import format_size
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "blocked": "bold magenta"}
 MAX_TREE_ENTRIES = 300
@@ -19,16 +19,18 @@ def print_result(console: Console, result: RunResult) -> None:
     """Print the final text, every output with its url or reason, and why a run was blocked."""
     console.print()
     if result.final_output:
-        console.print(Text(printable(result.final_output.strip())))
+        # Words are kept whole on a terminal; a file gets the lines as they are.
+        text = Text(printable(result.final_output.strip()))
+        console.print(text, soft_wrap=not console.is_terminal)
         console.print()
     for output in result.outputs:
         console.print(_output_line(output), soft_wrap=True)
     for block in result.blocks:
         console.print(Text(f"blocked at stage {block.stage} by {block.rule}", style="magenta"))
         if block.explanation:
-            console.print(Text(f"  {printable(block.explanation)}"))
+            console.print(Text(f"  {printable(block.explanation)}"), soft_wrap=True)
         if block.suggestion:
-            console.print(Text(f"  {printable(block.suggestion)}"))
+            console.print(Text(f"  {printable(block.suggestion)}"), soft_wrap=True)
     style = _STYLES.get(result.status, "bold red")
     console.print(Text(result.status, style=style), end="")
     if result.status == "partial":

@@ -51,6 +51,16 @@ async def artlab_process(
         await process.communicate()
 
 
+async def line_with(process: asyncio.subprocess.Process, text: str, seconds: float = 20) -> str:
+    """Read the process's output up to the line that contains `text`, and return that line."""
+    assert process.stdout is not None
+    async with asyncio.timeout(seconds):
+        while line := (await process.stdout.readline()).decode():
+            if text in line:
+                return line
+    raise AssertionError(f"it ended without a line with {text!r}")
+
+
 async def artlab(
     *arguments: str,
     stdin: bytes = b"",

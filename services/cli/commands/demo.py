@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,6 +17,7 @@ from services.cli.commands.run import perform
 from services.cli.commands.run_options import RunOptions, run_options
 from services.cli.commands.up import DEFAULT_ROOT
 from services.cli.domain.exit_codes import FAILED, INTERRUPTED
+from services.cli.domain.result import RunResult
 from services.cli.fleet import Fleet, ServiceFailed
 from services.cli.interrupts import Interrupted, interrupts
 from services.cli.ports import PortsInUse, free_ports
@@ -37,7 +40,7 @@ def demo(options: RunOptions, root: Path | None) -> None:
     The last line is run_folder=<path>. Exit codes are those of `artlab run`.
     """
     settings = load_settings("cli", CliSettings)
-    chosen = root or Path(os.environ.get("ARTLAB_RECORDER_ROOT", DEFAULT_ROOT))
+    chosen = (root or Path(os.environ.get("ARTLAB_RECORDER_ROOT", DEFAULT_ROOT))).absolute()
     raise SystemExit(asyncio.run(_demo(settings, options, chosen)))
 
 
@@ -54,16 +57,28 @@ async def _demo(settings: CliSettings, options: RunOptions, root: Path) -> int:
                     console.print(Text("starting six services on free ports", style="dim"))
                 await wishes.unless_asked(fleet.start_all(settings.start_seconds))
                 url = f"http://{specs['gateway'].target}"
-                result, code = await perform(options, url, wishes)
+                present = partial(_with_files, root=root)
+                result, code = await perform(options, url, wishes, present)
         except Interrupted:
             return INTERRUPTED
         except (PortsInUse, ServiceFailed) as error:
             click.echo(f"artlab: {error}", err=True)
             return FAILED
     if result is not None:
+        # The last line is what a script reads.
         folder = root / result.run_id
         if not quiet:
             console.print()
             print_tree(console, folder)
         click.echo(f"run_folder={folder}")
     return code
+
+
+def _with_files(result: RunResult, root: Path) -> RunResult:
+    # The gateway is gone when somebody opens the address; the file stays.
+    folder = root / result.run_id
+    outputs = tuple(
+        replace(output, url=(folder / output.filename).as_uri()) if output.url else output
+        for output in result.outputs
+    )
+    return replace(result, outputs=outputs)

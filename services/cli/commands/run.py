@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import click
 import httpx
@@ -15,8 +16,9 @@ from services.cli.domain.result import RunResult
 from services.cli.follow import run_to_the_end
 from services.cli.gateway_client import GatewayClient, GatewayError, GatewayRefused
 from services.cli.interrupts import Interrupted, Interrupts, interrupts
+from services.cli.live_screen import LiveScreen
 from services.cli.report import print_quiet, print_result
-from services.cli.screen import Lines, LiveScreen, Screen, Silent
+from services.cli.screen import Lines, Screen, Silent
 from services.cli.settings import CliSettings
 from services.kit.settings import load_settings
 
@@ -63,11 +65,15 @@ async def _run(options: RunOptions, url: str) -> int:
 
 
 async def perform(
-    options: RunOptions, url: str, wishes: Interrupts
+    options: RunOptions,
+    url: str,
+    wishes: Interrupts,
+    present: Callable[[RunResult], RunResult] = lambda result: result,
 ) -> tuple[RunResult | None, int]:
     """Run, show and print the result; return it with the exit code.
 
-    Raises Interrupted once the run is cancelled because somebody asked to stop.
+    `present` may change how the result is told. Raises Interrupted once the run is cancelled
+    because somebody asked to stop.
     """
     console = Console(highlight=False)
     try:
@@ -79,6 +85,7 @@ async def perform(
         click.echo(f"artlab: {error}", err=True)
         wrong = isinstance(error, GatewayRefused) and error.request_is_wrong
         return None, USAGE if wrong else FAILED
+    result = present(result)
     if options.as_json:
         click.echo(orjson.dumps(result.as_json()).decode())
     elif options.quiet:

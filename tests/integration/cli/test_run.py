@@ -18,7 +18,7 @@ from tests.integration.cli.scripted_gateway import (
     Step,
     scripted,
 )
-from tests.support.command import artlab, artlab_process
+from tests.support.command import artlab, artlab_process, line_with
 from tests.support.eventually import eventually
 
 SAFE = json.dumps({"stage": 1, "decision": "safe", "rule": ""}).encode()
@@ -268,11 +268,9 @@ async def test_an_interrupt_cancels_the_run(number: signal.Signals) -> None:
         scripted(gateway),
         artlab_process("run", "Blume", "--config", "dada", "--url", gateway.url) as process,
     ):
-        assert process.stdout is not None
+        await line_with(process, "stage 2")
+        process.send_signal(number)
         async with asyncio.timeout(20):
-            while b"stage 2" not in await process.stdout.readline():
-                pass
-            process.send_signal(number)
             out, _ = await process.communicate()
     assert gateway.cancelled.is_set()
     assert process.returncode == 130

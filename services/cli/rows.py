@@ -1,0 +1,81 @@
+"""What happens in a run as rows of a label and a few words; the screens lay them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from services.cli.domain.printable import printable
+from services.cli.domain.result import SeenEntity, describe_error
+from services.cli.domain.run_view import Event, OutputView, RunView
+
+LABEL_WIDTH = 20
+_STATE_STYLES = {"succeeded": "green", "partial": "yellow", "blocked": "magenta"}
+_CHECKS = frozenset({"safety", "safety_pre_output", "safety_output", "preview_safety"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing to show; a headline has no label."""
+
+    label: str
+    content: Text
+
+
+def fact_row(view: RunView, event: Event) -> Row | None:
+    """Return a stage or an output's end as a row that stays; None for everything else."""
+    if event.kind == "stage_started":
+        where = f"  output {index}" if (index := event.number("output_index")) else ""
+        line = f"stage {event.number('stage')}  {printable(event.text('step'))}{where}"
+        return Row("", Text(line, style="bold"))
+    if event.kind == "output_finished":
+        output = view.output(event.number("index"))
+        reason = describe_error(event.data.get("reason"))
+        words = f"{output.config}  {output.status}" + (f"  {reason}" if reason else "")
+        style = _STATE_STYLES.get(output.status, "red")
+        return Row(f"output {output.index}", Text(printable(words), style=style))
+    return None
+
+
+def entity_row(entity: SeenEntity) -> Row:
+    """Return an entity as a row: a text in full, a decision, or a file's name and size."""
+    label = entity.type + (f" {entity.pass_number}" if entity.pass_number else "")
+    document = entity.document
+    if document is not None and entity.type in _CHECKS:
+        return Row(label, _decision(document))
+    if document is not None and entity.type == "error":
+        what = f"{document.get('type', '')}: {document.get('message', '')}"
+        return Row(label, Text(printable(what), style="red"))
+    if entity.content:
+        return Row(label, Text(printable(entity.content.strip())))
+    size = f"{entity.filename}  {entity.media_type}  {format_size(entity.size_bytes)}"
+    return Row(label, Text(printable(size)))
+
+
+def progress_words(output: OutputView) -> str:
+    """Where a rendering stands: ``50% executing, about 4 s left``."""
+    words = f"{output.fraction:4.0%} {printable(output.phase)}"
+    if output.queue_position:
+        words += f", {output.queue_position} ahead in the queue"
+    if output.remaining_seconds is not None:
+        words += f", about {output.remaining_seconds:.0f} s left"
+    return words
+
+
+def format_size(size_bytes: int) -> str:
+    """The size for people: ``812 B``, ``1.2 MiB``."""
+    size = float(size_bytes)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _decision(document: Mapping[str, object]) -> Text:
+    if document.get("decision") == "safe":
+        return Text("safe", style="green")
+    words = f"{document.get('decision', '')} by {document.get('rule', '')}"
+    return Text(printable(words), style="magenta")
