@@ -8,10 +8,10 @@ from contextlib import aclosing
 import grpc.aio
 
 from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
-from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc
+from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.gateway.domain.run import Event, Run, RunStart
 from services.gateway.translate import event_of, run_of, start_request
-from services.kit.errors import DeadlineExceeded, Unavailable
+from services.kit.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
 
@@ -35,14 +35,14 @@ class OrchestratorClient:
         """Plan and start a run; the same start again is the same run."""
         with remote_errors("orchestrator"):
             answer = await self._stub.StartRun(start_request(start), timeout=START_SECONDS)
-        return run_of(answer.run)
+        return _run(answer.run)
 
     async def cancel_run(self, run_id: RunId) -> Run:
         """Stop a run and return it in its final state."""
         request = orchestrator_pb2.CancelRunRequest(name=run_id.name)
         with remote_errors("orchestrator"):
             answer = await self._stub.CancelRun(request, timeout=CANCEL_SECONDS)
-        return run_of(answer.run)
+        return _run(answer.run)
 
 
 class RecorderClient:
@@ -56,7 +56,7 @@ class RecorderClient:
         request = recorder_pb2.GetRunRequest(name=run_id.name)
         with remote_errors("recorder"):
             answer = await self._stub.GetRun(request, timeout=CALL_SECONDS)
-        return run_of(answer.run)
+        return _run(answer.run)
 
     async def get_document(self, run_id: RunId) -> bytes:
         """Return metadata.json as it stands, byte for byte. Raises NotFound."""
@@ -118,3 +118,11 @@ class RecorderClient:
                     limit -= min(len(message.data), limit)
         finally:
             call.cancel()
+
+
+def _run(message: run_pb2.Run) -> Run:
+    try:
+        return run_of(message)
+    except InvalidArgument as error:
+        # What a peer says wrong is no mistake of the client.
+        raise Internal("MALFORMED_RUN", "a service answered with no proper run") from error

@@ -253,8 +253,10 @@ class Fanout:
 
     async def _follow(self, feed: Feed) -> None:
         backoff, away_since = FIRST_BACKOFF_SECONDS, self._clock.monotonic()
-        while feed.final_state is None:
+        while True:
             began = self._clock.monotonic()
+            # A watch that ends well ends after the final fact; anything else is a cut.
+            failure: ArtlabError = Unavailable("WATCH_CUT", "the watch ended before the run")
             try:
                 watch = self._watcher.watch_run(feed.run_id, len(feed.facts))
                 async with aclosing(watch) as events:
@@ -262,15 +264,14 @@ class Fanout:
                         backoff, away_since = FIRST_BACKOFF_SECONDS, self._clock.monotonic()
                         feed.publish(event)
             except (Unavailable, DeadlineExceeded) as error:
-                now = self._clock.monotonic()
-                if now - began > CALM_SECONDS:
-                    # A call that lasted was a recorder that was there.
-                    backoff, away_since = FIRST_BACKOFF_SECONDS, now
-                if now - away_since > RESUME_SECONDS:
-                    raise error
-                await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, MAX_BACKOFF_SECONDS)
-            else:
-                if feed.final_state is None:
-                    # A watch that ends well ends after the final fact; anything else is a cut.
-                    await asyncio.sleep(backoff)
+                failure = error
+            if feed.final_state is not None:
+                return
+            now = self._clock.monotonic()
+            if now - began > CALM_SECONDS:
+                # A call that lasted was a recorder that was there.
+                backoff, away_since = FIRST_BACKOFF_SECONDS, now
+            if now - away_since > RESUME_SECONDS:
+                raise failure
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, MAX_BACKOFF_SECONDS)

@@ -115,11 +115,6 @@ class BoundedProtocol(HttpToolsProtocol):
         """Hand the request on, with a way to cut the connection."""
         _stop(self._head_timer)
         self._head_timer = None
-        lengths = {value for name, value in self.headers if name == b"content-length"}
-        encoded = any(name == b"transfer-encoding" for name, _ in self.headers)
-        if len(lengths) > 1 or (lengths and encoded):
-            # Two readers could see two different requests here (smuggling).
-            self._refuse(400, "AMBIGUOUS_LENGTH", "the length of the body is said twice")
         self.scope["extensions"] = {"artlab.abort": {"abort": self.transport.abort}}
         super().on_headers_complete()
 
@@ -141,10 +136,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer what could not be parsed, unless an answer is already under way."""
         _stop(self._head_timer)
         self._head_timer = None
-        if self.cycle is not None and self.cycle.response_started:
-            if not self.cycle.response_complete:
-                self.transport.abort()
-                return
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            self.transport.abort()
+            return
         if not self.transport.is_closing():
             self.transport.write(_plain_answer(*self._refusal))
         self.transport.close()
@@ -159,7 +154,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         _stop(self._head_timer)
-        self._head_timer = None
         self._head_timer = self.loop.call_later(self.limits.head_seconds, self._no_head)
 
     def _no_head(self) -> None:

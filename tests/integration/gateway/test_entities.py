@@ -287,3 +287,13 @@ async def test_cancel_ends_the_run_and_repeats_without_harm(world: World, run: s
         response = await world.client.post(f"{run}/cancel")
         assert response.status_code == 200
         assert response.json() == {"run_id": RUN, "status": "cancelled"}
+
+
+async def test_a_recorder_that_talks_nonsense_is_no_mistake_of_the_client(
+    world: World, run: str
+) -> None:
+    world.recorder.runs[RUN].run.name = "runs/secret"
+    response = await world.client.get(f"{run}/entities")
+    assert response.status_code == 500
+    assert response.json()["detail"] == "internal error"
+    assert "secret" not in response.text

@@ -11,6 +11,7 @@ import gzip
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -499,7 +500,7 @@ async def test_a_reader_that_does_not_read_is_cut() -> None:
 
 
 async def test_more_connections_than_allowed_are_503_and_others_go_on() -> None:
-    async with gateway(limits=_brief()) as world:
+    async with gateway(limits=ConnectionLimits(connections=8)) as world:
         assert (await world.client.get("/health")).status_code == 200
         idle = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(7)]
         answer = await world.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -508,3 +509,37 @@ async def test_more_connections_than_allowed_are_503_and_others_go_on() -> None:
         assert (await world.client.get("/health")).status_code == 200
         for _, writer in idle:
             writer.close()
+
+
+async def test_a_reader_that_reads_slowly_is_not_cut() -> None:
+    async with gateway(limits=_brief()) as world:
+        size = 12 * 1024 * 1024
+        world.recorder.create(RUN)
+        world.recorder.commit(RUN, "input", b"x" * size, stage=0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port, limit=65_536)
+        writer.write(
+            b"GET /api/pipeline/%b/entities/1 HTTP/1.1\r\nHost: localhost\r\n"
+            b"Connection: close\r\n\r\n" % RUN.encode()
+        )
+        received, began = 0, asyncio.get_running_loop().time()
+        async with asyncio.timeout(20):
+            while chunk := await reader.read(1024 * 1024):
+                received += len(chunk)
+                await asyncio.sleep(0.02)
+        assert received > size
+        assert asyncio.get_running_loop().time() - began > _brief().stalled_reader_seconds
+        writer.close()
+
+
+async def test_garbage_after_a_request_never_gets_into_its_answer(world: World) -> None:
+    world.recorder.create(RUN)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(b"GET /api/pipeline/%b/events HTTP/1.1\r\nHost: localhost\r\n\r\n" % RUN.encode())
+    received = await reader.readuntil(b"id: 1")
+    writer.write(b"\x00\x01 no request\r\n\r\n")
+    with suppress(ConnectionResetError):
+        async with asyncio.timeout(5):
+            received += await reader.read()
+    assert received.count(b"HTTP/1.1") == 1
+    assert b"MALFORMED" not in received
+    writer.close()

@@ -96,18 +96,11 @@ async def test_sigterm_ends_open_streams_and_the_process_within_seconds() -> Non
 
 
 async def test_a_wrong_setting_is_named_and_ends_the_start() -> None:
-    for settings, named in (
-        ({"WAIT_SECOND": "3"}, b"did you mean ARTLAB_GATEWAY_WAIT_SECONDS"),
-        ({"WAIT_SECONDS": "0"}, b"ARTLAB_GATEWAY_WAIT_SECONDS"),
-        ({"ALLOWED_HOSTS": "http://studio"}, b"ARTLAB_GATEWAY_ALLOWED_HOSTS"),
-        ({"ALLOWED_HOSTS": "*"}, b"ARTLAB_GATEWAY_ALLOWED_HOSTS"),
-        ({"RECORDER_TARGET": "x y"}, b"ARTLAB_GATEWAY_RECORDER_TARGET"),
-    ):
-        async with gateway_process(**settings) as process:
-            async with asyncio.timeout(15):
-                _, err = await process.communicate()
-            assert process.returncode == 78
-            assert named in err
+    async with gateway_process(WAIT_SECOND="3") as process:
+        async with asyncio.timeout(15):
+            _, err = await process.communicate()
+    assert process.returncode == 78
+    assert b"did you mean ARTLAB_GATEWAY_WAIT_SECONDS" in err
 
 
 async def test_a_port_in_use_ends_the_start_with_its_reason() -> None:

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from services.gateway import fanout
 from services.gateway.domain.run import Event
 from services.gateway.fanout import MAX_HINTS, Fanout, Feed
-from services.kit.clock import SystemClock
+from services.kit.clock import ManualClock, SystemClock
 from services.kit.errors import (
     DataLoss,
     DeadlineExceeded,
@@ -169,3 +170,31 @@ async def test_draining_wakes_every_reader_and_lets_nobody_in() -> None:
             with pytest.raises(Unavailable, match="DRAINING"):
                 async with fanout.listen(ID):
                     pass
+
+
+class Away:
+    """Nobody is there: calls are refused after 9 s, or end well with nothing in them."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.asked = 0
+        self._clock = clock
+
+    async def watch_run(self, run_id: RunId, after_seq: int) -> AsyncGenerator[Event, None]:
+        self.asked += 1
+        self._clock.advance(9.0)
+        if self.asked % 2:
+            raise Unavailable("AWAY", "x")
+        for event in list[Event]():
+            yield event
+
+
+async def test_a_recorder_that_stays_away_ends_the_feed_after_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fanout, "MAX_BACKOFF_SECONDS", 0.01)
+    clock = ManualClock()
+    away = Away(clock)
+    async with Fanout(away, name, clock, 10) as feeds, feeds.listen(ID) as feed:
+        with pytest.raises(Unavailable):
+            await read_all(feed)
+    assert away.asked == 7

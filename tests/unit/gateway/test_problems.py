@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import httpx
 import orjson
 import pytest
+from fastapi import FastAPI
 
 from services.gateway.headers import content_disposition
-from services.gateway.problems import STATUS_OF_CODE, problem_of
+from services.gateway.problems import STATUS_OF_CODE, install, problem_of
 from services.kit.errors import (
     BY_CODE,
     Internal,
@@ -57,3 +59,19 @@ def test_json_that_is_none_is_400_and_wrong_json_is_422() -> None:
 def test_a_file_name_cannot_leave_its_quotes() -> None:
     assert content_disposition("06_output_image.png") == 'inline; filename="06_output_image.png"'
     assert content_disposition('a"; x="b\r\n\\ä') == 'inline; filename="a; x=b"'
+
+
+async def test_an_unexpected_error_is_500_without_its_text() -> None:
+    app = FastAPI()
+    install(app)
+
+    @app.get("/")
+    async def broken() -> None:
+        raise ZeroDivisionError("secret")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        response = await client.get("/")
+    assert response.status_code == 500
+    assert response.json()["reason"] == "INTERNAL"
+    assert "secret" not in response.text
