@@ -78,6 +78,8 @@ class ProgressBoard:
             if self._version != seen:
                 seen = self._version
                 yield self._latest
+                # Something may have changed while the watcher was busy.
+                continue
             if work.done():
                 return
             changed = asyncio.ensure_future(self._changed.wait())

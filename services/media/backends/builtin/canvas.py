@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from services.media.backends.builtin.geometry import Points, bounds
-from services.media.backends.builtin.noise import Field
+from services.media.backends.builtin.noise import Field, resize
 
 Rgb = tuple[float, float, float]
 Pixels = NDArray[np.float32]
@@ -128,11 +128,14 @@ class Canvas:
 
     def vignette(self, strength: float, colour: Rgb = (0.0, 0.0, 0.0)) -> None:
         """Darken towards the corners."""
-        far = self.distance(self.width / 2, self.height / 2) / (
-            np.hypot(self.width, self.height) / 2 / self.short
-        )
-        amount = np.clip(far - 0.35, 0, 1) ** 2 * np.float32(strength)
-        self.pixels += (np.asarray(colour, np.float32) - self.pixels) * amount[..., None]
+        ys = np.linspace(-1, 1, min(self.height, 128), dtype=np.float32)[:, None] * self.height
+        xs = np.linspace(-1, 1, min(self.width, 128), dtype=np.float32)[None, :] * self.width
+        far = np.sqrt(ys * ys + xs * xs) / np.float32(np.hypot(self.width, self.height))
+        small = np.square(np.clip(far - np.float32(0.35), 0, 1)) * np.float32(strength)
+        amount = resize(small, self.height, self.width)[..., None]
+        dark = np.asarray(colour, np.float32)
+        self.pixels *= 1 - amount
+        self.pixels += dark * amount
 
     def texture(self, field: Field, strength: float) -> None:
         """Lighten and darken by a field around zero."""

@@ -92,9 +92,11 @@ def _mirror_street(canvas: Canvas, palette: Palette, random: Random, horizon: fl
 def paint_forest(canvas: Canvas, palette: Palette, random: Random, horizon: float) -> None:
     """Rows of trunks and firs that come out of the haze."""
     w, h, unit = canvas.width, canvas.height, canvas.short
+    shade = {"night": 0.55, "dusk": 0.8}.get(palette.time, 1.0)
+    needles = oklch(0.32 * shade, 0.055, 165)
     for row in range(4):
         near = row / 3
-        colour = mix(palette.haze, lighter(palette.ground, -0.45), 0.2 + 0.75 * near)
+        colour = mix(palette.haze, needles, 0.25 + 0.7 * near)
         foot = h * (horizon + (1 - horizon) * 0.42 * near)
         firs = []
         for _ in range(int(22 - 13 * near)):
@@ -114,7 +116,8 @@ def paint_forest(canvas: Canvas, palette: Palette, random: Random, horizon: floa
         ground = ridge(random, w, 3) * unit * 0.02 + foot
         rows = np.arange(h, dtype=np.float32)[:, None]
         canvas.paint(
-            Mask(0, 0, np.clip(rows - ground[None, :], 0, 1)), mix(colour, palette.ground, 0.45)
+            Mask(0, 0, np.clip(rows - ground[None, :], 0, 1)),
+            mix(colour, palette.ground, 0.3 + 0.6 * near),
         )
     if palette.time != "night":
         for index in range(5):

@@ -79,13 +79,18 @@ def smooth(points: Sequence[tuple[float, float]] | Points, *, closed: bool = Tru
     return flat if closed else np.vstack([flat, p[-1:]])
 
 
-def stroke(path: Sequence[tuple[float, float]] | Points, start: float, end: float) -> Points:
-    """The outline of a line whose width goes from start to end."""
+def stroke(
+    path: Sequence[tuple[float, float]] | Points,
+    start: float | NDArray[np.float64],
+    end: float | None = None,
+) -> Points:
+    """The outline of a line whose width goes from start to end, or is given at each point."""
     p = np.asarray(path, dtype=np.float64)
     direction = np.gradient(p, axis=0)
     length = np.maximum(np.hypot(direction[:, 0], direction[:, 1]), 1e-9)[:, None]
     normal = np.stack([-direction[:, 1], direction[:, 0]], axis=1) / length
-    half = np.linspace(start, end, len(p))[:, None] / 2
+    widths = start if isinstance(start, np.ndarray) else np.linspace(start, end or 0.0, len(p))
+    half = widths[:, None] / 2
     return np.vstack([p + normal * half, (p - normal * half)[::-1]])
 
 

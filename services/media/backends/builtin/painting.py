@@ -154,27 +154,32 @@ def arrange(
     canvas: Canvas,
     horizon: float,
     *,
+    golden: float,
     skip: frozenset[str] = frozenset(),
     scale: float = 1.0,
+    margin: float = 0.04,
 ) -> list[Placed]:
     """Give every subject of a scene its place, from far to near.
 
-    The first subject leads: large, near a golden section. `horizon` is in parts of the height.
+    The first subject leads: large, at `golden`, in parts of the width. `horizon` is in parts of
+    the height, `margin` (what stays free at the sides) of the shorter side.
     """
     w, h = canvas.width, canvas.height
     unit = min(w * 1.15, h) * scale
     found: list[Placed] = []
-    golden = float(random.choice([0.382, 0.618]))
     subjects = [s for s in scene.subjects if s.motif not in skip]
     for order, subject in enumerate(subjects):
         lead = order == 0
-        spots = _spread(random, subject.count, golden if lead else 1 - golden, lead)
+        x, depth = _SLOTS[order % len(_SLOTS)]
+        spots = _spread(random, subject.count, x if golden < 0.5 else 1 - x, depth)
         for index, (x, depth) in enumerate(spots):
             motif = motifs.make(subject.motif, random)
             size = unit * (0.6 if lead else 0.42) * motif.size**0.4
+            size *= 0.82 if len(subjects) > 2 else 1.0
             size *= (0.42 + 0.58 * depth) * (0.9 if subject.count > 1 else 1.0)
-            found.append(_stand(random, motif, subject, (x * w, depth, size), (w, h), horizon,
-                                order + (index if subject.count > 3 else 0)))  # fmt: skip
+            placed = _stand(random, motif, subject, (x * w, depth, size), (w, h), horizon,
+                            order + (index if subject.count > 3 else 0))  # fmt: skip
+            found.append(_inside(placed, w, h, margin * min(w, h)))
     return sorted(found, key=lambda p: p.depth)
 
 
@@ -202,30 +207,33 @@ def _stand(
     else:
         y = h * (horizon + (1 - horizon) * (0.1 + 0.72 * depth))
     mirror = bool(random.random() < 0.5) if motif.name != "clock" else False
-    placed = Placed(motif, subject, x, y, size, angle, mirror, depth, index)
-    return _inside(placed, *sides)
+    return Placed(motif, subject, x, y, size, angle, mirror, depth, index)
 
 
-def _inside(placed: Placed, width: int, height: int) -> Placed:
+def _inside(placed: Placed, width: int, height: int, margin: float) -> Placed:
     """The same, shrunk and moved so that it does not leave the picture."""
     left, top, right, bottom = bounds(placed.outlines())
-    share = min(1.0, 0.86 * width / max(right - left, 1), 0.92 * height / max(bottom - top, 1))
+    room = (width - 2.5 * margin, height - 2 * margin)
+    share = min(1.0, room[0] / max(right - left, 1), room[1] / max(bottom - top, 1))
     if share < 1:
         placed = replace(placed, size=placed.size * share)
         left, top, right, bottom = bounds(placed.outlines())
-    margin = 0.04 * min(width, height)
     x = max(margin - left, 0.0) + min(width - margin - right, 0.0)
     y = max(margin - top, 0.0)
     return replace(placed, x=placed.x + x, y=placed.y + y)
 
 
-def _spread(random: Random, count: int, centre: float, lead: bool) -> list[tuple[float, float]]:
+# Where the subjects stand, in parts of the width, and how near, when what leads stands left.
+_SLOTS = ((0.382, 1.0), (0.68, 0.55), (0.9, 0.3), (0.8, 0.85))
+
+
+def _spread(random: Random, count: int, centre: float, depth: float) -> list[tuple[float, float]]:
     if count == 1:
-        return [(centre + float(random.uniform(-0.05, 0.05)), 1.0 if lead else 0.55)]
+        return [(centre + float(random.uniform(-0.05, 0.05)), depth)]
     spots = []
     order = random.permutation(count)
     for index in range(count):
         x = (index + 0.5 + float(random.uniform(-0.22, 0.22))) / count
-        depth = 1.0 if order[index] == 0 else 0.15 + 0.8 * float(order[index]) / count
-        spots.append((0.08 + x * 0.84, depth))
+        near = 1.0 if order[index] == 0 else 0.15 + 0.8 * float(order[index]) / count
+        spots.append((0.08 + x * 0.84, near * depth))
     return spots

@@ -149,7 +149,9 @@ def _weather(scene: Scene) -> tuple[float, float]:
 
 
 def _accents(scene: Scene, random: Random) -> tuple[Rgb, ...]:
-    found = [named(colour) for colour in scene.colours]
+    # A colour that belongs to one thing, and no colour at all, do not tint the others.
+    owned = {subject.colour for subject in scene.subjects} | {"black", "white", "grey"}
+    found = [named(colour) for colour in scene.colours if colour not in owned]
     if scene.mood == "neon":
         found += [oklch(0.7, 0.28, 345), oklch(0.85, 0.16, 200), oklch(0.88, 0.2, 120)]
     start = float(random.choice([18, 30, 48, 350, 330]))

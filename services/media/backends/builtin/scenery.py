@@ -16,14 +16,17 @@ from services.media.backends.builtin.words import Scene
 
 
 def paint_sky(
-    canvas: Canvas, scene: Scene, palette: Palette, random: Random, horizon: float
+    canvas: Canvas, scene: Scene, palette: Palette, random: Random, horizon: float, sun_x: float
 ) -> tuple[float, float]:
-    """Paint the whole canvas as sky; returns where the sun or moon stands, in pixels."""
+    """Paint the whole canvas as sky; returns where the sun or moon stands, in pixels.
+
+    `sun_x` is in parts of the width.
+    """
     w, h = canvas.width, canvas.height
     clouds = warped(random, h, w, 2.2, 0.9)
     t = canvas.rows() / max(horizon, 0.1) + (clouds - 0.5) * np.float32(0.42)
     canvas.pixels[:] = gradient(palette.sky, t)
-    x, y = _paint_body(canvas, scene, palette, random, horizon)
+    x, y = _paint_body(canvas, scene, palette, random, horizon, sun_x)
     amount = {"rain": 0.8, "storm": 0.9, "fog": 0.5, "snow": 0.6}.get(scene.weather or "", 0.55)
     veil = np.clip((clouds - 0.55) * 2.6, 0, 1) * np.clip(1.15 - canvas.rows() / horizon, 0, 1)
     tint = lighter(palette.sky[2], 0.35) if palette.time != "night" else palette.sky[2]
@@ -34,10 +37,10 @@ def paint_sky(
 
 
 def _paint_body(
-    canvas: Canvas, scene: Scene, palette: Palette, random: Random, horizon: float
+    canvas: Canvas, scene: Scene, palette: Palette, random: Random, horizon: float, sun_x: float
 ) -> tuple[float, float]:
     w, h = canvas.width, canvas.height
-    x = w * float(random.choice([0.27, 0.73])) + w * float(random.uniform(-0.08, 0.08))
+    x = w * (sun_x + float(random.uniform(-0.08, 0.08)))
     night = palette.time == "night"
     wanted = any(s.motif in ("sun", "moon") for s in scene.subjects)
     y = h * horizon * {"dusk": 0.74, "dawn": 0.68}.get(palette.time, 0.3)
@@ -145,13 +148,13 @@ def paint_sea(
     top = min(h - 2, int(h * horizon))
     rows = np.arange(top, h, dtype=np.float32)[:, None]
     near = (rows - top) / max(1, h - top)
-    field = fbm(random, 512, 1024, 60, 3)
+    field = fbm(random, 512, 1024, 14, 4)
     away = 1 / (near + 0.03)
     # Perspective: the same ripples, narrower and closer together the further away.
     xs = (np.arange(w, dtype=np.float32)[None, :] - w / 2) / canvas.short
     wobble = ridge(random, w, 9)[None, :] * 6 * near
-    v = _zigzag(away * 30 + wobble, 512)
-    u = _zigzag(xs * (60 + 22 * away) + 4000, 1024)
+    v = _zigzag(away * 190 + wobble * 4, 512)
+    u = _zigzag(xs * (230 + 90 * away) + 8000, 1024)
     ripple = field[v, u] - 0.5
     far = mix(palette.sky[2], palette.ground, 0.35)
     tone = np.clip(near**0.55 + ripple * (0.25 + 0.35 * near), 0, 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from services.media.backends.builtin.canvas import Canvas, Rgb
+from services.media.backends.builtin.canvas import Canvas, Mask, Rgb
 from services.media.backends.builtin.geometry import (
     Points,
     arc_band,
@@ -64,6 +64,16 @@ class _Board:
                          colour,
                          opacity, mode=mode)  # fmt: skip
 
+    def rim(self, outlines: list[Points], colour: Rgb) -> None:
+        """Leave a thin line of paper around a figure, as printers do between two inks."""
+        c = self.canvas
+        radius = c.short * 0.0045
+        moved = [place(o, c.width / 2, c.height / 2, c.short) for o in outlines]
+        mask = c.mask(moved, pad=radius * 4)
+        if mask is not None:
+            soft = mask.blurred(radius)
+            c.paint(Mask(soft.x, soft.y, np.clip((soft.alpha - 0.1) * 9, 0, 1)), colour)
+
 
 def _planes(board: _Board, random: Random, inks: list[Rgb], line: Rgb) -> None:
     """The big forms: a disc, a bar along the diagonal, an arc, stripes."""
@@ -82,7 +92,9 @@ def _planes(board: _Board, random: Random, inks: list[Rgb], line: Rgb) -> None:
     cy = -board.half_height if math.sin(corner + 0.1) > 0 else board.half_height
     board.fill([sector(cx, cy, 0.36, corner, corner + math.pi / 2)], inks[2], mode=mode)
     u = 0.042
-    gx, gy = -side * (board.half_width - 0.3), -board.half_height + 0.13
+    # In one of the corners the disc leaves free.
+    up = 1 if random.random() < 0.5 else -1
+    gx, gy = -side * (board.half_width - 0.2) - 2 * u, up * (board.half_height - 0.17) - 2 * u
     grid = [rectangle(gx + i * u, gy + j * u, gx + (i + 1) * u, gy + (j + 1) * u)
             for i in range(4) for j in range(4) if (i + j) % 2 == 0]  # fmt: skip
     board.fill(grid, line)
@@ -125,13 +137,15 @@ def _figures(
 ) -> None:
     """The subjects, built from basic forms."""
     subjects = scene.subjects[:3] or (Subject("", int(random.integers(2, 5))),)
-    for order, subject in enumerate(subjects):
+    for order, subject in reversed(list(enumerate(subjects))):
         form = FORMS.get(subject.motif)
         colours = _inks_for(subject, inks, order, line, ground)
         spots = _spots(random, subject.count, order, board)
         for x, y, size in spots:
             shapes = form(random) if form else _abstract(random)
             mirror = bool(random.random() < 0.5)
+            every = [o for _, outlines in shapes for o in outlines]
+            board.rim([place(o, x, y, size, mirror=mirror) for o in every], ground)
             for role, outlines in shapes:
                 board.fill([place(o, x, y, size, mirror=mirror) for o in outlines], colours[role])
 
@@ -139,9 +153,11 @@ def _figures(
 def _inks_for(
     subject: Subject, inks: list[Rgb], order: int, line: Rgb, ground: Rgb
 ) -> dict[str, Rgb]:
-    first = named(subject.colour) if subject.colour else inks[(order + 1) % len(inks)]
-    second = next((i for i in (*inks, YELLOW, RED) if i != first), inks[0])
-    third = next((i for i in (YELLOW, RED, BLUE) if i not in (first, second)), YELLOW)
+    # The big disc behind has the first ink, so the figure's large forms take the others.
+    others = [inks[1], inks[2]] if order % 2 == 0 else [inks[2], inks[1]]
+    first = named(subject.colour) if subject.colour else others[0]
+    second = next(ink for ink in (*reversed(others), RED, YELLOW, BLUE) if ink != first)
+    third = next(ink for ink in (inks[0], YELLOW, RED, BLUE) if ink not in (first, second))
     return {"a": first, "b": second, "c": third, "line": line, "paper": ground,
             "green": oklch(0.5, 0.12, 145)}  # fmt: skip
 

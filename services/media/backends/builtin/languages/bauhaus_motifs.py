@@ -26,15 +26,15 @@ Form = Callable[[Random], list[tuple[str, list[Points]]]]
 def _flower(random: Random) -> list[tuple[str, list[Points]]]:
     count = int(random.choice([6, 8]))
     petals = [
-        sector(0.16 * math.cos(a), -0.2 + 0.16 * math.sin(a), 0.1, a - PI / 2, a + PI / 2)
+        circle(0.2 * math.cos(a), -0.2 + 0.2 * math.sin(a), 0.105 if count == 6 else 0.085)
         for a in np.arange(count) * 2 * PI / count
     ]
     return [
         ("line", [rectangle(-0.014, -0.2, 0.014, 0.5)]),
         ("green", [sector(0.014, 0.34, 0.2, -PI / 2, 0), sector(-0.014, 0.24, 0.16, PI, 1.5 * PI)]),
         ("a", petals),
-        ("a", [circle(0, -0.2, 0.17)]),
-        ("c", [circle(0, -0.2, 0.105)]),
+        ("b", [circle(0, -0.2, 0.16)]),
+        ("c", [circle(0, -0.2, 0.1)]),
         ("line", [circle(0, -0.2, 0.045)]),
     ]
 

@@ -46,13 +46,14 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
     for index in range(9):
         _scrap(canvas, random, colours, index, words)
     _wheel(canvas, random)
+    _words(canvas, random, words)
     subjects = scene.subjects or (
         Subject(str(random.choice(["eye", "clock", "bird", "umbrella"]))),
     )
-    for order, subject in enumerate(subjects[:3]):
-        for copy in range(min(subject.count, 5)):
-            _cutout(canvas, random, subject, order, copy, colours)
-    _words(canvas, random, words, colours)
+    turn = int(random.integers(3))
+    for order, subject in reversed(list(enumerate(subjects[:3]))):
+        for copy in reversed(range(min(subject.count, 5))):
+            _cutout(canvas, random, subject, order, copy, colours[turn:])
     _ransom(canvas, random, words, colours)
     _marks(canvas, random, colours)
     canvas.texture(fbm(random, canvas.height, canvas.width, 7, 4) - 0.5, 0.05)
@@ -132,11 +133,16 @@ def _cutout(
     motif = motifs.make(subject.motif, random)
     lead = order == 0 and copy == 0
     size = unit * (0.62 if lead else float(random.uniform(0.22, 0.36)))
-    x = w * float(random.uniform(0.36, 0.64) if lead else random.uniform(0.15, 0.85))
-    y = h * float(random.uniform(0.42, 0.56) if lead else random.uniform(0.15, 0.85))
-    angle = float(random.uniform(-0.5, 0.5))
+    x, y = w * float(random.uniform(0.38, 0.62)), h * float(random.uniform(0.44, 0.54))
+    if not lead:
+        # Around what leads, not on it.
+        around = 2.4 * (order * 2 + copy) + float(random.uniform(-0.5, 0.5))
+        x, y = w * (0.5 + 0.36 * math.cos(around)), h * (0.5 + 0.36 * math.sin(around))
+    angle = float(random.uniform(-0.35, 0.35))
     flip = bool(random.random() < 0.5)
     left, top, right, bottom = bounds([o for s in motif.shapes for o in s.outlines])
+    if lead:
+        size = min(size, w * 0.86 / (right - left), h * 0.86 / (bottom - top))
     middle = np.array([(left + right) / 2, (top + bottom) / 2])
     groups = [[place(o - middle, x, y, size, angle, mirror=flip) for o in s.outlines]
               for s in motif.shapes]  # fmt: skip
@@ -160,7 +166,7 @@ def _cutout(
             if shape.role == "main":
                 canvas.paint(mask, flat, 0.92)
             grey = modelled(mask, (0.55, 0.55, 0.55), size * 0.06, 1.0, (-0.6, -0.8)).mean(axis=2)
-            dots = halftone((1 - grey) * 1.1 - 0.12, unit * 0.0085)
+            dots = halftone((1 - grey) * 0.95 - 0.24, unit * 0.0085)
             canvas.paint(Mask(mask.x, mask.y, mask.alpha * dots), INK, 0.92)
         else:
             tone = {"second": 0.72, "stem": 0.8, "accent": 0.12, "light": 0.04, "glow": 0.1}
@@ -171,7 +177,7 @@ def _cutout(
             canvas.paint(Mask(mask.x, mask.y, mask.alpha * dots), INK, 0.95)
 
 
-def _words(canvas: Canvas, random: Random, words: list[str], colours: list[Rgb]) -> None:
+def _words(canvas: Canvas, random: Random, words: list[str]) -> None:
     """Large type across the sheet."""
     w, h, unit = canvas.width, canvas.height, canvas.short
     longest = sorted(set(words), key=lambda t: (-len(t), t))[:6]

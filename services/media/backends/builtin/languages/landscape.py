@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from services.media.backends.builtin.canvas import Canvas
 from services.media.backends.builtin.cityscape import paint_city, paint_forest
 from services.media.backends.builtin.geometry import circle, smooth, stroke
-from services.media.backends.builtin.noise import Random, fbm
+from services.media.backends.builtin.motifs import MOTIFS, make
+from services.media.backends.builtin.noise import Random, fbm, warped
 from services.media.backends.builtin.painting import (
     Placed,
     arrange,
@@ -15,7 +18,14 @@ from services.media.backends.builtin.painting import (
     role_colours,
     shadow,
 )
-from services.media.backends.builtin.palette import Palette, lighter, mix, palette_for
+from services.media.backends.builtin.palette import (
+    Palette,
+    gradient,
+    lighter,
+    mix,
+    oklch,
+    palette_for,
+)
 from services.media.backends.builtin.scenery import (
     finish,
     paint_grass,
@@ -26,6 +36,9 @@ from services.media.backends.builtin.scenery import (
 )
 from services.media.backends.builtin.words import Scene
 
+_STANDING = frozenset(
+    name for name in MOTIFS if make(name, np.random.default_rng(0)).anchor == "ground"
+)
 # The scenery shows these itself.
 _IN_SCENERY = frozenset({"sun", "moon", "cloud"})
 
@@ -34,8 +47,9 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
     """Paint the scene."""
     palette = palette_for(scene, random)
     horizon = float(random.uniform(0.52, 0.66))
-    paint_backdrop(canvas, scene, palette, random, horizon)
-    for placed in subjects(scene, random, canvas, horizon):
+    golden = float(random.choice([0.382, 0.618]))
+    paint_backdrop(canvas, scene, palette, random, horizon, 0.27 if golden > 0.5 else 0.73)
+    for placed in subjects(scene, random, canvas, horizon, golden):
         shadow(canvas, placed, lighter(palette.ground, -0.7))
         paint_motif(canvas, placed, role_colours(placed, palette), haze=palette.haze)
         _dip(canvas, placed, palette, random)
@@ -43,7 +57,9 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
     finish(canvas, random)
 
 
-def subjects(scene: Scene, random: Random, canvas: Canvas, horizon: float) -> list[Placed]:
+def subjects(
+    scene: Scene, random: Random, canvas: Canvas, horizon: float, golden: float
+) -> list[Placed]:
     """What stands in the scenery, placed."""
     skip = set(_IN_SCENERY)
     if scene.place == "city":
@@ -52,23 +68,26 @@ def subjects(scene: Scene, random: Random, canvas: Canvas, horizon: float) -> li
         skip.add("mountain")
     if scene.place == "forest":
         skip |= {"tree", "conifer"}
-    return arrange(scene, random, canvas, horizon, skip=frozenset(skip))
+    return arrange(scene, random, canvas, horizon, golden=golden, skip=frozenset(skip))
 
 
 def paint_backdrop(
-    canvas: Canvas, scene: Scene, palette: Palette, random: Random, horizon: float
+    canvas: Canvas, scene: Scene, palette: Palette, random: Random, horizon: float, sun_x: float
 ) -> None:
     """Sky and ground of the scene's place."""
-    sun = paint_sky(canvas, scene, palette, random, horizon)
+    sun = paint_sky(canvas, scene, palette, random, horizon, sun_x)
     if scene.place == "sea":
         if random.random() < 0.5:
             paint_hills(canvas, palette, random, horizon, layers=1, height=0.05)
         paint_sea(canvas, palette, random, horizon, sun)
+        if any(s.motif in _STANDING for s in scene.subjects):
+            _paint_shore(canvas, palette, random, horizon)
     elif scene.place == "city":
         paint_city(canvas, scene, palette, random, horizon)
     elif scene.place == "forest":
         paint_forest(canvas, palette, random, horizon)
-        paint_grass(canvas, palette, random, horizon, flowers=False)
+        if scene.weather != "snow":
+            paint_grass(canvas, palette, random, horizon, flowers=False)
     elif scene.place == "mountain":
         paint_hills(canvas, palette, random, horizon - 0.14, layers=6, height=0.17, cells=3)
     elif scene.place == "desert":
@@ -87,6 +106,17 @@ def paint_backdrop(
 def _greenish(palette: Palette) -> bool:
     r, g, b = palette.ground
     return g > r and g > b
+
+
+def _paint_shore(canvas: Canvas, palette: Palette, random: Random, horizon: float) -> None:
+    """Land in front of the water, for what stands on its feet."""
+    shade = {"night": 0.4, "dusk": 0.75}.get(palette.time, 1.0)
+    land = replace(
+        palette, ground=oklch(0.68 * shade, 0.12, 125), haze=oklch(0.8 * shade, 0.09, 95)
+    )
+    front = horizon + (1 - horizon) * 0.24
+    paint_hills(canvas, land, random, front, layers=2, height=0.03, cells=1.4, start=0.55)
+    paint_grass(canvas, land, random, front + 0.02)
 
 
 def _dip(canvas: Canvas, placed: Placed, palette: Palette, random: Random) -> None:
@@ -122,21 +152,29 @@ def _paint_planet(canvas: Canvas, palette: Palette, random: Random, horizon: flo
 def _paint_ribbons(canvas: Canvas, palette: Palette, random: Random) -> None:
     """Bands of colour that follow a flow field: for prompts without a thing or a place."""
     w, h, unit = canvas.width, canvas.height, canvas.short
-    flow = fbm(random, 128, 128, 1.6, 2) * np.float32(2 * np.pi * 1.3)
+    smoke = warped(random, h, w, 1.7, 1.5)
+    veil = tuple(mix(c, palette.sky[0], 0.35) for c in palette.accents[:3])
+    canvas.pixels[:] = gradient(
+        (palette.sky[0], veil[0], palette.sky[2], veil[1], palette.dark), smoke
+    )
+    flow = fbm(random, 160, 160, 1.3, 2) * np.float32(2 * np.pi * 1.2)
     turn = float(random.uniform(0, 2 * np.pi))
     colours = [*palette.accents[:4], palette.light, palette.sky[0]]
-    for index in range(150):
+    profile = np.sin(np.linspace(0.02, np.pi - 0.02, 44)) ** 0.7
+    for index in range(130):
         x, y = float(random.uniform(-0.1, 1.1)) * w, float(random.uniform(-0.1, 1.1)) * h
         path = []
         for _ in range(44):
             path.append((x, y))
-            row, column = int(np.clip(y / h * 127, 0, 127)), int(np.clip(x / w * 127, 0, 127))
+            # The field reaches beyond the edges, where ribbons come from.
+            row = int(np.clip((y / h + 0.3) / 1.6 * 159, 0, 159))
+            column = int(np.clip((x / w + 0.3) / 1.6 * 159, 0, 159))
             angle = float(flow[row, column]) + turn
             x += unit * 0.016 * float(np.cos(angle))
             y += unit * 0.016 * float(np.sin(angle))
-        wide = unit * 0.034 * (1 - index / 190) * float(random.uniform(0.4, 1.4))
+        wide = unit * 0.05 * (1 - index / 200) * float(random.uniform(0.4, 1.4))
         colour = colours[int(random.integers(len(colours)))]
-        ribbon = stroke(path, wide * 0.15, wide)
+        ribbon = stroke(path, wide * profile)
         canvas.fill(
             ribbon + np.array([unit * 0.004, unit * 0.006]), lighter(palette.dark, -0.2), 0.25
         )

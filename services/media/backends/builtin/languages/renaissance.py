@@ -39,8 +39,9 @@ from services.media.backends.builtin.words import Scene, Subject
 
 UMBER, GOLD = oklch(0.26, 0.045, 60), oklch(0.76, 0.12, 85)
 STONE = oklch(0.52, 0.035, 70)
+VERDIGRIS = oklch(0.46, 0.07, 150)
 PIGMENTS = (oklch(0.46, 0.13, 28), oklch(0.42, 0.08, 240), oklch(0.68, 0.11, 78),
-            oklch(0.46, 0.07, 150), oklch(0.5, 0.09, 350))  # fmt: skip
+            VERDIGRIS, oklch(0.5, 0.09, 350))  # fmt: skip
 
 
 def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
@@ -50,7 +51,10 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
     _vista(canvas, scene, palette, random, horizon)
     if not scene.subjects:
         scene = replace(scene, subjects=(Subject("person"),))
-    placed = arrange(scene, random, canvas, 0.72, scale=1.08)
+    arch = bool(random.random() < 0.7)
+    golden = float(random.choice([0.382, 0.618]))
+    placed = arrange(scene, random, canvas, 0.72, golden=golden, scale=1.05,
+                     margin=0.13 if arch else 0.06)  # fmt: skip
     ledge = canvas.height * 0.865
     _trees(canvas, palette, random, horizon)
     _geometry(canvas, placed)
@@ -59,7 +63,7 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
         _paint(canvas, one, palette, ledge)
     if scene.weather:
         paint_weather(canvas, scene, palette, random, horizon)
-    if random.random() < 0.7:
+    if arch:
         _arch(canvas, random)
     _age(canvas, random)
 
@@ -67,6 +71,9 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
 def _pigments(scene: Scene, palette: Palette, random: Random) -> Palette:
     """Colours there were tubes of, or rather shells: earths, lapis, lead-tin yellow."""
     order = [PIGMENTS[int(i)] for i in random.permutation(len(PIGMENTS))]
+    if order[0] is VERDIGRIS:
+        # What leads must not vanish among hills and leaves.
+        order.append(order.pop(0))
     named = [mix(c, UMBER, 0.25) for c in palette.accents[: len(scene.colours)]]
     dim = {"night": 0.5, "dusk": 0.8}.get(palette.time, 1.0)
     sky = (oklch(0.5 * dim, 0.06, 235), oklch(0.74 * dim, 0.045, 205),
@@ -86,23 +93,35 @@ def _pigments(scene: Scene, palette: Palette, random: Random) -> Palette:
 
 
 def _vista(canvas: Canvas, scene: Scene, palette: Palette, random: Random, horizon: float) -> None:
-    w, h, unit = canvas.width, canvas.height, canvas.short
+    w, h = canvas.width, canvas.height
     clouds = warped(random, h, w, 2.4, 0.7)
     canvas.pixels[:] = gradient(palette.sky, canvas.rows() / horizon + (clouds - 0.5) * 0.35)
     canvas.glow(w * 0.3, h * horizon, 0.55, oklch(0.92, 0.1, 82), 0.5)
     # Far mountains, bluer and softer the further away (Leonardo's aerial perspective).
     far = replace(palette, ground=oklch(0.52, 0.05, 210))
     paint_hills(canvas, far, random, horizon - 0.1, layers=3, height=0.17, cells=5, start=0.1)
-    paint_hills(
-        canvas, palette, random, horizon + 0.03, layers=4, height=0.07, cells=2.2, start=0.3
-    )
     if scene.place == "sea":
-        water = rectangle(0, h * (horizon + 0.015), w, h * (horizon + 0.15))
-        canvas.fill(water, mix(palette.sky[1], palette.haze, 0.4), 0.9, blur=unit * 0.008)
+        _sea(canvas, palette, random, horizon)
     else:
+        paint_hills(canvas, palette, random, horizon + 0.03, layers=4, height=0.07, cells=2.2,
+                    start=0.3)  # fmt: skip
         _river(canvas, palette, random, horizon)
     if scene.place == "city":
         _town(canvas, random, horizon, palette)
+
+
+def _sea(canvas: Canvas, palette: Palette, random: Random, horizon: float) -> None:
+    """Still water that takes the colour of the sky, darker in front."""
+    w, h = canvas.width, canvas.height
+    mask = canvas.mask([rectangle(0, h * (horizon + 0.01), w, h)])
+    if mask is None:
+        return
+    mh, mw = mask.alpha.shape
+    ripple = fbm(random, mh, mw, 4, 5, stretch=9.0) - 0.5
+    tone = np.linspace(0, 1, mh, dtype=np.float32)[:, None] ** 0.7 + ripple * 0.45
+    far = mix(palette.sky[2], palette.sky[1], 0.3)
+    canvas.paint(mask, gradient((far, mix(palette.sky[0], palette.haze, 0.4),
+                                 lighter(palette.sky[0], -0.35)), tone))  # fmt: skip
 
 
 def _river(canvas: Canvas, palette: Palette, random: Random, horizon: float) -> None:
@@ -145,13 +164,16 @@ def _trees(canvas: Canvas, palette: Palette, random: Random, horizon: float) -> 
             [(x * w, foot), (x * w + lean, (foot + top) / 2), (x * w, top)], closed=False
         )
         canvas.fill(stroke(trunk, unit * 0.014, unit * 0.004), UMBER, 0.9, blur=unit * 0.001)
+        clumps = [(float(random.normal(0, 0.035)), float(random.uniform(-0.07, 0.2)),
+                   float(random.uniform(0.03, 0.06))) for _ in range(9)]  # fmt: skip
         for tone in range(3):
             dabs = []
-            for _ in range(150):
+            for index in range(330):
+                dx, dy, size = clumps[index % len(clumps)]
                 angle, r = float(random.uniform(0, 2 * math.pi)), math.sqrt(float(random.random()))
-                cx = x * w + math.cos(angle) * r * unit * 0.1
-                cy = top + h * 0.08 + math.sin(angle) * r * h * 0.15
-                dabs.append(ellipse(cx, cy, unit * 0.009, unit * 0.005, angle, 12))
+                cx = x * w + (dx + math.cos(angle) * r * size - tone * 0.006) * unit
+                cy = top + h * 0.04 + (dy + math.sin(angle) * r * size * 0.7 - tone * 0.008) * unit
+                dabs.append(ellipse(cx, cy, unit * 0.006, unit * 0.0035, angle, 10))
             colour = mix(oklch(0.24, 0.035, 125), oklch(0.6, 0.09, 100), tone * 0.42)
             canvas.fill(dabs, colour, 0.75 - tone * 0.18, blur=unit * 0.0015)
 
@@ -223,7 +245,7 @@ def _age(canvas: Canvas, random: Random) -> None:
     h, w = canvas.height, canvas.width
     lines = resize(_cracks(random, h, w), h, w)
     wear = fbm(random, h, w, 3, 3)
-    canvas.paint(Mask(0, 0, lines * np.clip(wear * 1.5 - 0.35, 0, 1) * np.float32(0.5)), UMBER)
+    canvas.paint(Mask(0, 0, lines * np.clip(wear * 1.6 - 0.5, 0, 1) * np.float32(0.42)), UMBER)
     canvas.pixels *= np.asarray((1.0, 0.945, 0.815), dtype=np.float32)
     canvas.vignette(0.95, (0.06, 0.035, 0.02))
     canvas.texture(grain(random, h, w), 0.011)
@@ -231,9 +253,9 @@ def _age(canvas: Canvas, random: Random) -> None:
 
 def _cracks(random: Random, height: int, width: int) -> Field:
     """Edges between scattered cells, 1 on a crack (Worley's cellular noise)."""
-    scale = min(1.0, 768 / max(height, width))
+    scale = min(1.0, 560 / max(height, width))
     h, w = max(8, round(height * scale)), max(8, round(width * scale))
-    cell = min(h, w) / 30
+    cell = min(h, w) / 44
     rows, columns = int(h / cell) + 4, int(w / cell) + 4
     jitter = random.random((rows, columns, 2), dtype=np.float32)
     ys = np.arange(h, dtype=np.float32)[:, None] / np.float32(cell) + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
@@ -15,7 +14,7 @@ from services.media.backends.builtin.prints import drop_shadow, halftone, paper
 from services.media.backends.builtin.words import Scene
 
 COPIES = 8
-SOURCE_SIDE = 640
+SOURCE_SIDE = 544
 
 
 def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
@@ -30,7 +29,7 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
 
 
 def _first(canvas: Canvas, scene: Scene, random: Random) -> Image.Image:
-    scale = SOURCE_SIDE / max(canvas.width, canvas.height)
+    scale = min(1.0, SOURCE_SIDE / max(canvas.width, canvas.height))
     source = Canvas(max(64, round(canvas.width * scale)), max(64, round(canvas.height * scale)))
     landscape.draw(source, scene, random)
     return source.image()
@@ -62,7 +61,8 @@ def _copy(image: Image.Image, step: int, random: Random) -> Image.Image:
         slip = np.where(np.abs(bands) > 1.25, bands * min(h, w) * 0.014 * step / 2, 0)
         pixels = shift(pixels, slip[:, None].astype(np.float32), np.zeros((h, 1), np.float32))
     tint = np.asarray(_tint(step, random), dtype=np.float32)
-    pixels = pixels * np.float32(1 - 0.1 * step / COPIES) + tint * np.float32(0.13)
+    pixels *= np.float32(1 - 0.1 * step / COPIES)
+    pixels += tint * np.float32(0.13)
     pixels += random.standard_normal((h, w, 1), dtype=np.float32) * np.float32(0.012 * step)
     image = Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8))
     if step in (3, 5, 6, 7):
@@ -116,7 +116,6 @@ def _printed(part: Pixels, index: int, unit: int) -> Pixels:
     dots = halftone(1 - grey, max(2.5, unit * (0.0035 + 0.0012 * index)), 15 + index * 9)
     strength = np.float32(min(0.85, 0.1 * index))
     ink = np.asarray(oklch(0.3, 0.09, 40 * index), dtype=np.float32)
-    light = 1 - (1 - part) * np.float32(0.55)
+    light = part * np.float32(0.55) + np.float32(0.45)
     screened = light + (ink - light) * dots[..., None]
-    mixed: Pixels = part + (screened - part) * strength
-    return mixed
+    return np.asarray(part + (screened - part) * strength, dtype=np.float32)

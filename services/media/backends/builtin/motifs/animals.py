@@ -78,7 +78,7 @@ def cat(random: Random) -> Motif:
         Shape.of("glow", ellipse(-0.085, -0.73, 0.045, 0.038), ellipse(0.085, -0.73, 0.045, 0.038)),
         Shape.of("dark", ellipse(-0.085, -0.73, 0.012, 0.036), ellipse(0.085, -0.73, 0.012, 0.036)),
         Shape("light", whiskers),
-    ), 0.65)  # fmt: skip
+    ), 0.65, str(random.choice(["grey", "orange", "gold", "white", "brown"])))  # fmt: skip
 
 
 def dog(random: Random) -> Motif:
@@ -108,7 +108,9 @@ def dog(random: Random) -> Motif:
         Shape.of("dark", circle(0.365, -0.665, 0.016, 16), ellipse(0.522, -0.622, 0.024, 0.02)),
     )  # fmt: skip
     grown = tuple(Shape(s.role, tuple(o * k for o in s.outlines)) for s in shapes)
-    return Motif("dog", "ground", grown, 0.7)
+    return Motif(
+        "dog", "ground", grown, 0.7, str(random.choice(["brown", "gold", "grey", "orange"]))
+    )
 
 
 def horse(random: Random) -> Motif:

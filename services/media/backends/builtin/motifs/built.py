@@ -60,7 +60,7 @@ def castle(random: Random) -> Motif:
         shapes.append(Shape.of("dark", rectangle(side - 0.03, -0.58, side + 0.03, -0.44)))
     gate = (sector(0, -0.18, 0.12, -math.pi, 0), rectangle(-0.12, -0.19, 0.12, 0))
     shapes.append(Shape("dark", gate))
-    return Motif("castle", "ground", tuple(shapes), 2.4)
+    return Motif("castle", "ground", tuple(shapes), 2.4, "grey")
 
 
 def city(random: Random) -> Motif:
