@@ -80,5 +80,14 @@ def configure_logging(service: str, level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Libraries log request lines and payloads at INFO and DEBUG.
-    for library in ("httpx", "httpcore", "openai", "websockets", "uvicorn", "asyncio", "PIL"):
+    for library in (
+        "grpc",
+        "httpx",
+        "httpcore",
+        "openai",
+        "websockets",
+        "uvicorn",
+        "asyncio",
+        "PIL",
+    ):
         logging.getLogger(library).setLevel(logging.WARNING)
