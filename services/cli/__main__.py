@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from services.cli.commands.check import check
@@ -32,6 +35,10 @@ def main() -> None:
     `artlab up` starts everything on this machine; `artlab run` sends a prompt through it;
     `artlab demo` does both and stops again.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that knows no umlauts shows question marks instead of a stack trace.
+            stream.reconfigure(errors="replace")
 
 
 for command in (up, run, demo, serve, check, verify):

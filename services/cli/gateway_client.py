@@ -28,6 +28,8 @@ FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 2.0
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _PIPELINE = "/api/pipeline"
+# Too many requests, a proxy without its server, unavailable, too slow: the next one may work.
+_PASSING = frozenset({429, 502, 503, 504})
 
 
 class GatewayError(Exception):
@@ -106,11 +108,11 @@ class GatewayClient:
 
     async def document(self, run_id: str) -> Mapping[str, Any]:
         """Return metadata.json of a run as it stands. Raises GatewayError."""
-        return _object(await self._call("GET", f"{_PIPELINE}/{run_id}/status"))
+        return _object(await self._get(f"{_PIPELINE}/{run_id}/status"))
 
     async def entity(self, run_id: str, sequence: int) -> bytes:
         """Return the bytes of a small entity. Raises GatewayError, also past 8 MiB."""
-        return await self._call("GET", _entity_path(run_id, sequence))
+        return await self._get(_entity_path(run_id, sequence))
 
     def entity_url(self, run_id: str, sequence: int) -> str:
         """The address of one entity, for people."""
@@ -161,6 +163,21 @@ class GatewayClient:
             if source.response.status_code != 200:
                 raise _refusal(source.response, await _bounded(source.response))
             yield _parsed(source.aiter_sse())
+
+    async def _get(self, path: str) -> bytes:
+        """GET, again and again for 60 s while the gateway is away."""
+        began, delay = time.monotonic(), FIRST_RETRY_SECONDS
+        while True:
+            try:
+                return await self._call("GET", path)
+            except GatewayUnreachable:
+                if time.monotonic() - began > GIVE_UP_SECONDS:
+                    raise
+            except GatewayRefused as error:
+                if error.status not in _PASSING or time.monotonic() - began > GIVE_UP_SECONDS:
+                    raise
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LONGEST_RETRY_SECONDS)
 
     async def _call(self, method: str, path: str, **options: Any) -> bytes:
         try:

@@ -60,10 +60,12 @@ class Interrupts:
 def interrupts() -> Iterator[Interrupts]:
     """Catch the signals inside the block, in the running loop."""
     loop, found = asyncio.get_running_loop(), Interrupts()
-    for number in SIGNALS:
+    # Under nohup the end of the terminal is nobody's wish.
+    caught = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    for number in caught:
         loop.add_signal_handler(number, found.ask)
     try:
         yield found
     finally:
-        for number in SIGNALS:
+        for number in caught:
             loop.remove_signal_handler(number)

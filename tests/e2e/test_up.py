@@ -129,6 +129,20 @@ async def test_a_service_that_is_killed_comes_back_and_runs_go_on(tmp_path: Path
         assert ended.code == 0, ended
 
 
+async def test_a_run_is_followed_through_the_death_of_the_gateway(tmp_path: Path) -> None:
+    async with (
+        fake_comfyui(script=Script(node_seconds=0.5)) as comfy,
+        artlab_up(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as up,
+        artlab_process("run", "Blume", "--config", "dada", "--url", up.url) as run,
+    ):
+        await line_with(run, "stage 4")
+        up.services()["gateway"].kill()
+        await line_with(run, "06_output_image.png", 30)
+        async with asyncio.timeout(20):
+            await run.communicate()
+        assert run.returncode == 0
+
+
 async def test_a_second_start_on_the_same_ports_is_refused(tmp_path: Path) -> None:
     async with artlab_up(tmp_path) as up:
         port = up.url.rsplit(":", 1)[1]

@@ -43,6 +43,8 @@ class ScriptedGateway:
     unanswered: int = 0
     # Never answers a cancel when set.
     hangs_on_cancel: bool = False
+    # How many of the first requests for an entity are answered 503.
+    unavailable: int = 0
     url: str = ""
     # Cuts made so far: each happens once.
     cuts: int = 0
@@ -97,6 +99,9 @@ class ScriptedGateway:
         return web.json_response(self.document)
 
     async def entity(self, request: web.Request) -> web.Response:
+        self.unavailable -= 1
+        if self.unavailable >= 0:
+            return web.json_response({"detail": "recorder is away"}, status=503)
         body = self.entities.get(int(request.match_info["sequence"]))
         return web.Response(body=body) if body is not None else web.Response(status=404)
 

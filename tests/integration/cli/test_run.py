@@ -312,6 +312,32 @@ async def test_a_start_that_is_always_cut_off_ends_with_one() -> None:
     assert "broke off before it answered" in ended.err
 
 
+async def test_a_text_that_cannot_be_read_just_now_is_read_a_little_later() -> None:
+    gateway = succeeding()
+    gateway.unavailable = 2
+    async with scripted(gateway):
+        ended = await run(gateway, "--quiet")
+    assert (ended.code, ended.out.splitlines()[0]) == (0, "Wiese Blume Wiese")
+
+
+async def test_an_entity_one_may_not_see_is_left_out() -> None:
+    gateway = succeeding()
+    del gateway.entities[3]
+    async with scripted(gateway):
+        ended = await run(gateway)
+    assert ended.code == 0
+    assert "03_safety.json" in ended.out
+
+
+async def test_an_output_without_umlauts_gets_question_marks() -> None:
+    gateway = succeeding()
+    gateway.entities[4] = "Größe ├──".encode()
+    async with scripted(gateway):
+        arguments = ("run", "Blume", "--config", "dada", "--url", gateway.url, "--quiet")
+        ended = await artlab(*arguments, settings={"PYTHONIOENCODING": "ascii"})
+    assert (ended.code, ended.out.splitlines()[0]) == (0, "Gr??e ???")
+
+
 async def test_terminal_controls_in_a_text_do_not_reach_the_terminal() -> None:
     gateway = succeeding()
     gateway.entities[4] = b"Wiese \x1b]0;pwned\x07 Blume"

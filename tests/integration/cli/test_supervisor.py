@@ -88,6 +88,18 @@ async def test_a_signal_stops_everything_within_ten_seconds(
         assert not found.anybody_alive()
 
 
+async def test_under_nohup_the_end_of_the_terminal_stops_nothing(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with supervised(tmp_path, recorder="serve") as found:
+            found.process.send_signal(signal.SIGHUP)
+            os.kill(found.pids["recorder"], signal.SIGKILL)
+            await found.line()
+            assert "ready" in await found.line()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 async def test_a_second_signal_kills_at_once(tmp_path: Path) -> None:
     async with supervised(tmp_path, recorder="deaf", media="deaf", gateway="deaf") as found:
         began = time.monotonic()
