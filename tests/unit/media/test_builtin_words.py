@@ -43,6 +43,8 @@ def test_things_are_found_with_their_number(prompt: str, motif: str, count: int)
         ("bei Nacht", "time", "night"),
         ("Sonnenuntergang", "time", "dusk"),
         ("at dawn", "time", "dawn"),
+        ("im Mondlicht", "time", "night"),
+        ("Der Mond am Morgen", "time", "dawn"),
         ("im Regen", "weather", "rain"),
         ("snowy", "weather", "snow"),
         ("Ein dichter Nebel", "weather", "fog"),

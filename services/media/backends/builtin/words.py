@@ -111,7 +111,7 @@ def _scene(found: _Found, words: list[str]) -> Scene:
                 facts.setdefault(f"{kind}s", idea[kind])
     return Scene(
         subjects=tuple(found.subjects.values())[:MAX_SUBJECTS],
-        time=facts.get("times"),
+        time=facts.get("times") or ("night" if {"moon", "star"} & set(found.subjects) else None),
         weather=facts.get("weathers"),
         place=facts.get("places"),
         colours=tuple(dict.fromkeys(found.colours))[:4],
