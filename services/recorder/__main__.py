@@ -13,7 +13,7 @@ from services.recorder.servicer import CAPS, register
 from services.recorder.settings import RecorderSettings
 from services.recorder.store.disk import DiskStore
 from services.recorder.sweeper import sweep_forever
-from services.recorder.uploads import UploadLimits
+from services.recorder.upload import UploadLimits
 
 log = logging.getLogger(__name__)
 

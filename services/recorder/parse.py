@@ -13,6 +13,7 @@ from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.errors import InvalidArgument
 from services.kit.ids import UploadName, parse_config_name, parse_pseudonym
+from services.recorder.commits import Declared
 from services.recorder.domain.entity import EntityDraft, ModelUse, parse_entity_type
 from services.recorder.domain.outcome import Output, RunError, needs_error
 from services.recorder.domain.run import Plan
@@ -23,7 +24,6 @@ from services.recorder.domain.vocabulary import (
     EntityType,
     RunState,
 )
-from services.recorder.uploads import Declared
 from services.recorder.words import (
     AUDIENCES,
     EXECUTION_MODES,

@@ -28,7 +28,8 @@ from services.recorder.ports import Store
 from services.recorder.reading import Reading
 from services.recorder.table import RunTable
 from services.recorder.threads import Threads
-from services.recorder.uploads import UploadLimits, Uploads
+from services.recorder.upload import UploadLimits
+from services.recorder.uploads import Uploads
 from services.recorder.watch import Update, Watching
 from services.recorder.watcher import Hint
 from services.recorder.writing import Chunk, Writing, Written

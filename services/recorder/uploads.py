@@ -6,11 +6,10 @@ begin, end or go away is decided under its run's lock; bytes are written outside
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from services.kit.clock import Clock
 from services.kit.errors import (
@@ -25,50 +24,19 @@ from services.kit.errors import (
 )
 from services.kit.ids import RunId, UploadName
 from services.kit.log import facts
+from services.recorder.commits import Commits, Declared, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import OpenedUpload, Store, UploadBytes
-from services.recorder.sniff import media_type_of
 from services.recorder.table import OpenRun, RunTable
 from services.recorder.threads import Threads
+from services.recorder.upload import Upload, UploadLimits
 
 log = logging.getLogger(__name__)
 
 # Above this, idle uploads are hashed again when they go on, instead of holding a descriptor.
 MAX_OPEN_FILES = 256
-
-
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """What one client may take."""
-
-    max_entity_bytes: int
-    uploads_per_run: int
-    ttl_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """What a client says all bytes together are."""
-
-    sha256: str
-    size_bytes: int
-
-
-class Upload:
-    """An unfinished upload."""
-
-    def __init__(self, record: UploadRecord, durable_size: int, now: float) -> None:
-        self.record = record
-        self.data: UploadBytes | None = None
-        self.durable_size = durable_size
-        self.used_at = now
-        self.is_busy = False
-        self.is_discarded = False
-        # Set while nobody is making it durable after a stream.
-        self.settled = asyncio.Event()
-        self.settled.set()
 
 
 class Uploads:
@@ -82,6 +50,7 @@ class Uploads:
         self._table = table
         self._threads = threads
         self._clock = clock
+        self._commits = Commits(store, clock)
         self._open: dict[UploadName, Upload] = {}
 
     def adopt(self, uploads: Iterable[OpenedUpload]) -> None:
@@ -126,7 +95,7 @@ class Uploads:
             if begun is not None:
                 await self._discard(begun)
             record = UploadRecord(name, draft, self._clock.now())
-            run, entity = await self._threads.run(self._record_now, record, data, held.current)
+            run, entity = await self._threads.run(self._commits.record, record, data, held.current)
             held.advance(run)
             return entity
 
@@ -185,9 +154,8 @@ class Uploads:
         async with self._table.locked(upload.record.name.run) as held:
             data = self._data_of(upload)
             try:
-                _check_said(data, said)
                 run, entity = await self._threads.run(
-                    self._commit_now, upload.record, data, held.current
+                    self._commits.commit, upload.record, data, said, held.current
                 )
             except ResourceExhausted:
                 upload.data = None
@@ -296,30 +264,6 @@ class Uploads:
     def _begin_resumable(self, record: UploadRecord) -> UploadBytes:
         return self._store.begin_upload(record, resumable=True)
 
-    def _record_now(self, record: UploadRecord, data: bytes, run: Run) -> tuple[Run, Entity]:
-        opened = self._store.begin_upload(record, resumable=False)
-        try:
-            opened.append(data)
-            return self._commit_now(record, opened, run)
-        except BaseException:
-            opened.close()
-            self._store.discard_upload(record.name)
-            raise
-
-    def _commit_now(self, record: UploadRecord, data: UploadBytes, run: Run) -> tuple[Run, Entity]:
-        content = data.content
-        entity = run.next_entity(
-            record.draft,
-            record.name.upload_id,
-            media_type=media_type_of(content),
-            size_bytes=content.size_bytes,
-            sha256=content.sha256,
-            now=self._clock.now(),
-        )
-        after = run.with_entity(entity)
-        self._store.commit(replace(record, intent=entity), data, after)
-        return after, entity
-
     def _data_of(self, upload: Upload) -> UploadBytes:
         if upload.is_discarded or upload.data is None:
             raise Aborted("UPLOAD_DISCARDED", "the upload was discarded meanwhile")
@@ -337,17 +281,6 @@ class Uploads:
         self._open.pop(upload.record.name, None)
 
 
-def check_same(entity: Entity, said: Declared, draft: EntityDraft | None) -> Entity:
-    """Return the entity an upload became if the same is sent again.
-
-    Raises AlreadyExists UPLOAD_COMPLETE otherwise.
-    """
-    same_bytes = (said.sha256, said.size_bytes) == (entity.sha256, entity.size_bytes)
-    if not same_bytes or (draft is not None and not draft.is_same_thing(entity.draft)):
-        raise AlreadyExists("UPLOAD_COMPLETE", "the upload is complete with other content")
-    return entity
-
-
 def offset_mismatch(committed_size: int) -> OutOfRange:
     """What is said of a gap or an overlap."""
     return OutOfRange(
@@ -356,17 +289,6 @@ def offset_mismatch(committed_size: int) -> OutOfRange:
         field="offset",
         metadata={"committed_size": str(committed_size)},
     )
-
-
-def _check_said(data: UploadBytes, said: Declared) -> None:
-    if said.size_bytes != data.content.size_bytes:
-        raise InvalidArgument(
-            "SIZE_MISMATCH", "not as many bytes as were sent", field="digest.size_bytes"
-        )
-    if said.sha256 != data.content.sha256:
-        raise InvalidArgument(
-            "DIGEST_MISMATCH", "not the digest of what was sent", field="digest.sha256"
-        )
 
 
 def _busy() -> Aborted:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from services.kit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from services.kit.ids import UploadName
+from services.recorder.commits import Declared, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.threads import Threads
-from services.recorder.uploads import Declared, Upload, Uploads, check_same, offset_mismatch
+from services.recorder.upload import Upload
+from services.recorder.uploads import Uploads, offset_mismatch
 
 # A writer that stays silent for longer is cut off, and its upload is free for the next one.
 STREAM_IDLE_SECONDS = 60.0

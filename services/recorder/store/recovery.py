@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Iterable
 
-from services.kit.errors import DataLoss, NotFound
+from services.kit.errors import DataLoss, Internal, NotFound, ResourceExhausted
 from services.kit.ids import RunId, UploadName
 from services.kit.log import facts
 from services.recorder.domain.entity import Entity, is_entity_filename
@@ -51,10 +51,10 @@ class Recovery:
         damaged: list[RunId] = []
         for run_id in self._layout.run_ids():
             try:
-                run = self.recover_run(run_id, records.get(run_id, ()))
+                run = self._recover_leniently(run_id, records.get(run_id, ()))
             except NotFound:
                 continue
-            except DataLoss as error:
+            except (DataLoss, Internal) as error:
                 damaged.append(run_id)
                 log.error("run is damaged", extra=facts(run=str(run_id), why=str(error)))
             else:
@@ -68,6 +68,15 @@ class Recovery:
                     found = self._reopen(record, run_id in open_runs)
                     opened.extend([found] if found is not None else [])
         return Contents(list(open_runs.values()), places, damaged, opened)
+
+    def _recover_leniently(self, run_id: RunId, records: Iterable[UploadRecord]) -> Run:
+        try:
+            return self.recover_run(run_id, records)
+        except (Internal, ResourceExhausted) as error:
+            # A full disk must not keep anybody from reading and deleting. What is not finished
+            # now was never acknowledged.
+            log.error("cannot recover a run", extra=facts(run=str(run_id), reason=error.reason))
+            return self._runs.load(run_id)
 
     def recover_run(self, run_id: RunId, records: Iterable[UploadRecord] | None = None) -> Run:
         """Finish or undo the commits of one run, tidy its folder, and return it.

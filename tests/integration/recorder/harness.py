@@ -26,7 +26,7 @@ from services.recorder.recorder import Recorder
 from services.recorder.servicer import CAPS, RecorderServicer, register
 from services.recorder.store.disk import DiskStore
 from services.recorder.store.memory import MemoryStore
-from services.recorder.uploads import UploadLimits
+from services.recorder.upload import UploadLimits
 from tests.support.servers import channel_to
 
 PNG = bytes.fromhex(

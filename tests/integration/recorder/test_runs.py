@@ -192,7 +192,7 @@ async def test_a_run_ends_partial_when_some_outputs_did_not_succeed(world: World
     assert states == ["RUN_STATE_SUCCEEDED", "RUN_STATE_FAILED", "RUN_STATE_SUCCEEDED"]
 
 
-async def test_finalize_twice_keeps_the_first_time_and_state(world: World) -> None:
+async def test_finalize_run_is_idempotent_and_keeps_the_first_time_and_state(world: World) -> None:
     name = await world.create()
     first = await world.finalize(name, run_pb2.RUN_STATE_CANCELLED)
     world.clock.advance(60)

@@ -20,6 +20,7 @@ from artlab.recorder.v1 import run_pb2
 from services.kit.errors import Internal, NotFound, ResourceExhausted
 from services.recorder.verify import verify_run
 from tests.integration.recorder.harness import World, digest_of, entity, picture, stream, world_of
+from tests.integration.recorder.test_recovery import interrupted
 
 
 @contextmanager
@@ -192,6 +193,22 @@ async def test_a_failed_end_can_be_repeated(
     await disk.restart()
     assert await disk.get(name) == first
     assert verify_run(disk.folder(name)) == []
+
+
+async def test_a_full_disk_at_start_keeps_nobody_from_reading_and_deleting(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, other = await disk.create(), await disk.create()
+    first = await disk.record(f"{name}/uploads/a", b"first")
+    await interrupted(disk, name, b"second")
+    with failing(monkeypatch, "write", 1, errno.ENOSPC, for_ever=True):
+        await disk.start()
+        assert await disk.read(first.name) == b"first"
+        assert len((await disk.get(name)).entities) == 1
+        await disk.call("DeleteRun", pb.DeleteRunRequest(name=other))
+    second = await disk.record(f"{name}/uploads/x", b"second")
+    assert second.sequence == 2
+    await healthy(disk, name, ["01_input.txt", "02_input.txt"])
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ async def test_a_missing_digest_is_refused_and_changes_nothing(
     assert await nothing_is_visible(world, run)
 
 
-async def test_the_same_upload_with_the_same_digest_is_the_same_entity(
+async def test_write_entity_is_idempotent_with_the_same_digest(
     world: World, run: str, upload: str
 ) -> None:
     data = picture(3000)

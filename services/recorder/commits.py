@@ -1,0 +1,85 @@
+"""Complete bytes become an entity. Blocking: called in a thread, under the run's lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from services.kit.clock import Clock
+from services.kit.errors import AlreadyExists, InvalidArgument
+from services.recorder.domain.entity import Entity, EntityDraft
+from services.recorder.domain.run import Run
+from services.recorder.domain.upload import UploadRecord
+from services.recorder.ports import Store, UploadBytes
+from services.recorder.sniff import media_type_of
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a client says all bytes together are."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Commits:
+    """The one way into a run folder, for small entities and large ones."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def commit(
+        self, record: UploadRecord, data: UploadBytes, said: Declared, run: Run
+    ) -> tuple[Run, Entity]:
+        """Return the run with the upload as its newest entity, durable.
+
+        Raises InvalidArgument SIZE_MISMATCH, DIGEST_MISMATCH and what `media_type_of` does;
+        FailedPrecondition RUN_FINAL; errors of the store.
+        """
+        content = data.content
+        _check_said(said, Declared(content.sha256, content.size_bytes))
+        entity = run.next_entity(
+            record.draft,
+            record.name.upload_id,
+            media_type=media_type_of(content),
+            size_bytes=said.size_bytes,
+            sha256=said.sha256,
+            now=self._clock.now(),
+        )
+        after = run.with_entity(entity)
+        self._store.commit(replace(record, intent=entity), data, after)
+        return after, entity
+
+    def record(self, record: UploadRecord, data: bytes, run: Run) -> tuple[Run, Entity]:
+        """Begin, write and commit in one; nothing is left of it when it fails."""
+        opened = self._store.begin_upload(record, resumable=False)
+        try:
+            opened.append(data)
+            said = Declared(opened.content.sha256, opened.content.size_bytes)
+            return self.commit(record, opened, said, run)
+        except BaseException:
+            opened.close()
+            self._store.discard_upload(record.name)
+            raise
+
+
+def check_same(entity: Entity, said: Declared, draft: EntityDraft | None) -> Entity:
+    """Return the entity an upload became if the same is sent again.
+
+    Raises AlreadyExists UPLOAD_COMPLETE otherwise.
+    """
+    same_bytes = (said.sha256, said.size_bytes) == (entity.sha256, entity.size_bytes)
+    if not same_bytes or (draft is not None and not draft.is_same_thing(entity.draft)):
+        raise AlreadyExists("UPLOAD_COMPLETE", "the upload is complete with other content")
+    return entity
+
+
+def _check_said(said: Declared, sent: Declared) -> None:
+    if said.size_bytes != sent.size_bytes:
+        raise InvalidArgument(
+            "SIZE_MISMATCH", "not as many bytes as were sent", field="digest.size_bytes"
+        )
+    if said.sha256 != sent.sha256:
+        raise InvalidArgument(
+            "DIGEST_MISMATCH", "not the digest of what was sent", field="digest.sha256"
+        )

@@ -1,0 +1,41 @@
+"""The recorder's settings: defaults and bounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.kit.settings import SettingsError, load_settings
+from services.recorder.settings import RecorderSettings
+
+
+def test_the_defaults_are_those_of_the_docs() -> None:
+    settings = load_settings("recorder", RecorderSettings, {})
+    assert settings.root == Path("pipeline_runs")
+    assert settings.port == 17806
+    assert settings.max_entity_bytes == 2 * 1024**3
+    assert settings.upload_ttl_seconds == 3600
+    assert settings.run_limit_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("MAX_ENTITY_BYTES", "-1"),
+        ("MAX_ENTITY_BYTES", "lots"),
+        ("UPLOADS_PER_RUN", "0"),
+        ("UPLOAD_TTL_SECONDS", "0"),
+        ("RUN_LIMIT_SECONDS", "90000"),
+        ("RUN_LIMIT_SECONDS", "nan"),
+        ("ROOOT", "x"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"ARTLAB_RECORDER_{name}"):
+        load_settings("recorder", RecorderSettings, {f"ARTLAB_RECORDER_{name}": value})
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(field.description for field in RecorderSettings.model_fields.values())
