@@ -13,7 +13,7 @@ from services.interception.providers.endpoint import Endpoint
 from services.interception.servicer import InterceptionServicer
 from services.interception.settings import InterceptionSettings
 from services.interception.writer.builtin import BuiltinWriter
-from services.interception.writer.lexicon import load_lexicon
+from services.interception.writer.lexicon_files import load_lexicon
 from services.kit.catalogue import CONFIGS
 from services.kit.program import Program, run_program
 from services.kit.server import GrpcServer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from services.interception.domain.recipe import Recipe
-from services.interception.ports import ExecutionMode, Writer
+from services.interception.ports import ExecutionMode, Writer, WritingTask
 from services.interception.providers.endpoint import Endpoint
 
 
@@ -27,9 +26,9 @@ class WriterChoice:
         self._endpoint = endpoint
         self._local_only = local_only
 
-    async def choose(self, recipe: Recipe, mode: ExecutionMode) -> Writer:
+    async def choose(self, task: WritingTask, mode: ExecutionMode) -> Writer:
         """See `Writers`."""
-        if recipe.needs_no_model or self._model is None or self._endpoint is None:
+        if task.needs_no_model or self._model is None or self._endpoint is None:
             return self._builtin
         must_stay = self._local_only or mode == "eco"
         if must_stay and not await self._endpoint.is_local():

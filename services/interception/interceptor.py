@@ -96,7 +96,7 @@ class Interceptor:
             seed=request.seed,
             number=request.number,
         )
-        writer = await self._writers.choose(recipe, request.mode)
+        writer = await self._writers.choose(task, request.mode)
         written: Written | None = None
         async with aclosing(writer.write(task)) as pieces:
             async for piece in pieces:

@@ -12,6 +12,7 @@ import asyncio
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from services.interception.domain.messages import LANGUAGE_NAMES
@@ -32,7 +33,10 @@ Knows = Callable[[str], bool]
 
 
 class Detector:
-    """Detects a language. The model is loaded once, in a thread, at the first use or by `load`."""
+    """Detects a language.
+
+    The model is loaded once per process, in a thread, at the first use or by `load`.
+    """
 
     def __init__(self, lexicon: Mapping[str, Knows]) -> None:
         self._lexicon = lexicon
@@ -100,6 +104,7 @@ def _by_script(sample: str) -> str | None:
     return _SCRIPTS[script] or None
 
 
+@cache
 def _load() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 

@@ -26,6 +26,12 @@ class WritingTask:
     seed: int
     number: int
 
+    @property
+    def needs_no_model(self) -> bool:
+        """Whether a rule makes this pass: by the recipe's nature, or nothing is to translate."""
+        at_home = self.from_language == self.to_language
+        return self.recipe.needs_no_model or (self.recipe.pipeline == "translation" and at_home)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -57,8 +63,8 @@ class Writer(Protocol):
 class Writers(Protocol):
     """Which writer makes a pass."""
 
-    async def choose(self, recipe: Recipe, mode: ExecutionMode) -> Writer:
-        """The writer for a recipe in a mode; never a remote one where only local ones may be.
+    async def choose(self, task: WritingTask, mode: ExecutionMode) -> Writer:
+        """The writer for a pass in a mode; never a remote one where only local ones may be.
 
         Raises Unavailable LLM_UNAVAILABLE when it can't be told where a server is.
         """

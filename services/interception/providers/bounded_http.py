@@ -7,6 +7,7 @@ headers the call is about.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -67,12 +68,17 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def bounded_client(*, silence_seconds: float, with_key: bool, proxies: bool) -> httpx2.AsyncClient:
+def bounded_client(
+    *, silence_seconds: float, with_key: bool, proxies: bool, encrypted: bool
+) -> httpx2.AsyncClient:
     """A client for one model server; close it with `aclose`.
 
     `silence_seconds` bounds every single wait; `proxies` allows those of the environment.
     """
-    inner = httpx2.AsyncHTTPTransport(trust_env=proxies)
+    # Loading the authorities takes a tenth of a second; a context without any trusts nobody, and
+    # plain HTTP does not ask it.
+    trust = ssl.create_default_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    inner = httpx2.AsyncHTTPTransport(verify=trust, trust_env=proxies)
     return httpx2.AsyncClient(
         transport=BoundedTransport(inner, with_key=with_key),
         follow_redirects=False,

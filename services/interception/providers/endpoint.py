@@ -58,6 +58,7 @@ def _is_ours(address: str) -> bool:
     # ::ffff:8.8.8.8 is as far away as 8.8.8.8.
     mapped = getattr(parsed, "ipv4_mapped", None)
     parsed = mapped or parsed
-    return (parsed.is_loopback or parsed.is_private or parsed.is_link_local) and not (
-        parsed.is_unspecified or parsed.is_multicast or parsed.is_reserved
-    )
+    if parsed.is_loopback:
+        return True
+    nobodys = parsed.is_unspecified or parsed.is_multicast or parsed.is_reserved
+    return (parsed.is_private or parsed.is_link_local) and not nobodys

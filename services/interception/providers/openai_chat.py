@@ -1,4 +1,4 @@
-"""A writer that asks an OpenAI-compatible server: Ollama, vLLM, llama.cpp, LM Studio, OpenRouter …
+"""A writer that asks an OpenAI-compatible server, such as Ollama, vLLM, llama.cpp or OpenRouter.
 
 One pass is one streamed chat completion. It is repeated only while nothing was streamed. The
 module imports the `openai` client, which is slow to load: it is imported where a server is
@@ -71,6 +71,7 @@ class OpenAIWriter:
                 silence_seconds=server.silence_seconds,
                 with_key=bool(server.api_key),
                 proxies=server.proxies,
+                encrypted=server.base_url.startswith("https:"),
             ),
         )
 

@@ -1,5 +1,6 @@
-"""The built-in writer: rules instead of a model. The same recipe, text, seed and pass always give
-the same result, on any machine.
+"""The built-in writer: rules instead of a model.
+
+The same recipe, text, seed and pass always give the same result, on any machine.
 """
 
 from __future__ import annotations

@@ -78,6 +78,8 @@ def case_of(determiner: str, gender: str, preposition: str, *, subject: bool) ->
     `subject` says that no verb stands before it.
     """
     lower = determiner.lower()
+    if not lower:
+        return "d" if preposition else ("n" if subject else "a")
     cases = [case for case in "nadg" if _form(lower, case, gender) == lower]
     if preposition:
         preferred = "d" if preposition in _DATIVE_PREPOSITIONS else "ad"
@@ -168,5 +170,5 @@ def _form(determiner: str, case: str, gender: str) -> str:
             return stem_of_it + _EIN_ENDINGS[case][gender]
     for stem_of_it in _DIESER_STEMS:
         if determiner.removeprefix(stem_of_it) in _ENDINGS:
-            return stem_of_it + _STRONG[case][gender].replace("n", "n")
+            return stem_of_it + _STRONG[case][gender]
     return ""

@@ -83,7 +83,9 @@ class _Reader:
                 self._word(at, token.text)
                 self._sentence_start = False
             elif any(mark in token.text for mark in '.,;:!?…\n–—()[]{}"„“”»«'):
-                self._close()
+                # "a small, lonely dog": a comma between adjectives ends nothing.
+                if token.text.strip() != "," or not self._pending.adjectives:
+                    self._close()
                 if any(mark in token.text for mark in ".!?…\n;"):
                     self._sentence_start, self._after_verb = True, False
         self._close()
@@ -123,13 +125,13 @@ class _Reader:
     def _is_verb(self, lower: str, form: NounForm | None, word: str) -> bool:
         if lower not in self._vocabulary.verbs:
             return False
-        if form is None:
-            return True
         if self._german:
-            return not self._capital(word)
-        return not (
-            self._pending.determiner or self._pending.adjectives or self._pending.preposition
-        )
+            return form is None or not self._capital(word)
+        pending = self._pending
+        if form is None:
+            # "the dance", "a glowing robot": after a determiner it is no verb.
+            return not pending.determiner
+        return not (pending.determiner or pending.adjectives or pending.preposition)
 
     def _is_noun(self, at: int, word: str) -> bool:
         if self._german:

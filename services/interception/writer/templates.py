@@ -23,8 +23,8 @@ MAX_NAME_CHARACTERS = 60
 # Nouns that take -n or -en in all cases but the nominative.
 _WEAK_NOUNS = frozenset(
     ("Löwe", "Affe", "Hase", "Bär", "Mensch", "Junge", "Prinz", "Held", "Narr", "Riese", "Satellit",
-     "Planet", "Komet", "Drache", "Bauer", "Nachbar", "Elefant", "Diamant", "Buchstabe", "Astronaut",
-     "Pirat", "Superheld", "Krake")
+     "Planet", "Komet", "Drache", "Bauer", "Nachbar", "Elefant", "Diamant", "Buchstabe",
+     "Astronaut", "Pirat", "Superheld", "Krake")
 )  # fmt: skip
 
 Value = str | Noun | Phrase
@@ -37,7 +37,7 @@ def fill(template: str, language: str, values: Mapping[str, Value]) -> str:
         article, name = match.group(1), match.group(2)
         value = values[name.lower()]
         if article is None:
-            text = value if isinstance(value, str) else _bare(value, language)
+            text = value if isinstance(value, str) else _bare(_noun(value))
             return text.upper() if name.isupper() else text
         found = _with_article(article.lower(), value, language)
         return capitalised(found) if article[0].isupper() else found
@@ -45,17 +45,22 @@ def fill(template: str, language: str, values: Mapping[str, Value]) -> str:
     return _PLACE.sub(place, template)
 
 
-def _bare(value: Noun | Phrase, language: str) -> str:
-    name = value.name if isinstance(value, Phrase) else value.singular
-    return name[:MAX_NAME_CHARACTERS]
+def _bare(value: Noun) -> str:
+    return value.singular[:MAX_NAME_CHARACTERS]
+
+
+def _noun(value: Noun | Phrase) -> Noun:
+    return value.noun if isinstance(value, Phrase) else value
 
 
 def _with_article(article: str, value: Value, language: str) -> str:
     if isinstance(value, str):
         return value
     known = value.known if isinstance(value, Phrase) else True
-    gender = value.gender
-    name = _bare(value, language)
+    noun = _noun(value)
+    # Our sentences are about one thing: "Äpfel" becomes "der Apfel"; "Leute" has no singular.
+    gender = "" if noun.gender == "p" else noun.gender
+    name = _bare(noun)
     if language == "de":
         kind, case = _GERMAN_PLACES[article]
         if not gender:
@@ -79,8 +84,6 @@ def english_article(noun: str) -> str:
 
 
 def _inflected(name: str, case: str, gender: str) -> str:
-    if gender == "p" and case == "d" and name[-1:] not in "ns":
-        return f"{name}n"
     if gender == "m" and case in "adg" and name in _WEAK_NOUNS:
         return f"{name}n" if name.endswith("e") else f"{name}en"
     return name

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Joins several emoji into one.
+_JOINER = "\u200d"
 _INNER = frozenset("'’ʼ")
 # Scripts that write without spaces: a run of them is many words.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -52,7 +54,8 @@ def scraps(text: str) -> list[str]:
     found: list[str] = []
     for token in tokenize(text):
         if not token.is_word:
-            found.extend(part for part in token.text.split() if _is_sign(part))
+            for part in token.text.split():
+                found.extend(_signs(part))
         elif is_unspaced(token.text):
             found.extend(_clusters(token.text, 2))
         else:
@@ -105,9 +108,18 @@ def _letter_follows(text: str, index: int) -> bool:
     return index + 1 < len(text) and _is_word_part(text[index + 1])
 
 
-def _is_sign(part: str) -> bool:
-    # Emoji and symbols are material; commas are not.
-    return any(unicodedata.category(character)[0] == "S" for character in part)
+def _signs(part: str) -> list[str]:
+    """Emoji and symbols, each with what belongs to it; commas are no material."""
+    found: list[str] = []
+    joined = False
+    for character in part:
+        category = unicodedata.category(character)
+        if found and (joined or category in ("Mn", "Me", "Cf", "Sk")):
+            found[-1] += character
+        elif category in ("So", "Sc"):
+            found.append(character)
+        joined = character == _JOINER and bool(found)
+    return found
 
 
 def _clusters(text: str, size: int) -> list[str]:

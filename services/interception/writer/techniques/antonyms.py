@@ -16,8 +16,13 @@ from services.interception.writer.phrases import Phrase, Reading, read
 from services.interception.writer.templates import english_article
 from services.interception.writer.tokens import capitalised, is_unspaced, like, tokenize
 
-_SENTENCE = re.compile(r"[^.!?…\n。！？]*[.!?…\n。！？]*\s*")
-_KEIN = re.compile(r"\bk(ein(?:e|en|em|er|es)?)\b", re.IGNORECASE)
+# A clause: up to a mark at the end of a word, a comma, or a conjunction, which belong to it.
+_CLAUSE = re.compile(
+    r".+?(?:[.!?…,;:]+(?=\s|$)|[\n。！？]|"
+    r"\s(?:und|aber|oder|sondern|doch|während|weil|wenn|and|but|or|while|because|when|if)(?=\s)|$)\s*",
+    re.DOTALL | re.IGNORECASE,
+)
+_KEIN = re.compile(r"\bk(ein(?:e|en|em|er|es)?)(\s+)([^\W\d_]+)", re.IGNORECASE)
 _GERMAN_NOT = re.compile(r"\s*\bnicht\b", re.IGNORECASE)
 _ENGLISH_NOT = re.compile(
     r"\b(is|are|was|were|am|do|does|did|can|could|will|would|should|must|has|have|had)"
@@ -25,45 +30,61 @@ _ENGLISH_NOT = re.compile(
     re.IGNORECASE,
 )
 _ENGLISH_NO = re.compile(r"\b(no)\s+(?=\w)", re.IGNORECASE)
-_BE = frozenset("is are was were am can could will would should must has have had".split())
+_NEGATED = {
+    "de": (
+        frozenset("ist sind war waren bin bist kann können will wollen darf dürfen".split()),
+        "nicht",
+    ),
+    "en": (frozenset("is are was were am can could will would should must has".split()), "not"),
+}
 
 
 def antonyms(material: Material) -> str:
-    """The text, turned round sentence by sentence."""
-    found = []
-    for match in _SENTENCE.finditer(material.text):
-        part = match.group()
-        if part:
-            found.append(_turned(material, part) if part.strip() else part)
-    return "".join(found)
+    """The text, turned round clause by clause; denied as a whole where nothing could be turned."""
+    clauses = [match.group() for match in _CLAUSE.finditer(material.text)]
+    turned = "".join(_turned(material, clause) for clause in clauses)
+    # The pattern leaves nothing out; if it did, half an opposite would be worse than a denial.
+    if len("".join(clauses)) != len(material.text) or turned == material.text:
+        return _denied(material.text, material.vocabulary.language)
+    return turned
 
 
-def _turned(material: Material, sentence: str) -> str:
+def _turned(material: Material, clause: str) -> str:
     vocabulary = material.vocabulary
-    affirmed = _without_negation(sentence, vocabulary.language)
-    if affirmed != sentence:
+    affirmed = _without_negation(clause, vocabulary)
+    if affirmed != clause:
         return affirmed
-    exchanged = _Exchange(vocabulary, read(sentence, vocabulary)).text()
-    if exchanged != sentence:
-        return exchanged
-    return _denied(sentence, vocabulary.language)
+    exchanged = _Exchange(vocabulary, read(clause, vocabulary)).text()
+    if exchanged == clause:
+        return _negated_verb(clause, vocabulary.language) or clause
+    return exchanged
 
 
-def _without_negation(sentence: str, language: str) -> str:
-    if language == "de":
-        text = _KEIN.sub(lambda match: like(match.group(1), match.group()[:1]), sentence)
+def _without_negation(sentence: str, vocabulary: Vocabulary) -> str:
+    if vocabulary.language == "de":
+        text = _KEIN.sub(lambda match: _some(match, vocabulary), sentence)
         return _GERMAN_NOT.sub("", text, count=1) if text == sentence else text
 
     def affirm(match: re.Match[str]) -> str:
         whole = match.group().lower()
         if match.group(1) and match.group(1).lower() not in ("do", "does", "did"):
             return match.group(1)
-        kept = {"wo": "will", "ca": "can", "do": "do"}[whole[:2]] if whole[:2] != "di" else "did"
-        kept = "does" if whole.startswith("does") else kept
-        return like(kept, match.group()[:1])
+        kept = {"wo": "will", "ca": "can", "di": "did"}.get(whole[:2], "do")
+        return like("does" if whole.startswith("does") else kept, match.group()[:1])
 
     text = _ENGLISH_NOT.sub(affirm, sentence)
     return text if text != sentence else _ENGLISH_NO.sub("every ", sentence, count=1)
+
+
+def _some(match: re.Match[str], vocabulary: Vocabulary) -> str:
+    """What stays: "keine Angst" is "Angst", "keine Hunde" is "Hunde", "kein Hund" is "ein Hund"."""
+    article, space, word = match.groups()
+    form = vocabulary.noun(word)
+    if form is not None and (
+        form.is_plural or form.noun.category == "feeling" or not form.noun.plural
+    ):
+        return capitalised(word) if match.start() == 0 else word
+    return f"{like(article, match.group()[:1])}{space}{word}"
 
 
 class _Exchange:
@@ -147,12 +168,12 @@ class _Exchange:
             lower = self._texts[at].lower()
             self._done.add(at)
             if not self._german:
-                other = self._words.opposites["adjectives"].get(lower)
-                if other:
-                    self._texts[at] = like(other, self._texts[at])
+                contrary = self._contrary(lower, phrase)
+                if contrary:
+                    self._texts[at] = like(contrary, self._texts[at])
                 continue
             bare, ending = self._bare(lower)
-            other = self._words.opposites["adjectives"].get(bare, bare)
+            other = self._contrary(bare, phrase) or bare
             if case and gender:
                 ending = german.adjective_ending(
                     "" if phrase.determiner in ("viele", "einige") else phrase.determiner,
@@ -160,6 +181,13 @@ class _Exchange:
                     gender,
                 )
             self._texts[at] = like(german.with_ending(other, ending), self._texts[at])
+
+    def _contrary(self, adjective: str, phrase: Phrase) -> str | None:
+        """The contrary adjective; what lives is young where a thing is new."""
+        found = None
+        if phrase.noun.category in ("person", "animal"):
+            found = self._words.opposites["living"].get(adjective)
+        return found or self._words.opposites["adjectives"].get(adjective)
 
     def _bare(self, lower: str) -> tuple[str, str]:
         """An adjective's stem as the lexicon has it, and its ending."""
@@ -194,17 +222,20 @@ class _Exchange:
             self._texts[at] = like(other, word)
 
 
-def _denied(sentence: str, language: str) -> str:
-    """Deny a sentence in which nothing could be exchanged."""
+def _negated_verb(sentence: str, language: str) -> str:
+    """The sentence with its "is" denied; empty when there is none."""
     tokens = tokenize(sentence)
-    if any(is_unspaced(token.text) for token in tokens if token.is_word):
-        return f"≠ {sentence}"
-    if language == "en":
-        for at, token in enumerate(tokens):
-            if token.is_word and token.text.lower() in _BE:
-                head = "".join(each.text for each in tokens[: at + 1])
-                return f"{head} not{''.join(each.text for each in tokens[at + 1 :])}"
-    has_letters = any(token.is_word for token in tokens)
-    if not has_letters:
-        return f"≠ {sentence}"
-    return f"{'Alles außer' if language == 'de' else 'Anything but'}: {sentence}"
+    verbs, negation = _NEGATED[language]
+    for at, token in enumerate(tokens):
+        if token.is_word and token.text.lower() in verbs:
+            head = "".join(each.text for each in tokens[: at + 1])
+            return f"{head} {negation}{''.join(each.text for each in tokens[at + 1 :])}"
+    return ""
+
+
+def _denied(text: str, language: str) -> str:
+    """Deny a text in which nothing could be exchanged."""
+    tokens = [token for token in tokenize(text) if token.is_word]
+    if not tokens or any(is_unspaced(token.text) for token in tokens):
+        return f"≠ {text}"
+    return f"{'Alles außer' if language == 'de' else 'Anything but'}: {text}"

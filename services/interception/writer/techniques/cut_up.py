@@ -30,7 +30,6 @@ def cut_up(material: Material) -> str:
         "o": found[0],
         "p": found[1],
         "s": draw.one(words.dada["sounds"]),
-        "c": draw.one(words.dada["scraps"]),
         "w": _letters(material, things),
     }
     values.update(zip("ab", things, strict=False))
@@ -39,7 +38,11 @@ def cut_up(material: Material) -> str:
     sentences += draw.some(words.dada["sentences"], 1 if len(poem) > 400 else 2)
     paper = draw.one(words.dada["papers"])
     collage = "Collage" if material.voice == "de" else "A collage"
-    body = " ".join(fill(each, material.voice, values) for each in sentences)
+    printed = draw.some(words.dada["scraps"], len(sentences))
+    body = " ".join(
+        fill(each, material.voice, {**values, "c": scrap})
+        for each, scrap in zip(sentences, printed, strict=True)
+    )
     return f"{poem}\n\n{collage} {paper}. {body}"
 
 

@@ -35,27 +35,51 @@ def mishear(material: Material) -> str:
         return material.text
     wanted = max(1, min(MAX_MISHEARD, round(len(places) * material.option("share"))))
     heard = 0
-    # Small words are misheard only where there is nothing else to mishear.
-    for at in draw.shuffled(content) or draw.shuffled(places):
+    for at in _order(texts, content or places, vocabulary, draw):
         if heard >= wanted:
             break
-        other = _misheard(texts[at], vocabulary, draw)
+        genders = _genders(texts, at) if material.voice == "de" else ""
+        other = _misheard(texts[at], genders, vocabulary, draw)
         if other != texts[at]:
             texts[at] = other
             heard += 1
     if len(places) > 5 and draw.chance(0.25):
-        _lose_or_merge(texts, places, vocabulary, draw)
+        _lose(texts, places, vocabulary, draw)
     text = "".join(texts)
     if text == material.text:
         text = _shift_anything(texts, places, draw)
     return text if text.strip() else material.text
 
 
+def _order(texts: list[str], places: list[int], vocabulary: Vocabulary, draw: Draw) -> list[int]:
+    """Which words are tried: things if there are any, for that is where a sentence turns."""
+    drawn = draw.shuffled(places)
+    return [at for at in drawn if _rings(texts[at], vocabulary)] or drawn
+
+
+def _rings(word: str, vocabulary: Vocabulary) -> bool:
+    return word.lower() in vocabulary.misheard or (
+        vocabulary.noun(word) is not None and word.lower() not in vocabulary.verbs
+    )
+
+
+# Which genders a word may have after this determiner; "" means any.
+_AFTER = {
+    "eine": "f", "einer": "f", "die": "fp", "der": "mf", "das": "n", "dem": "mn", "den": "mp",
+    "ein": "mn", "einen": "m", "einem": "mn", "im": "mn", "am": "mn", "vom": "mn", "zum": "mn",
+    "zur": "f", "ins": "n", "mein": "mn", "meine": "fp", "sein": "mn", "seine": "fp",
+}  # fmt: skip
+
+
+def _genders(texts: list[str], at: int) -> str:
+    return _AFTER.get(texts[at - 2].lower(), "") if at >= 2 else ""
+
+
 def _audible(text: str, is_word: bool) -> bool:
     return is_word and any(character.isalpha() for character in text)
 
 
-def _misheard(word: str, vocabulary: Vocabulary, draw: Draw) -> str:
+def _misheard(word: str, genders: str, vocabulary: Vocabulary, draw: Draw) -> str:
     if is_unspaced(word):
         return _shift_unspaced(word, draw)
     direct = vocabulary.misheard.get(word.lower())
@@ -65,7 +89,7 @@ def _misheard(word: str, vocabulary: Vocabulary, draw: Draw) -> str:
     form = vocabulary.noun(word)
     if form is None and _may_be_noun(word, vocabulary):
         form = NounForm(Noun(word, "", "", "any"), False)
-    near = _nearest(form.noun, vocabulary, draw) if form is not None else None
+    near = _nearest(form.noun, genders, vocabulary, draw) if form is not None else None
     if form is not None and near is not None:
         name = near.plural if form.is_plural and near.plural else near.singular
         return like(name, word)
@@ -79,8 +103,8 @@ def _may_be_noun(word: str, vocabulary: Vocabulary) -> bool:
     return vocabulary.language == "en" or word[:1].isupper()
 
 
-def _nearest(noun: Noun, vocabulary: Vocabulary, draw: Draw) -> Noun | None:
-    """A noun that sounds alike; of the same gender if there is one, so that the article fits."""
+def _nearest(noun: Noun, genders: str, vocabulary: Vocabulary, draw: Draw) -> Noun | None:
+    """A noun that sounds alike; one that goes with the article if there is one."""
     own = sounds(noun.singular)
     scored: list[tuple[float, str, Noun]] = []
     for other_sounds, other in vocabulary.sounding:
@@ -91,7 +115,8 @@ def _nearest(noun: Noun, vocabulary: Vocabulary, draw: Draw) -> Noun | None:
             continue
         share = distance(own, other_sounds) / longest
         if share <= MAX_DISTANCE:
-            strange = 0.0 if other.gender == noun.gender else 0.25
+            fits = other.gender in genders if genders else other.gender == noun.gender
+            strange = 0.0 if fits else 0.25
             scored.append((share + strange, other.singular, other))
     if not scored:
         return None
@@ -121,25 +146,14 @@ def _shift_unspaced(word: str, draw: Draw) -> str:
     return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
 
 
-def _lose_or_merge(texts: list[str], places: list[int], vocabulary: Vocabulary, draw: Draw) -> None:
+def _lose(texts: list[str], places: list[int], vocabulary: Vocabulary, draw: Draw) -> None:
+    """Lose one small word that nobody misses."""
     small = [at for at in places[1:] if texts[at].lower() in vocabulary.adverbs]
-    if small and draw.chance(0.5):
-        at = draw.one(small)
-        texts[at] = ""
-        if at + 1 < len(texts) and texts[at + 1].isspace():
-            texts[at + 1] = ""
+    if not small:
         return
-    audible = set(places)
-    pairs = [
-        at
-        for at in places
-        if at + 2 in audible
-        and texts[at + 1] == " "
-        and len(texts[at]) + len(texts[at + 2]) <= 12
-        and {texts[at], texts[at + 2]} <= vocabulary.function_words
-    ]
-    if pairs:
-        at = draw.one(pairs)
+    at = draw.one(small)
+    texts[at] = ""
+    if at + 1 < len(texts) and texts[at + 1].isspace():
         texts[at + 1] = ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from services.interception.writer import german
 from services.interception.writer.material import Material
 from services.interception.writer.phrases import Phrase, Reading, distinct, read
 from services.interception.writer.templates import Value, fill
@@ -70,10 +71,19 @@ def _study(material: Material, reading: Reading, subject: Phrase | None) -> str:
 
 def _expression(material: Material, qualities: Sequence[str]) -> str:
     """What the text says of its subject is to be seen in its bearing, not in effects."""
-    listed = ", ".join(each[:40] for each in qualities[:3])
+    listed = ", ".join(_bare(material, each)[:40] for each in qualities[:3])
     if material.voice == "de":
         return f" Was der Text sagt – {listed} –, zeigt allein die Haltung, kein Effekt."
     return f" What the text says of it – {listed} – is shown by bearing alone, not by effect."
+
+
+def _bare(material: Material, adjective: str) -> str:
+    """Without its ending, where the lexicon knows the stem."""
+    if material.voice == "de":
+        stem = german.stem(adjective.lower())[0]
+        if stem in material.vocabulary.opposites["adjectives"]:
+            return stem
+    return adjective
 
 
 def _others(material: Material, others: Sequence[Phrase]) -> str:

@@ -1,4 +1,4 @@
-"""Pig Latin, exactly. English and German by the same rules:
+"""Pig Latin, exactly, for English and German by the same rules.
 
 1.  Vowels are a e i o u, with any accent or umlaut (ä ö ü é …); y is a consonant at the start of a
     word and a vowel everywhere else.

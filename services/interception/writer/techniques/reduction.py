@@ -39,7 +39,7 @@ def reduction(material: Material) -> str:
             heads.append((None, head))
             lines.append(f"{capitalised(body)}.")
     lines.append(f"{words.reduction_words['arrangement']}: {_arrangement(words, heads)}.")
-    measures, omitted, colours = _qualities(words, reading, phrases)
+    measures, omitted, colours = _qualities(words, reading, heads)
     lines += measures
     if colours:
         lines.append(f"{words.reduction_words['colour_line']}: {', '.join(colours)}.")
@@ -55,6 +55,8 @@ def reduction(material: Material) -> str:
 def _arrangement(words: Vocabulary, heads: Sequence[tuple[Phrase | None, str]]) -> str:
     """How the forms stand to each other, from the prepositions of the text."""
     text = heads[0][1]
+    if len(heads) == 1:
+        return f"{capitalised(text)}, {words.reduction_words['alone']}"
     for phrase, head in heads[1:]:
         preposition = phrase.preposition if phrase else ""
         relation = words.reduction["relations"].get(preposition)
@@ -66,14 +68,14 @@ def _arrangement(words: Vocabulary, heads: Sequence[tuple[Phrase | None, str]]) 
 
 
 def _qualities(
-    words: Vocabulary, reading: Reading, phrases: Sequence[Phrase]
+    words: Vocabulary, reading: Reading, heads: Sequence[tuple[Phrase | None, str]]
 ) -> tuple[list[str], list[str], list[str]]:
     """Adjectives as measures, those without one, and colours, each once, in order."""
     measures: dict[str, None] = {}
     omitted: dict[str, None] = {}
     colours: dict[str, None] = {}
-    for phrase in phrases:
-        for adjective in reading.adjectives(phrase):
+    for phrase, head in heads:
+        for adjective in reading.adjectives(phrase) if phrase else ():
             lower = adjective.lower()
             bare = german.stem(lower)[0] if words.language == "de" else lower
             for form in (lower, bare):
@@ -81,7 +83,10 @@ def _qualities(
                     colours[words.reduction["colours"][form]] = None
                     break
                 if form in words.reduction["modifiers"]:
-                    measures[words.reduction["modifiers"][form]] = None
+                    measure = words.reduction["modifiers"][form]
+                    measures[f"{capitalised(head)}: {measure}" if len(heads) > 1 else measure] = (
+                        None
+                    )
                     break
             else:
                 omitted[adjective[:MAX_NAME_CHARACTERS]] = None

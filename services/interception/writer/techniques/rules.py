@@ -219,7 +219,8 @@ INSTRUCTIONS: tuple[Instruction, ...] = tuple(
         ),
         (
             "every_word_twice",
-            r"\b(?:jedes wort|every word|each word)\s+(?:\w+\s+)?(?:doppelt|zweimal|twice|double)\b",
+            r"\b(?:jedes wort|every word|each word)\s+(?:\w+\s+)?"
+            r"(?:doppelt|zweimal|twice|double)\b",
             _every_word_twice,
         ),
         ("shuffle", r"\b(?:misch\w*|durcheinander|schüttl?e\w*|shuffled?|scrambled?)\b", _shuffled),

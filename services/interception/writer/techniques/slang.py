@@ -67,7 +67,10 @@ def _adjective(material: Material, word: str, phrase: Phrase, case: str, gender:
     bare, _ = german.stem(lower)
     other = found.get(lower) or found.get(bare)
     if other is not None:
-        return like(other, word)
+        if other.startswith("=") or not case:
+            return like(other.removeprefix("="), word)
+        ending = german.adjective_ending(phrase.determiner, case, gender or "m")
+        return like(german.with_ending(other, ending), word)
     # A new gender asks for a new ending.
     if case and gender and gender != phrase.gender:
         return like(
@@ -80,9 +83,9 @@ def _loosen(material: Material, texts: list[str], verbs_at: tuple[int, ...]) -> 
     """Put particles behind verbs, where speech has them."""
     count = int(material.option("particles"))
     particles = material.draw.some(material.vocabulary.slang["particles"], count)
-    for at, particle in zip(verbs_at, particles, strict=False):
-        if not texts[at].endswith(("rum", "raus")):
-            texts[at] = f"{texts[at]} {particle}"
+    finite = [at for at in verbs_at if not texts[at].endswith(("rum", "raus", "ing"))]
+    for at, particle in zip(finite, particles, strict=False):
+        texts[at] = f"{texts[at]} {particle}"
 
 
 _OPENING_WORDS = {

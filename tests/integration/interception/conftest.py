@@ -1,0 +1,10 @@
+"""Short pauses between attempts."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.interception.providers.openai_chat.BACKOFF_SECONDS", 0.01)

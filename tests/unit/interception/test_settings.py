@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from services.interception.settings import InterceptionSettings
+from services.kit.settings import SettingsError, load_settings
+
+
+def load(**values: str) -> InterceptionSettings:
+    environ = {f"ARTLAB_INTERCEPTION_{name.upper()}": value for name, value in values.items()}
+    return load_settings("interception", InterceptionSettings, environ)
+
+
+def test_without_any_setting_there_is_no_model() -> None:
+    assert load().openai_base_url == ""
+    assert load().port == 17804
+
+
+def test_a_server_needs_a_model_and_the_message_names_the_variable() -> None:
+    with pytest.raises(SettingsError, match="ARTLAB_INTERCEPTION_OPENAI_MODEL"):
+        load(openai_base_url="http://127.0.0.1:11434/v1")
+    assert (
+        load(openai_base_url="http://h:1/v1/", openai_model="m").openai_base_url == "http://h:1/v1"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host/v1", "file:///etc/passwd", "host:80", "http://", "http://user:pw@host/v1",
+     "http://host/v1?key=1", "http://host/v1#x"],
+)  # fmt: skip
+def test_a_base_url_is_plain_http(url: str) -> None:
+    with pytest.raises(SettingsError, match="ARTLAB_INTERCEPTION_OPENAI_BASE_URL"):
+        load(openai_base_url=url, openai_model="m")
+
+
+def test_the_key_is_never_shown() -> None:
+    settings = load(openai_api_key="sk-geheim")
+    assert "geheim" not in repr(settings)
+    assert settings.openai_api_key.get_secret_value() == "sk-geheim"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("openai_concurrency", "0"), ("openai_timeout_seconds", "nan"), ("openai_waiting", "-1"),
+     ("port", "70000"), ("openai_timeout", "3")],
+)  # fmt: skip
+def test_wrong_values_and_unknown_names_are_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name.upper()):
+        load(**{name: value})

@@ -1,0 +1,25 @@
+"""Writing one pass with the built-in writer."""
+
+from __future__ import annotations
+
+from services.interception.catalogue import load_recipes
+from services.interception.ports import WritingTask, Written
+from services.interception.writer.builtin import compose
+from services.interception.writer.lexicon_files import load_lexicon
+from services.kit.catalogue import CONFIGS
+
+RECIPES = load_recipes(CONFIGS / "interception")
+LEXICON = load_lexicon()
+
+
+def passed(
+    recipe: str, text: str, language: str = "de", *, seed: int = 1, rules: str = "", number: int = 1
+) -> Written:
+    """The result of one pass."""
+    task = WritingTask(RECIPES[recipe], text, rules, language, language, seed, number)
+    return compose(task, LEXICON)
+
+
+def written(recipe: str, text: str, language: str = "de", **options: object) -> str:
+    """The text of one pass."""
+    return passed(recipe, text, language, **options).text  # type: ignore[arg-type]
