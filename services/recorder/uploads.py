@@ -33,6 +33,8 @@ from services.recorder.table import OpenRun, RunTable
 from services.recorder.threads import Threads
 from services.recorder.upload import Upload, UploadLimits
 
+__all__ = ["UploadLimits", "Uploads", "offset_mismatch"]
+
 log = logging.getLogger(__name__)
 
 # Above this, idle uploads are hashed again when they go on, instead of holding a descriptor.
