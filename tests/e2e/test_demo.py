@@ -126,6 +126,22 @@ async def test_ctrl_c_cancels_the_run_and_stops_everything(tmp_path: Path) -> No
     assert services_left(tmp_path) == []
 
 
+async def test_a_reader_that_leaves_neither_ends_the_run_nor_leaves_anything(
+    tmp_path: Path,
+) -> None:
+    async with artlab_process(
+        "demo", "Eine Blume", "--config", "dada", "--root", str(tmp_path)
+    ) as process:
+        await line_with(process, "starting")
+        assert process.stdout is not None
+        process.stdout._transport.close()  # type: ignore[attr-defined]  # as `| head -1` does
+        async with asyncio.timeout(50):
+            assert await process.wait() == 0
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+    assert services_left(tmp_path) == []
+
+
 async def test_a_demo_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     ended = await demo(tmp_path, "Eine Blume", ARTLAB_SAFETY_LEVEL="lenient")
     assert ended.code == 1

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from services.cli.commands.run import perform
@@ -23,6 +22,7 @@ from services.cli.interrupts import Interrupted, interrupts
 from services.cli.ports import PortsInUse, free_ports
 from services.cli.report import print_tree
 from services.cli.settings import CliSettings
+from services.cli.terminal import Terminal
 from services.cli.wiring import SERVICES, wire
 from services.kit.settings import load_settings
 
@@ -47,7 +47,7 @@ def demo(options: RunOptions, root: Path | None) -> None:
 async def _demo(settings: CliSettings, options: RunOptions, root: Path) -> int:
     environ = {**os.environ, "ARTLAB_RECORDER_ROOT": str(root)}
     quiet = options.quiet or options.as_json
-    console = Console(highlight=False)
+    console = Terminal()
     with interrupts() as wishes, tempfile.TemporaryDirectory(prefix="artlab-demo-") as logs:
         try:
             specs = wire(environ, free_ports(SERVICES))

@@ -20,6 +20,7 @@ from services.cli.live_screen import LiveScreen
 from services.cli.report import print_quiet, print_result
 from services.cli.screen import Lines, Screen, Silent
 from services.cli.settings import CliSettings
+from services.cli.terminal import Terminal
 from services.kit.settings import load_settings
 
 
@@ -75,7 +76,7 @@ async def perform(
     `present` may change how the result is told. Raises Interrupted once the run is cancelled
     because somebody asked to stop.
     """
-    console = Console(highlight=False)
+    console = Terminal()
     try:
         async with GatewayClient(url) as client:
             result = await run_to_the_end(

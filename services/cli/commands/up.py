@@ -20,6 +20,7 @@ from services.cli.log_files import LogsNotWritable
 from services.cli.ports import PortsInUse, refuse_ports_in_use
 from services.cli.settings import DEFAULT_URL, CliSettings
 from services.cli.supervisor import Supervisor
+from services.cli.terminal import Terminal
 from services.cli.wiring import wire
 from services.kit.settings import load_settings
 
@@ -52,7 +53,7 @@ def up(port: int | None, logs: Path | None) -> None:
 
 
 async def _up(settings: CliSettings, port: int | None, logs: Path, root: Path) -> int:
-    console, began = Console(highlight=False), time.monotonic()
+    console, began = Terminal(), time.monotonic()
 
     def report(service: str, what: str) -> None:
         console.print(Text(f"  {service:<14}{what}"))
