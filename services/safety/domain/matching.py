@@ -156,12 +156,9 @@ def _patterns_of(term: Term) -> Iterator[_Pattern]:
     choices = [dict.fromkeys((word, _spelled(word), _dotless(word))) for word in words if word]
     for chosen in product(*choices):
         own = frozenset(list(accumulate(len(word) for word in chosen))[:-1])
-        joined = "".join(chosen)
-        # "ak47" is read as letters like any word with digits in it.
-        for letters in dict.fromkeys((joined, *(split(r).text for r in read(joined)))):
-            if len(letters) == len(joined):
-                numbers = (k for k in own if letters[k - 1].isdigit() and letters[k].isdigit())
-                yield _Pattern(letters, term, own, tuple(numbers))
+        letters = "".join(chosen)
+        numbers = (k for k in own if letters[k - 1].isdigit() and letters[k].isdigit())
+        yield _Pattern(letters, term, own, tuple(numbers))
 
 
 def _spelled(word: str) -> str:

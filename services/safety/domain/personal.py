@@ -7,12 +7,13 @@ that are something else are passed over: years, dates, sizes, counting.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from services.safety.domain.normalize import visible
 
 VERSION = "1"
 MIN_PHONE_DIGITS, MAX_PHONE_DIGITS = 7, 15
+MIN_ABROAD_DIGITS = 8
 
 _EMAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64} ?(?:@|[(\[] ?(?:at|ät) ?[)\]]) ?"
@@ -32,6 +33,7 @@ _ACCOUNT = re.compile(
 )
 _US_NUMBER = re.compile(r"\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}")
 _DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}")
+_DECIMAL = re.compile(r"\+ ?\d\.\d+")
 _ASCENDING = "01234567890123456789"
 
 
@@ -88,10 +90,13 @@ def _is_phone(text: str) -> bool:
         return False
     if text.startswith("0.") or any(_DATE.search(part) for part in text.split()):
         return False
-    if text.startswith(("+", "00")) or _US_NUMBER.fullmatch(text):
+    if text.startswith(("+", "00")):
+        # A country code, which never begins with 0; +3.14159265 is a number.
+        country = digits.lstrip("0") if text[0] == "0" else digits
+        return (
+            country[0] != "0" and len(country) >= MIN_ABROAD_DIGITS and not _DECIMAL.fullmatch(text)
+        )
+    if _US_NUMBER.fullmatch(text):
         return True
     # A trunk prefix and something after it: 030 1234567, 0171/123 45 67
     return digits[0] == "0" and digits[1] != "0"
-
-
-Finder = Callable[[str], list[str]]

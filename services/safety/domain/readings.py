@@ -3,10 +3,12 @@
 All readings of a text have the same length, unit for unit, so a place found in one of them is a
 place in the text.
 
-- plain: digits inside words are letters (``h4kenkreuz``), symbols are punctuation
-- symbols: ``@ $ €`` beside letters and ``! | +`` between letters are letters, umlauts lose their
-  dots, a letter repeated three times or more counts once
-- strokes: as before, but 1 and | are read as l and repeated letters count twice
+- plain: digits are digits, symbols are punctuation
+- letters: digits in words (``h4kenkreuz``), ``@ $ €`` beside letters and ``! | +`` between
+  letters are letters
+- dotless: as before, but umlauts lose their dots, and a letter that stands three times or more
+  counts once, not twice
+- strokes: as letters, but 1 and | are read as l
 """
 
 from __future__ import annotations
@@ -35,10 +37,15 @@ def read(units: str) -> tuple[str, ...]:
     if "\n" in units:
         # A word divided at the end of a line is divided by a hyphen, not by a space.
         units = _HYPHENATION.sub(lambda found: DASH * len(found[0]), units)
-    plain = _shorten(_digits(units, _DIGITS_IN_WORDS).translate(NO_SYMBOLS), 2)
-    symbols = _shorten(_as_letters(units, _SYMBOLS, _DIGITS_IN_WORDS).translate(_WITHOUT_DOTS), 1)
-    strokes = _shorten(_as_letters(units, _SYMBOLS_AS_STROKES, _STROKES_IN_WORDS), 2)
-    return tuple(dict.fromkeys((plain, symbols, strokes)))
+    letters = _as_letters(units, _SYMBOLS, _DIGITS_IN_WORDS)
+    strokes = _as_letters(units, _SYMBOLS_AS_STROKES, _STROKES_IN_WORDS)
+    readings = (
+        _shorten(units.translate(NO_SYMBOLS), 2),
+        _shorten(letters, 2),
+        _shorten(letters.translate(_WITHOUT_DOTS), 1),
+        _shorten(strokes, 2),
+    )
+    return tuple(dict.fromkeys(readings))
 
 
 def _as_letters(units: str, symbols: dict[int, int], digits: dict[int, int]) -> str:
