@@ -213,7 +213,7 @@ def paint_weather(
     if scene.weather == "fog":
         banks = fbm(random, h, w, 2, 4, stretch=3.5)
         band = np.exp(-(((canvas.rows() - horizon - 0.08) / 0.3) ** 2))
-        canvas.paint(Mask(0, 0, np.clip(banks * band * 1.25, 0, 0.92)), lighter(palette.haze, 0.35))
+        canvas.paint(Mask(0, 0, np.clip(banks * band * 1.15, 0, 0.78)), lighter(palette.haze, 0.35))
 
 
 def _ring(at: tuple[float, float], r: float, wide: float) -> Points:

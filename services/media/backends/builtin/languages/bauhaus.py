@@ -31,9 +31,10 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
     """Compose the poster."""
     inks = [RED, BLUE, YELLOW]
     random.shuffle(inks)
-    for colour in scene.colours[:2]:
+    for colour in reversed(scene.colours[:2]):
         if colour not in ("black", "white", "grey", "silver"):
-            inks.insert(0, named(colour))
+            ink = _ink(colour)
+            inks = [ink, *(other for other in inks if other != ink)]
     night = scene.time == "night"
     ground = oklch(0.26, 0.035, 265) if night else CREAM
     line = CREAM if night else BLACK
@@ -44,6 +45,11 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
     _weather(board, scene, random, line)
     _figures(board, scene, random, inks, line, ground)
     _frame(board, random, line)
+
+
+def _ink(colour: str) -> Rgb:
+    """The poster's own ink for a colour word, where it has one."""
+    return {"red": RED, "yellow": YELLOW, "blue": BLUE}.get(colour) or named(colour)
 
 
 class _Board:
@@ -155,7 +161,7 @@ def _inks_for(
 ) -> dict[str, Rgb]:
     # The big disc behind has the first ink, so the figure's large forms take the others.
     others = [inks[1], inks[2]] if order % 2 == 0 else [inks[2], inks[1]]
-    first = named(subject.colour) if subject.colour else others[0]
+    first = _ink(subject.colour) if subject.colour else others[0]
     second = next(ink for ink in (*reversed(others), RED, YELLOW, BLUE) if ink != first)
     third = next(ink for ink in (inks[0], YELLOW, RED, BLUE) if ink not in (first, second))
     return {"a": first, "b": second, "c": third, "line": line, "paper": ground,

@@ -53,7 +53,8 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
         scene = replace(scene, subjects=(Subject("person"),))
     arch = bool(random.random() < 0.7)
     golden = float(random.choice([0.382, 0.618]))
-    placed = arrange(scene, random, canvas, 0.72, golden=golden, scale=1.05,
+    placed = arrange(scene, random, canvas, 0.72, golden=golden, skip=frozenset({"city"}),
+                     scale=1.05,
                      margin=0.13 if arch else 0.06)  # fmt: skip
     ledge = canvas.height * 0.865
     _trees(canvas, palette, random, horizon)
@@ -61,7 +62,7 @@ def draw(canvas: Canvas, scene: Scene, random: Random) -> None:
     _ledge(canvas, random, ledge)
     for one in placed:
         _paint(canvas, one, palette, ledge)
-    if scene.weather:
+    if scene.weather != "fog":  # its air is hazy by itself
         paint_weather(canvas, scene, palette, random, horizon)
     if arch:
         _arch(canvas, random)
@@ -106,7 +107,7 @@ def _vista(canvas: Canvas, scene: Scene, palette: Palette, random: Random, horiz
         paint_hills(canvas, palette, random, horizon + 0.03, layers=4, height=0.07, cells=2.2,
                     start=0.3)  # fmt: skip
         _river(canvas, palette, random, horizon)
-    if scene.place == "city":
+    if scene.place == "city" or any(s.motif == "city" for s in scene.subjects):
         _town(canvas, random, horizon, palette)
 
 

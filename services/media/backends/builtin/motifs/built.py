@@ -143,6 +143,19 @@ def book(random: Random) -> Motif:
     ), 0.5)  # fmt: skip
 
 
+def stone(random: Random) -> Motif:
+    """A boulder in three facets."""
+    push = random.uniform(-0.06, 0.06, 4)
+    left, peak = (-0.42 + push[0], -0.42), (-0.1 + push[1], -0.66)
+    right, edge = (0.33 + push[2], -0.5), (0.05 + push[3], -0.36)
+    foot = [(0.58, -0.12), (0.5, 0.01), (0.02, 0.01), (-0.5, 0.01), (-0.58, -0.14)]
+    return Motif("stone", "ground", (
+        Shape.of("main", polygon(left, peak, right, *foot)),
+        Shape.of("second", polygon(edge, right, foot[0], foot[1], foot[2])),
+        Shape.of("light", polygon(left, peak, right, edge)),
+    ), 0.45, "grey")  # fmt: skip
+
+
 def umbrella(random: Random) -> Motif:
     """An open umbrella."""
     dome = sector(0, -0.55, 0.45, -math.pi, 0)
