@@ -49,12 +49,15 @@ async def compose_writers(
     # Slow to import, and needed only here.
     from services.interception.providers.openai_chat import ChatServer, OpenAIWriter
 
-    endpoint = Endpoint(settings.openai_base_url, settings.openai_is_remote)
+    # What goes through a proxy leaves, wherever it is addressed to.
+    passed_on = settings.openai_is_remote or bool(settings.openai_proxy)
+    endpoint = Endpoint(settings.openai_base_url, passed_on)
     model = OpenAIWriter(
         ChatServer(
             base_url=settings.openai_base_url,
             model=settings.openai_model,
             api_key=settings.openai_api_key.get_secret_value(),
+            proxy=settings.openai_proxy,
             timeout_seconds=settings.openai_timeout_seconds,
             silence_seconds=settings.openai_first_token_seconds,
             at_once=settings.openai_concurrency,

@@ -36,6 +36,11 @@ class InterceptionSettings(Settings):
         description="says that a server with a private address passes texts on to somebody else's "
         "machine, so that it isn't used in eco mode",
     )
+    openai_proxy: str = Field(
+        "",
+        max_length=2000,
+        description="reach it through this proxy, http(s)://host:port; then it counts as remote",
+    )
     openai_timeout_seconds: float = Field(
         120.0, ge=1, le=900, description="how long one pass by a model may take"
     )
@@ -52,7 +57,7 @@ class InterceptionSettings(Settings):
         False, description="never call a remote model, whatever the mode of a run"
     )
 
-    @field_validator("openai_base_url")
+    @field_validator("openai_base_url", "openai_proxy")
     @classmethod
     def _is_http(cls, value: str) -> str:
         if not value:

@@ -69,19 +69,19 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 
 
 def bounded_client(
-    *, silence_seconds: float, with_key: bool, proxies: bool, encrypted: bool
+    *, silence_seconds: float, with_key: bool, proxy: str, encrypted: bool
 ) -> httpx2.AsyncClient:
     """A client for one model server; close it with `aclose`.
 
-    `silence_seconds` bounds every single wait; `proxies` allows those of the environment.
+    `silence_seconds` bounds every single wait; `proxy` is an address, or empty.
     """
     # Loading the authorities takes a tenth of a second; a context without any trusts nobody, and
     # plain HTTP does not ask it.
     trust = ssl.create_default_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    inner = httpx2.AsyncHTTPTransport(verify=trust, trust_env=proxies)
+    inner = httpx2.AsyncHTTPTransport(verify=trust, trust_env=False, proxy=proxy or None)
     return httpx2.AsyncClient(
         transport=BoundedTransport(inner, with_key=with_key),
         follow_redirects=False,
-        trust_env=proxies,
+        trust_env=False,
         timeout=httpx2.Timeout(silence_seconds, connect=CONNECT_TIMEOUT_SECONDS),
     )

@@ -44,7 +44,7 @@ class ChatServer:
     base_url: str
     model: str
     api_key: str = ""
-    proxies: bool = False
+    proxy: str = ""
     timeout_seconds: float = 120.0
     silence_seconds: float = 60.0
     at_once: int = 2
@@ -70,7 +70,7 @@ class OpenAIWriter:
             http_client=bounded_client(
                 silence_seconds=server.silence_seconds,
                 with_key=bool(server.api_key),
-                proxies=server.proxies,
+                proxy=server.proxy,
                 encrypted=server.base_url.startswith("https:"),
             ),
         )

@@ -362,6 +362,21 @@ async def test_the_key_is_sent_and_no_other_header_of_this_machine() -> None:
     assert with_key["accept-encoding"] == "identity"
 
 
+async def test_only_a_proxy_that_was_named_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    async with FakeOpenAI() as fake:
+        async with interception(chat_server(fake.base_url)) as stub:
+            direct = await heard(stub, request("dada", TEXT))
+        proxy = fake.base_url.removesuffix("/v1")
+        elsewhere = chat_server("http://model.invalid/v1", proxy=proxy)
+        remote = Endpoint("http://model.invalid/v1", declared_remote=True)
+        async with interception(elsewhere, remote) as stub:
+            through = await heard(stub, request("dada", TEXT, execution_mode=FAST))
+    assert direct.result.text == through.result.text == "Guten Tag"
+    assert fake.requests[1].headers["Host"] == "model.invalid"
+
+
 async def test_neither_key_nor_text_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="services")
     async with FakeOpenAI() as fake:

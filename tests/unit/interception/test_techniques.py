@@ -168,6 +168,7 @@ def test_overdrive_intensifies_what_is_there() -> None:
         ("Das Xyz ist da", "de", "Das Xyz ist nicht da"),
         ("A lonely robot in the rain", "en", "A sociable human in the sunshine"),
         ("An old king", "en", "A young fool"),
+        ("A blue planet", "en", "An orange planet"),
         ("The dog is not big.", "en", "The dog is big."),
         ("I can't swim, but dogs can swim.", "en", "I can swim, but cats can sink."),
         ("xqzt", "en", "Anything but: xqzt"),

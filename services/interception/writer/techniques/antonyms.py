@@ -100,6 +100,7 @@ class _Exchange:
     def text(self) -> str:
         for phrase in self._reading.phrases:
             self._phrase(phrase)
+            self._article(phrase)
         for at, token in enumerate(self._reading.tokens):
             if token.is_word and at not in self._done:
                 self._single(at, token.text)
@@ -130,10 +131,13 @@ class _Exchange:
             if gender == "p" and case == "d" and name[-1:] not in "ns":
                 self._texts[phrase.at] += "n"
         self._qualities(phrase, gender, case)
-        if not self._german and phrase.determiner in ("a", "an"):
-            at = phrase.determiner_at
-            first = self._texts[(phrase.adjectives_at or (phrase.at,))[0]]
-            self._texts[at] = like(english_article(first), self._texts[at])
+
+    def _article(self, phrase: Phrase) -> None:
+        if self._german or phrase.determiner not in ("a", "an"):
+            return
+        at = phrase.determiner_at
+        first = self._texts[(phrase.adjectives_at or (phrase.at,))[0]]
+        self._texts[at] = like(english_article(first), self._texts[at][:1])
 
     def _counterpart(self, phrase: Phrase) -> Noun | None:
         name = self._words.opposites["nouns"].get(phrase.noun.singular.lower())

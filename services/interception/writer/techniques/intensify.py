@@ -98,7 +98,7 @@ def _finale(material: Material, phrases: Sequence[Phrase]) -> str:
     draw, words = material.draw, material.vocabulary
     if phrases:
         # The first thing is what the text is about.
-        name = phrases[0].name[:MAX_NAME_CHARACTERS]
+        name = phrases[0].noun.singular[:MAX_NAME_CHARACTERS]
     else:
         pieces = material.text.split()
         name = max(pieces, key=len)[:MAX_NAME_CHARACTERS] if pieces else "!"

@@ -24,7 +24,7 @@ def slang(material: Material) -> str:
     body = "".join(texts).strip()
     opener = draw.one(words.slang["openers"])
     first = next((text for text in texts if text.strip()), "")
-    if first.lower() in _OPENING_WORDS[material.voice]:
+    if first.lower() in words.function_words and first != "I":
         # After an opener the sentence goes on, so a function word begins small.
         body = body[:1].lower() + body[1:]
         if not reading.verbs_at and first.lower() in _ARTICLES[material.voice]:
@@ -86,14 +86,6 @@ def _loosen(material: Material, texts: list[str], verbs_at: tuple[int, ...]) -> 
     finite = [at for at in verbs_at if not texts[at].endswith(("rum", "raus", "ing"))]
     for at, particle in zip(finite, particles, strict=False):
         texts[at] = f"{texts[at]} {particle}"
-
-
-_OPENING_WORDS = {
-    "de": frozenset(
-        "ein eine der die das mein meine dein deine im am in auf es er sie wir da hier wenn".split()
-    ),
-    "en": frozenset("a an the my your his her our in on it he she we there here when".split()),
-}
 
 
 _ARTICLES = {
