@@ -11,7 +11,6 @@ from services.kit.clock import Clock
 from services.kit.errors import (
     AlreadyExists,
     ArtlabError,
-    DataLoss,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -260,8 +259,9 @@ class Recorder:
                 runs.append(self._store.load_run(run_id))
             except NotFound:
                 continue  # deleted meanwhile
-            except DataLoss as error:
-                log.error("run is damaged", extra=facts(run=str(run_id), why=str(error)))
+            except ArtlabError as error:
+                # One run that cannot be read never takes the list down.
+                log.error("run is left out", extra=facts(run=str(run_id), why=str(error)))
         return runs
 
     async def _unbroken(self, work: Coroutine[Any, Any, T]) -> T:

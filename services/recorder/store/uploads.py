@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 
-from services.kit.errors import Internal
+from services.kit.errors import Internal, ResourceExhausted
 from services.kit.ids import UploadName
 from services.kit.log import facts
 from services.recorder.domain.content import Content
@@ -87,11 +87,14 @@ class UploadFiles:
     def keep(self, record: UploadRecord, data: UploadBytes) -> int:
         """Make bytes and record durable and return the number of bytes."""
         size = data.sync()
-        with storage_errors():
-            encoded = encode_upload(record)
-            atomic.replace_file(
-                self._layout.uploads_fd, self._layout.record_name(record.name), encoded
-            )
+        file, encoded = self._layout.record_name(record.name), encode_upload(record)
+        try:
+            with storage_errors():
+                atomic.replace_file(self._layout.uploads_fd, file, encoded)
+        except ResourceExhausted:
+            # The record it began with is still there; it only lacks newer facts, and bytes that
+            # are safe must not be thrown away because the disk is full.
+            log.warning("cannot renew an upload's record", extra=facts(size=size))
         return size
 
     def discard(self, name: UploadName) -> None:

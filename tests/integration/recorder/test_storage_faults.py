@@ -225,16 +225,52 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 async def test_a_really_full_disk_recovers_by_itself(small_disk: Path) -> None:
     async with world_of("grpc", small_disk / "runs") as world:
-        name = await world.create()
+        name, other = await world.create(), await world.create()
         first = await world.record(f"{name}/uploads/a", b"first")
-        data = picture(3 * 1024 * 1024)
+        ballast = picture(1024 * 1024)
+        await world.write(stream(f"{other}/uploads/o", ballast, chunk=256 * 1024))
+        data = picture(1400 * 1024)
+        upload = f"{name}/uploads/o"
         with pytest.raises(ResourceExhausted) as caught:
-            await world.write(stream(f"{name}/uploads/o", data, chunk=256 * 1024))
+            await world.write(stream(upload, data, chunk=256 * 1024))
         assert caught.value.reason == "STORAGE_FULL"
+        committed = await world.uploaded(upload)
+        assert committed >= 256 * 1024
         assert await world.read(first.name) == b"first"
-        await world.call("DeleteUpload", pb.DeleteUploadRequest(upload=f"{name}/uploads/o"))
-        written = await world.write(
-            stream(f"{name}/uploads/o", data[: 1024 * 1024], chunk=256 * 1024)
-        )
-        assert written.entity.sequence == 2
+        await world.call("DeleteRun", pb.DeleteRunRequest(name=other))
+        rest = stream(upload, data, start=committed, chunk=256 * 1024)
+        assert (await world.write(rest)).entity.digest == digest_of(data)
         assert verify_run(world.folder(name)) == []
+
+
+async def test_a_commit_that_cannot_even_be_undone_is_settled_later(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create()
+    await disk.record(f"{name}/uploads/a", b"first")
+    # The record, the bytes, then metadata.json and everything after it.
+    with failing(monkeypatch, "rename", 3, errno.EIO, for_ever=True):
+        assert await outcome(disk.record(f"{name}/uploads/b", b"second")) == "STORAGE_ERROR"
+        assert await outcome(disk.record(f"{name}/uploads/c", b"third")) == "STORAGE_ERROR"
+    assert len((await disk.get(name)).entities) == 1
+    assert (await disk.record(f"{name}/uploads/b", b"second")).sequence == 2
+    await healthy(disk, name, ["01_input.txt", "02_input.txt"])
+
+
+async def test_a_run_is_ended_by_its_deadline_once_the_disk_works_again(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create(deadline=disk.deadline_in(30))
+    disk.clock.advance(31)
+    with failing(monkeypatch, "fsync", 1, errno.EIO, for_ever=True):
+        await disk.recorder.sweep()
+    await disk.recorder.sweep()
+    assert (await disk.get(name)).error.reason == "RUN_DEADLINE"
+
+
+async def test_a_damaged_final_run_is_left_out_of_the_list(disk: World) -> None:
+    names = [await disk.create() for _ in range(3)]
+    await disk.finalize(names[1], run_pb2.RUN_STATE_CANCELLED)
+    (disk.folder(names[1]) / "metadata.json").write_bytes(b"{")
+    listed = await disk.call("ListRuns", pb.ListRunsRequest())
+    assert {run.name for run in listed.runs} == {names[0], names[2]}
