@@ -24,7 +24,7 @@ from typing import NamedTuple
 from services.safety.domain.automaton import Automaton
 from services.safety.domain.normalize import Folded, fold_word
 from services.safety.domain.readings import NO_SYMBOLS, read
-from services.safety.domain.tokens import INSIDE, LOOSE, TIGHT, Letters, split
+from services.safety.domain.tokens import INSIDE, LOOSE, TIGHT, Letters, Words, split
 
 MAX_INFLECTION_LETTERS = 5
 MIN_COMPOUND_LETTERS = 3
@@ -106,18 +106,19 @@ class Matcher:
         return sorted(found)
 
     def _find_in(self, letters: Letters) -> Iterator[Match]:
-        numbers: list[int] = []
+        words: Words | None = None
+        unit = letters.unit
         for end, number in self._automaton.find(letters.text):
             pattern = self._patterns[number]
             start = end - len(pattern.letters)
             if not _stands(pattern, letters, start, end):
                 continue
-            numbers = numbers or letters.word_numbers()
-            low, high = letters.word_span(start, end, WIDEN_LETTERS)
-            unit = letters.unit
+            words = words or letters.words()
+            low = max(words.start[start], start - WIDEN_LETTERS)
+            high = min(words.end[end - 1], end + WIDEN_LETTERS)
             yield Match(
-                numbers[start],
-                numbers[end - 1],
+                words.number[start],
+                words.number[end - 1],
                 unit[start],
                 unit[end - 1],
                 unit[low],

@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from services.safety.domain.normalize import DASH, FILL, NEWLINE, SPACE, STOP
 
 INSIDE, TIGHT, LOOSE = 0, 1, 2
 _WORD = re.compile(f"[^{SPACE}{NEWLINE}{STOP}{FILL}\\{DASH}]+")
+
+
+class Words(NamedTuple):
+    """For each letter the number of its word, from 1, and where that word starts and ends."""
+
+    number: list[int]
+    start: list[int]
+    end: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +36,17 @@ class Letters:
     unit: list[int]
     bound: bytearray
 
-    def word_numbers(self) -> list[int]:
-        """For each letter the number of its word, from 1."""
-        return list(accumulate(1 if bound else 0 for bound in self.bound[:-1]))
-
-    def word_span(self, start: int, end: int, reach: int) -> tuple[int, int]:
-        """Widen letters [start, end) to whole words, by at most `reach` letters each way."""
-        bound = self.bound
-        low, high = max(0, start - reach), min(len(self.text), end + reach)
-        while start > low and not bound[start]:
-            start -= 1
-        while end < high and not bound[end]:
-            end += 1
-        return start, end
+    def words(self) -> Words:
+        """Return, for each letter, which word it belongs to."""
+        begins = [position if bound else 0 for position, bound in enumerate(self.bound)]
+        starts = list(accumulate(begins[:-1], max))
+        # The end of a word is the nearest boundary behind, so look from the back.
+        last = len(self.text)
+        ends_back = accumulate(
+            (i if self.bound[i] else last for i in range(last, 0, -1)), min, initial=last
+        )
+        ends = list(ends_back)[:0:-1]
+        return Words(list(accumulate(map(bool, self.bound[:-1]))), starts, ends)
 
 
 def split(reading: str) -> Letters:

@@ -24,12 +24,12 @@ def judged(text: str) -> Verdict:
 
 
 @pytest.mark.parametrize(("topic", "text"), HARMLESS)
-@pytest.mark.parametrize("purpose", [Purpose.INPUT, Purpose.CONTEXT])
-async def test_harmless_sentences_are_safe_for_kids(
-    topic: str, text: str, purpose: Purpose
-) -> None:
-    verdict = await check(text, purpose=purpose)
-    assert not verdict.blocked, (verdict.rule, verdict.terms)
+async def test_harmless_sentences_are_safe_for_kids(topic: str, text: str) -> None:
+    for purpose in Purpose:
+        verdict = await check(text, purpose=purpose)
+        # The one about history may be typed, but no sign is drawn for children.
+        drawn = purpose in (Purpose.MEDIA_PROMPT, Purpose.CODE) and verdict.codes
+        assert verdict.blocked == bool(drawn), (purpose, verdict.rule, verdict.terms)
 
 
 @pytest.mark.parametrize(("category", "text"), FORBIDDEN)
@@ -76,7 +76,7 @@ def same_verdict(text: str, written: str) -> None:
 # Addresses and numbers are made of punctuation; changing it makes other ones.
 PLAIN = [text for topic, text in HARMLESS + FORBIDDEN if topic != "personal_data"]
 BLOCKED = [text for topic, text in FORBIDDEN if topic != "personal_data"]
-several = settings(max_examples=250, deadline=None)
+several = settings(max_examples=120, deadline=None)
 
 
 @several
