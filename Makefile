@@ -41,7 +41,7 @@ run: $(STAMP) ## start all six services and tell the address (Ctrl-C stops them)
 PROMPT ?= Eine Blume auf der Wiese
 CONFIG ?= dada
 demo: $(STAMP) ## run one idea and show every step: make demo PROMPT="…" CONFIG=dada
-	@exec $(BIN)/artlab demo "$$PROMPT" --config "$$CONFIG"
+	@exec $(BIN)/artlab demo --config "$$CONFIG" -- "$$PROMPT"
 demo: export PROMPT := $(PROMPT)
 demo: export CONFIG := $(CONFIG)
 
