@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -80,11 +82,13 @@ async def _up(settings: CliSettings, port: int | None, logs: Path, root: Path) -
 
 
 async def _welcome(console: Console, url: str, root: Path, logs: Path, seconds: float) -> None:
+    # After `make run` the command is in .venv/bin and on nobody's PATH.
+    command = "artlab" if shutil.which("artlab") else sys.argv[0]
     lines = [f"Artlab is ready at {url} ({seconds:.1f} s)", *await _uses(url)]
     lines += [
         f"runs are kept in {root}",
         f"logs: {logs}",
-        'try:  artlab run "Eine Blume auf der Wiese" --config dada'
+        f'try:  {command} run "Eine Blume auf der Wiese" --config dada'
         + ("" if url == DEFAULT_URL else f" --url {url}"),
         f"or:   curl {url}/api/schema/pipeline/execute -H 'Content-Type: application/json' "
         '-d \'{"schema": "dada", "input_text": "Eine Blume auf der Wiese"}\'',
