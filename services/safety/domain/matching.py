@@ -100,10 +100,10 @@ class Matcher:
         self._patterns = list(dict.fromkeys(p for term in terms for p in _patterns_of(term)))
         self._automaton = Automaton([pattern.letters for pattern in self._patterns])
 
-    def find(self, readings: Iterable[Letters]) -> list[Match]:
+    def find(self, readings: Sequence[Letters]) -> list[Match]:
         """Return every match in every reading, in the order they stand."""
-        found = {match for letters in readings for match in self._find_in(letters)}
-        return sorted(found)
+        found = [match for letters in readings for match in self._find_in(letters)]
+        return sorted(found if len(readings) == 1 else set(found))
 
     def _find_in(self, letters: Letters) -> Iterator[Match]:
         words: Words | None = None
@@ -189,9 +189,12 @@ def _stands(pattern: _Pattern, letters: Letters, start: int, end: int) -> bool:
         return all(bound[start + offset] for offset in pattern.own) and not any(
             bound[k] for k in range(start + 1, end) if k - start not in pattern.own
         )
-    if any(bound[start + offset] == INSIDE for offset in pattern.numbers):
+    if pattern.numbers and any(bound[start + offset] == INSIDE for offset in pattern.numbers):
         return False
-    return not any(bound[start + 1 : end]) or _is_one_word(pattern, letters, start, end)
+    inner = end - start - 1
+    return bound.count(INSIDE, start + 1, end) == inner or _is_one_word(
+        pattern, letters, start, end
+    )
 
 
 def _may_go_on(term: Term, letters: Letters, end: int) -> bool:
