@@ -220,6 +220,23 @@ def test_the_longest_text_takes_less_than_two_seconds() -> None:
         assert time.process_time() - began < 2, recipe
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["!" * 19_999 + "x", "\n" * 19_999 + "x", ". " * 10_000, "kein " * 4_000, "ab-" * 6_000,
+     "kein" + " " * 19_990 + "x", "a, " * 6_600, "can't " * 3_000,
+     "'" * 20_000, "a'" * 10_000,
+     "Hund " * 4_000, "der rote " * 2_200, "läuft " * 3_300],
+)  # fmt: skip
+def test_time_grows_with_the_length_and_not_with_its_square(text: str) -> None:
+    import time
+
+    for recipe in ALL:
+        for language in ("de", "en"):
+            began = time.process_time()
+            written(recipe, text, language, rules=(RULES + " ") * 200)
+            assert time.process_time() - began < 2, recipe
+
+
 def test_what_was_done_is_reported() -> None:
     made = passed("dada", "Ein Hund")
     assert made.backend == "builtin"

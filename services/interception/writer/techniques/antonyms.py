@@ -18,12 +18,12 @@ from services.interception.writer.tokens import capitalised, is_unspaced, like, 
 
 # A clause: up to a mark at the end of a word, a comma, or a conjunction, which belong to it.
 _CLAUSE = re.compile(
-    r".+?(?:[.!?…,;:]+(?=\s|$)|[\n。！？]|"
+    r".+?(?:(?<![.!?…,;:])[.!?…,;:]+(?=\s|$)|[\n。！？]|"
     r"\s(?:und|aber|oder|sondern|doch|während|weil|wenn|and|but|or|while|because|when|if)(?=\s)|$)\s*",
     re.DOTALL | re.IGNORECASE,
 )
 _KEIN = re.compile(r"\bk(ein(?:e|en|em|er|es)?)(\s+)([^\W\d_]+)", re.IGNORECASE)
-_GERMAN_NOT = re.compile(r"\s*\bnicht\b", re.IGNORECASE)
+_GERMAN_NOT = re.compile(r"\s?\bnicht\b", re.IGNORECASE)
 _ENGLISH_NOT = re.compile(
     r"\b(is|are|was|were|am|do|does|did|can|could|will|would|should|must|has|have|had)"
     r"(?:n['’]t| not)\b|\bcan(?:not|['’]t)\b|\bwon['’]t\b",
@@ -95,6 +95,8 @@ class _Exchange:
         self._german = vocabulary.language == "de"
         self._reading = reading
         self._texts = [token.text for token in reading.tokens]
+        self._nouns = {phrase.at for phrase in reading.phrases}
+        # Words that need no more: "auf der Wiese" with another ground is turned round already.
         self._done: set[int] = set()
 
     def text(self) -> str:
@@ -213,11 +215,7 @@ class _Exchange:
         lower = word.lower()
         opposites = self._words.opposites
         other = opposites["verbs"].get(lower) or opposites["words"].get(lower)
-        # "auf der Wiese" with another ground is turned round already.
-        placed = {each.preposition_at for each in self._reading.phrases if each.at in self._done}
-        if at in placed:
-            return
-        if other is None and at not in {each.at for each in self._reading.phrases}:
+        if other is None and at not in self._nouns:
             bare, ending = self._bare(lower) if self._german else (lower, "")
             other = opposites["adjectives"].get(bare)
             if other is not None and ending:

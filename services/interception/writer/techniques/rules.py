@@ -19,6 +19,7 @@ from services.interception.writer.techniques.pig_latin import pig_latin
 from services.interception.writer.tokens import capitalised, sentences, tokenize, words
 
 MAX_KEY_WORDS = 6
+MAX_RULES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,14 @@ def follow_rules(material: Material) -> tuple[str, tuple[str, ...]]:
     """The text after the rules, and the names of those that were recognised, in order."""
     found: list[tuple[int, Instruction, re.Match[str]]] = []
     for instruction in INSTRUCTIONS:
+        said: set[tuple[str, ...]] = set()
         for match in instruction.pattern.finditer(material.rules):
-            found.append((match.start(), instruction, match))
-            if instruction.name not in _REPEATABLE:
-                break
+            # Said twice is meant once; only rules that name something differ from one another.
+            if match.groups() not in said:
+                said.add(match.groups())
+                found.append((match.start(), instruction, match))
     found.sort(key=lambda entry: entry[0])
+    del found[MAX_RULES:]
     text = material.text
     applied: list[str] = []
     for _, instruction, match in found:
@@ -132,7 +136,7 @@ def _without(material: Material, unwanted: Callable[[str], bool]) -> str:
 
 def _joined(parts: Sequence[str]) -> str:
     text = re.sub(r"[ \t]{2,}", " ", "".join(parts))
-    return re.sub(r"\s+([,.;:!?])", r"\1", text).strip()
+    return re.sub(r"(?<!\s)\s+([,.;:!?])", r"\1", text).strip()
 
 
 def _every_word_twice(material: Material, _: re.Match[str]) -> str:
@@ -253,4 +257,3 @@ INSTRUCTIONS: tuple[Instruction, ...] = tuple(
         ("capitalise", r"\b(?:title case)\b", lambda material, _: capitalised(material.text)),
     )
 )
-_REPEATABLE = frozenset(("replace", "without_letter"))
