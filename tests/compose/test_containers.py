@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -61,6 +62,10 @@ def _make_run(stack: Stack, prompt: str = PROMPT) -> dict[str, Any]:
     assert found["status"] == "success", found
     assert isinstance(found, dict)
     return found
+
+
+def _makes_run_with(stack: Stack, copy: str) -> bool:
+    return _make_run(stack)["run_id"] in stack.logs(copy)
 
 
 def test_the_demo_succeeds_through_the_published_port_and_leaves_a_run_folder(
@@ -116,15 +121,17 @@ def test_a_container_has_no_rights_and_writes_nowhere(stack: Stack, service: str
     assert status["NoNewPrivs"].strip() == "1"
     code = """
 import os
-mounts = [line.split()[1:3] for line in open('/proc/mounts')]
+mounts = dict(line.split()[1:3] for line in open('/proc/mounts'))
 for folder, _, _ in os.walk('/'):
     if not folder.startswith(('/proc', '/sys', '/dev')) and os.access(folder, os.W_OK):
-        print(folder, max((m for m in mounts if (folder + '/').startswith(m[0] + '/')), key=lambda m: len(m[0]))[1])
+        while folder not in mounts:
+            folder = os.path.dirname(folder)
+        print(folder, mounts[folder])
 """
-    written = [line.split() for line in stack.python(name, code).splitlines()]
-    assert ["/tmp", "tmpfs"] in written
+    written = dict(line.split() for line in stack.python(name, code).splitlines())
+    assert written["/tmp"] == "tmpfs"
     # Podman gives a read-only container more folders in memory than the file asks for.
-    on_disk = {"/" + path.split("/")[1] for path, kind in written if kind != "tmpfs"}
+    on_disk = {path for path, kind in written.items() if kind != "tmpfs"}
     assert on_disk == ({"/data"} if service == "recorder" else set())
 
 
@@ -183,8 +190,7 @@ def test_a_copy_that_crashes_is_stood_in_for_and_gets_work_again(stack: Stack) -
         lambda: stack.inspect(crashed)["State"]["Pid"] not in (0, before), "the copy is back"
     )
     wait_until(lambda: stack.is_healthy(crashed), "the copy is healthy")
-    # Callers know the names of the moment they connected; they look again before long.
-    wait_until(lambda: _make_run(stack)["run_id"] in stack.logs(crashed), "the copy gets work")
+    wait_until(lambda: _makes_run_with(stack, crashed), "the copy gets work")
 
 
 def test_a_recorder_that_crashes_comes_back_with_every_run(stack: Stack) -> None:
@@ -225,3 +231,17 @@ def test_they_stop_in_time_and_start_in_any_order_with_all_runs_kept(stack: Stac
     stack.wait_until_ready()
     assert stack.http.get(f"/api/pipeline/{run_id}/status").json()["status"] == "succeeded"
     _make_run(stack)
+
+
+def test_copies_of_media_that_are_added_later_get_work_too(stack: Stack) -> None:
+    if spare := stack.containers("media")[1:]:
+        podman("rm", "--force", *spare)
+    before = stack.containers("media")
+    _make_run(stack)
+    stack.up("--no-deps", "--no-recreate", "--scale", f"media={MEDIA_COPIES}", "media")
+    added = set(stack.containers("media")) - set(before)
+    assert len(added) == MEDIA_COPIES - 1
+    for name in added:
+        wait_until(partial(stack.is_healthy, name), "the new copy is healthy")
+        # The orchestrator is connected already; it looks for more addresses before long.
+        wait_until(partial(_makes_run_with, stack, name), "the new copy gets work")
