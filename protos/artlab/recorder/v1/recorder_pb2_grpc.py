@@ -179,6 +179,9 @@ class RecorderServiceServicer:
 
     def FinalizeOutput(self, request, context):
         """Makes one output final. A second call changes nothing.
+
+        FAILED_PRECONDITION OUTPUT_HAS_NO_ENTITY: it cannot have succeeded, because
+        nothing was recorded for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,11 +197,15 @@ class RecorderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WriteEntity(self, request_iterator, context):
-        """Commits an entity of any size. Resumable: after an error, ask GetUpload
-        for committed_size and continue from there.
+        """Commits an entity of any size once the client closes its side of the stream
+        after a message with finish. Resumable: after an error, ask GetUpload for
+        committed_size and continue from there.
 
         OUT_OF_RANGE OFFSET_MISMATCH: a gap or an overlap.
         ABORTED UPLOAD_BUSY: another stream writes this upload.
+        ABORTED UPLOAD_DISCARDED: it was deleted, or its run ended, meanwhile.
+        ALREADY_EXISTS UPLOAD_DIFFERS: the upload was begun for another entity.
+        DEADLINE_EXCEEDED UPLOAD_IDLE: no message for 60 s.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,8 +219,8 @@ class RecorderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteUpload(self, request, context):
-        """Discards an unfinished upload, so that its name begins anew. OK when
-        there is none. FAILED_PRECONDITION UPLOAD_COMPLETE once it is an entity.
+        """Discards an unfinished upload, so that its name begins anew, and cuts a
+        stream that writes it. OK when there is none. FAILED_PRECONDITION UPLOAD_COMPLETE once it is an entity.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,7 +237,11 @@ class RecorderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FinalizeRun(self, request, context):
-        """Makes a run final. A second call changes nothing.
+        """Makes a run final. A second call changes nothing. Outputs still open end as
+        the run does; unfinished uploads are discarded.
+
+        FAILED_PRECONDITION OUTPUTS_DISAGREE: the recorded outputs do not add up to
+        this state. UPLOADS_OPEN: a success, while a stream still writes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,24 +64,32 @@ class RecorderServiceStub:
     PublishHints: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.PublishHintsRequest, _recorder_pb2.PublishHintsResponse]
     """Passes hints on to watchers; nothing is stored."""
     FinalizeOutput: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.FinalizeOutputRequest, _recorder_pb2.FinalizeOutputResponse]
-    """Makes one output final. A second call changes nothing."""
+    """Makes one output final. A second call changes nothing.
+
+    FAILED_PRECONDITION OUTPUT_HAS_NO_ENTITY: it cannot have succeeded, because
+    nothing was recorded for it.
+    """
     RecordEntity: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.RecordEntityRequest, _recorder_pb2.RecordEntityResponse]
     """Commits a small entity (<= 1 MiB) in one call.
 
     ALREADY_EXISTS UPLOAD_COMPLETE: the upload is complete with other bytes.
     """
     WriteEntity: _grpc.StreamUnaryMultiCallable[_recorder_pb2.WriteEntityRequest, _recorder_pb2.WriteEntityResponse]
-    """Commits an entity of any size. Resumable: after an error, ask GetUpload
-    for committed_size and continue from there.
+    """Commits an entity of any size once the client closes its side of the stream
+    after a message with finish. Resumable: after an error, ask GetUpload for
+    committed_size and continue from there.
 
     OUT_OF_RANGE OFFSET_MISMATCH: a gap or an overlap.
     ABORTED UPLOAD_BUSY: another stream writes this upload.
+    ABORTED UPLOAD_DISCARDED: it was deleted, or its run ended, meanwhile.
+    ALREADY_EXISTS UPLOAD_DIFFERS: the upload was begun for another entity.
+    DEADLINE_EXCEEDED UPLOAD_IDLE: no message for 60 s.
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.GetUploadRequest, _recorder_pb2.GetUploadResponse]
     """Returns how much of an upload is durable."""
     DeleteUpload: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.DeleteUploadRequest, _recorder_pb2.DeleteUploadResponse]
-    """Discards an unfinished upload, so that its name begins anew. OK when
-    there is none. FAILED_PRECONDITION UPLOAD_COMPLETE once it is an entity.
+    """Discards an unfinished upload, so that its name begins anew, and cuts a
+    stream that writes it. OK when there is none. FAILED_PRECONDITION UPLOAD_COMPLETE once it is an entity.
     """
     ReadEntity: _grpc.UnaryStreamMultiCallable[_recorder_pb2.ReadEntityRequest, _recorder_pb2.ReadEntityResponse]
     """Streams the bytes of an entity in chunks of at most 256 KiB. The digest is
@@ -90,7 +98,12 @@ class RecorderServiceStub:
     DATA_LOSS ENTITY_CORRUPT: the bytes are not those that were recorded.
     """
     FinalizeRun: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.FinalizeRunRequest, _recorder_pb2.FinalizeRunResponse]
-    """Makes a run final. A second call changes nothing."""
+    """Makes a run final. A second call changes nothing. Outputs still open end as
+    the run does; unfinished uploads are discarded.
+
+    FAILED_PRECONDITION OUTPUTS_DISAGREE: the recorded outputs do not add up to
+    this state. UPLOADS_OPEN: a success, while a stream still writes.
+    """
 
 @_typing.type_check_only
 class RecorderServiceAsyncStub(RecorderServiceStub):
@@ -128,24 +141,32 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     PublishHints: _aio.UnaryUnaryMultiCallable[_recorder_pb2.PublishHintsRequest, _recorder_pb2.PublishHintsResponse]  # type: ignore[assignment]
     """Passes hints on to watchers; nothing is stored."""
     FinalizeOutput: _aio.UnaryUnaryMultiCallable[_recorder_pb2.FinalizeOutputRequest, _recorder_pb2.FinalizeOutputResponse]  # type: ignore[assignment]
-    """Makes one output final. A second call changes nothing."""
+    """Makes one output final. A second call changes nothing.
+
+    FAILED_PRECONDITION OUTPUT_HAS_NO_ENTITY: it cannot have succeeded, because
+    nothing was recorded for it.
+    """
     RecordEntity: _aio.UnaryUnaryMultiCallable[_recorder_pb2.RecordEntityRequest, _recorder_pb2.RecordEntityResponse]  # type: ignore[assignment]
     """Commits a small entity (<= 1 MiB) in one call.
 
     ALREADY_EXISTS UPLOAD_COMPLETE: the upload is complete with other bytes.
     """
     WriteEntity: _aio.StreamUnaryMultiCallable[_recorder_pb2.WriteEntityRequest, _recorder_pb2.WriteEntityResponse]  # type: ignore[assignment]
-    """Commits an entity of any size. Resumable: after an error, ask GetUpload
-    for committed_size and continue from there.
+    """Commits an entity of any size once the client closes its side of the stream
+    after a message with finish. Resumable: after an error, ask GetUpload for
+    committed_size and continue from there.
 
     OUT_OF_RANGE OFFSET_MISMATCH: a gap or an overlap.
     ABORTED UPLOAD_BUSY: another stream writes this upload.
+    ABORTED UPLOAD_DISCARDED: it was deleted, or its run ended, meanwhile.
+    ALREADY_EXISTS UPLOAD_DIFFERS: the upload was begun for another entity.
+    DEADLINE_EXCEEDED UPLOAD_IDLE: no message for 60 s.
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_recorder_pb2.GetUploadRequest, _recorder_pb2.GetUploadResponse]  # type: ignore[assignment]
     """Returns how much of an upload is durable."""
     DeleteUpload: _aio.UnaryUnaryMultiCallable[_recorder_pb2.DeleteUploadRequest, _recorder_pb2.DeleteUploadResponse]  # type: ignore[assignment]
-    """Discards an unfinished upload, so that its name begins anew. OK when
-    there is none. FAILED_PRECONDITION UPLOAD_COMPLETE once it is an entity.
+    """Discards an unfinished upload, so that its name begins anew, and cuts a
+    stream that writes it. OK when there is none. FAILED_PRECONDITION UPLOAD_COMPLETE once it is an entity.
     """
     ReadEntity: _aio.UnaryStreamMultiCallable[_recorder_pb2.ReadEntityRequest, _recorder_pb2.ReadEntityResponse]  # type: ignore[assignment]
     """Streams the bytes of an entity in chunks of at most 256 KiB. The digest is
@@ -154,7 +175,12 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     DATA_LOSS ENTITY_CORRUPT: the bytes are not those that were recorded.
     """
     FinalizeRun: _aio.UnaryUnaryMultiCallable[_recorder_pb2.FinalizeRunRequest, _recorder_pb2.FinalizeRunResponse]  # type: ignore[assignment]
-    """Makes a run final. A second call changes nothing."""
+    """Makes a run final. A second call changes nothing. Outputs still open end as
+    the run does; unfinished uploads are discarded.
+
+    FAILED_PRECONDITION OUTPUTS_DISAGREE: the recorded outputs do not add up to
+    this state. UPLOADS_OPEN: a success, while a stream still writes.
+    """
 
 class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns run folders. Every acknowledged write is on disk before the answer.
@@ -237,7 +263,11 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recorder_pb2.FinalizeOutputRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recorder_pb2.FinalizeOutputResponse, _abc.Awaitable[_recorder_pb2.FinalizeOutputResponse]]:
-        """Makes one output final. A second call changes nothing."""
+        """Makes one output final. A second call changes nothing.
+
+        FAILED_PRECONDITION OUTPUT_HAS_NO_ENTITY: it cannot have succeeded, because
+        nothing was recorded for it.
+        """
 
     @_abc_1.abstractmethod
     def RecordEntity(
@@ -256,11 +286,15 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_recorder_pb2.WriteEntityRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_recorder_pb2.WriteEntityResponse, _abc.Awaitable[_recorder_pb2.WriteEntityResponse]]:
-        """Commits an entity of any size. Resumable: after an error, ask GetUpload
-        for committed_size and continue from there.
+        """Commits an entity of any size once the client closes its side of the stream
+        after a message with finish. Resumable: after an error, ask GetUpload for
+        committed_size and continue from there.
 
         OUT_OF_RANGE OFFSET_MISMATCH: a gap or an overlap.
         ABORTED UPLOAD_BUSY: another stream writes this upload.
+        ABORTED UPLOAD_DISCARDED: it was deleted, or its run ended, meanwhile.
+        ALREADY_EXISTS UPLOAD_DIFFERS: the upload was begun for another entity.
+        DEADLINE_EXCEEDED UPLOAD_IDLE: no message for 60 s.
         """
 
     @_abc_1.abstractmethod
@@ -277,8 +311,8 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recorder_pb2.DeleteUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recorder_pb2.DeleteUploadResponse, _abc.Awaitable[_recorder_pb2.DeleteUploadResponse]]:
-        """Discards an unfinished upload, so that its name begins anew. OK when
-        there is none. FAILED_PRECONDITION UPLOAD_COMPLETE once it is an entity.
+        """Discards an unfinished upload, so that its name begins anew, and cuts a
+        stream that writes it. OK when there is none. FAILED_PRECONDITION UPLOAD_COMPLETE once it is an entity.
         """
 
     @_abc_1.abstractmethod
@@ -299,6 +333,11 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recorder_pb2.FinalizeRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recorder_pb2.FinalizeRunResponse, _abc.Awaitable[_recorder_pb2.FinalizeRunResponse]]:
-        """Makes a run final. A second call changes nothing."""
+        """Makes a run final. A second call changes nothing. Outputs still open end as
+        the run does; unfinished uploads are discarded.
+
+        FAILED_PRECONDITION OUTPUTS_DISAGREE: the recorded outputs do not add up to
+        this state. UPLOADS_OPEN: a success, while a stream still writes.
+        """
 
 def add_RecorderServiceServicer_to_server(servicer: RecorderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
