@@ -239,7 +239,7 @@ class Pipeline:
         async for update in self._services.interception.intercept(
             config_name,
             text,
-            language=self._language if number == 1 else "",
+            language=self._language,
             context=request.context if config_name == self._plan.recipe.name else "",
             mode=request.mode,
             seed=self._plan.seed,

@@ -37,7 +37,9 @@ class InterceptRequest(_message.Message):
     text: _builtins.str
     """What this pass transforms: 1 to 20 000 characters and at most 64 KiB."""
     language: _builtins.str
-    """BCP 47 tag of the text; empty means detect."""
+    """BCP 47 tag of what the person wrote, in every pass of a recursive recipe;
+    empty means detect.
+    """
     context: _builtins.str
     """The person's own rules, already checked; empty means the recipe's."""
     execution_mode: _common_pb2.ExecutionMode.ValueType
