@@ -46,7 +46,7 @@ demo: export PROMPT := $(PROMPT)
 demo: export CONFIG := $(CONFIG)
 
 test: check ## everything that proves it works, in under 10 minutes
-	@$(BIN)/pytest -m "not long and not compose"
+	@$(BIN)/pytest -q -n auto --dist loadfile -m "not long and not compose"
 
 test-long: $(STAMP) ## the long proofs: kill loops, big files
 	@$(BIN)/pytest -m long --timeout=3600
