@@ -33,7 +33,7 @@ MIN_TORN_LETTERS = 8
 # The same, held together by punctuation: "na-zi", "Hit-\nler".
 MIN_HYPHENATED_LETTERS = 3
 # Shorter ones count only if they are all that is spelled: "s e x", not "e s s e x".
-MIN_SPELLED_INSIDE_LETTERS = 5
+MIN_SPELLED_INSIDE_LETTERS = 4
 # Terms without their dots ("Fuhrer"); shorter ones become other words (töten, Toten).
 MIN_DOTLESS_LETTERS = 7
 WIDEN_LETTERS = 40

@@ -33,6 +33,8 @@ _LINE_BREAKS = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
 _BLANK = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _UNSEEN = frozenset(("Cf", "Cc", "Cs", "Co", "Cn"))
 _MARKS = frozenset(("Mn", "Me"))
+# A word no term has, so that what is hidden neither goes on nor spoils what is spelled before it.
+_HIDDEN_BREAK = f"{STOP}\x01\x01{STOP}"
 _TAGS = range(0xE0020, 0xE007F)
 
 
@@ -78,7 +80,8 @@ def fold(text: str) -> Folded:
     if hidden:
         spelled = "".join(_table[chr(ord(text[i]) - 0xE0000)] for i in hidden)
         # Every ASCII character folds to exactly one unit, so the two stay in step.
-        units, origin = f"{units}{STOP}{spelled}", [*origin, hidden[0], *hidden]
+        units = f"{units}{_HIDDEN_BREAK}{spelled}"
+        origin = [*origin, *[hidden[0]] * len(_HIDDEN_BREAK), *hidden]
     return Folded(text, units, origin)
 
 

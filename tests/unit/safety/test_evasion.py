@@ -74,6 +74,16 @@ async def test_a_hidden_word_is_found_and_named_as_it_stands(
     assert term in verdict.terms
 
 
+@pytest.mark.parametrize("text", ["F U C K", "F U C K a", "a F U C K", "s e x", f"s e x{TAGS[:1]}"])
+async def test_a_short_word_that_is_spelled_is_found_among_other_letters(text: str) -> None:
+    assert (await check(text)).blocked
+
+
+@pytest.mark.parametrize("word", ["grape", "Essex", "cocktail", "Scunthorpe", "Assel", "therapist"])
+async def test_an_innocent_word_may_be_spelled(word: str) -> None:
+    assert not (await check(" ".join(word))).blocked
+
+
 # What rules cannot see. A judge model can; each is written down in docs/safety.md.
 MISSED = [
     "Ich mag das Zeichen von denen mit dem Schnurrbart",  # paraphrase
