@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 
 from tests.fakes.comfyui.script import Script
 from tests.fakes.comfyui.server import fake_comfyui
+from tests.support.client import client_of, start_run
 from tests.support.eventually import eventually
-from tests.support.processes import Running, six_services
+from tests.support.processes import six_services
 
 LARGE_BYTES = 200_000_000
 MAX_GROWTH_BYTES = 32 * 1024 * 1024
-
-
-def client_of(running: Running) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=running.url, timeout=50.0, trust_env=False)
-
-
-async def start(http: httpx.AsyncClient, **fields: Any) -> str:
-    response = await http.post(
-        "/api/schema/pipeline/execute",
-        json={"schema": "dada", "input_text": "Eine Blume", **fields},
-        headers={"Prefer": "respond-async"},
-    )
-    assert response.status_code == 202, response.text
-    run_id: str = response.json()["run_id"]
-    return run_id
 
 
 async def state_of(http: httpx.AsyncClient, run_id: str) -> str:
@@ -44,7 +29,7 @@ async def test_cancel_stops_the_job_at_the_backend_and_ends_as_cancelled(tmp_pat
         six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
         client_of(running) as http,
     ):
-        run_id = await start(http, output_configs=["sd35_large", "builtin_image"])
+        run_id = await start_run(http, output_configs=["sd35_large", "builtin_image"])
         await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
         response = await http.post(f"/api/pipeline/{run_id}/cancel")
         assert response.json()["status"] == "cancelled", response.text
@@ -61,11 +46,11 @@ async def test_two_hundred_megabytes_pass_through_without_growing_anybody(tmp_pa
         client_of(running) as http,
     ):
         # The first run loads what is loaded once.
-        await finish(http, await start(http, output_configs=["builtin_image"]))
+        await finish(http, await start_run(http, output_configs=["builtin_image"]))
         processes = {name: psutil.Process(running.pids[name]) for name in ("media", "recorder")}
         before = {name: process.memory_info().rss for name, process in processes.items()}
         peak = dict(before)
-        run_id = await start(http, output_configs=["sd35_large"])
+        run_id = await start_run(http, output_configs=["sd35_large"])
         ending = asyncio.create_task(finish(http, run_id))
         while not ending.done():
             for name, process in processes.items():

@@ -7,33 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from services.recorder.verify import verify_run
 from tests.fakes.comfyui.script import Script
 from tests.fakes.comfyui.server import fake_comfyui
+from tests.support.client import client_of, start_run
 from tests.support.eventually import eventually
 from tests.support.processes import Running, six_services
 
 END_SECONDS = 45.0
 IMPATIENT = {"ARTLAB_ORCHESTRATOR_PATIENCE_SECONDS": "2"}
 FINAL = {"succeeded", "partial", "blocked", "failed", "cancelled"}
-
-
-def _client(running: Running) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=running.url, timeout=30.0, trust_env=False)
-
-
-async def _start(http: httpx.AsyncClient, **fields: Any) -> str:
-    answer = await http.post(
-        "/api/schema/pipeline/execute",
-        json={"schema": "dada", "input_text": "Eine Blume auf der Wiese", **fields},
-        headers={"Prefer": "respond-async"},
-    )
-    assert answer.status_code == 202, answer.text
-    run_id: str = answer.json()["run_id"]
-    return run_id
 
 
 def _record(running: Running, run_id: str) -> dict[str, Any]:
@@ -62,9 +47,9 @@ async def test_media_killed_during_a_rendering_and_restarted_ends_in_a_truthful_
     async with (
         fake_comfyui(script=Script(step_seconds=0.1)) as comfy,
         six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
-        _client(running) as http,
+        client_of(running) as http,
     ):
-        run_id = await _start(http, output_configs=["sd35_large"])
+        run_id = await start_run(http, output_configs=["sd35_large"])
         await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
         await running.restart("media")
         record = await _ended(running, run_id)
@@ -82,9 +67,9 @@ async def test_media_killed_for_good_fails_the_output_and_says_why(tmp_path: Pat
     async with (
         fake_comfyui(script=Script(hang_at="KSampler")) as comfy,
         six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url, **IMPATIENT) as running,
-        _client(running) as http,
+        client_of(running) as http,
     ):
-        run_id = await _start(http, output_configs=["sd35_large"])
+        run_id = await start_run(http, output_configs=["sd35_large"])
         await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
         await running.kill("media")
         record = await _ended(running, run_id)
@@ -98,8 +83,8 @@ async def test_media_killed_for_good_fails_the_output_and_says_why(tmp_path: Pat
 async def test_recorder_killed_between_two_entities_loses_nothing_acknowledged(
     tmp_path: Path, after: str
 ) -> None:
-    async with six_services(tmp_path) as running, _client(running) as http:
-        run_id = await _start(http, output_configs=["builtin_image"] * 6)
+    async with six_services(tmp_path) as running, client_of(running) as http:
+        run_id = await start_run(http, output_configs=["builtin_image"] * 6)
         await eventually(lambda: after in _types(_record(running, run_id)), 20, after)
         before = _record(running, run_id)["entities"]
         await running.restart("recorder")
@@ -116,16 +101,16 @@ async def test_recorder_killed_between_two_entities_loses_nothing_acknowledged(
 async def test_a_peer_restarted_during_runs_costs_time_and_no_run(
     tmp_path: Path, service: str
 ) -> None:
-    async with six_services(tmp_path) as running, _client(running) as http:
-        runs = [await _start(http, schema="stillepost") for _ in range(3)]
+    async with six_services(tmp_path) as running, client_of(running) as http:
+        runs = [await start_run(http, schema="stillepost") for _ in range(3)]
         await running.restart(service)
         records = [await _ended(running, run_id) for run_id in runs]
     assert {record["status"] for record in records} == {"succeeded"}
 
 
 async def test_safety_gone_means_failed_and_nothing_goes_on_unchecked(tmp_path: Path) -> None:
-    async with six_services(tmp_path, **IMPATIENT) as running, _client(running) as http:
-        run_id = await _start(http, schema="stillepost", output_configs=["builtin_image"] * 8)
+    async with six_services(tmp_path, **IMPATIENT) as running, client_of(running) as http:
+        run_id = await start_run(http, schema="stillepost", output_configs=["builtin_image"] * 8)
         await running.kill("safety")
         record = await _ended(running, run_id)
     assert record["status"] in {"failed", "partial", "succeeded"}
@@ -139,9 +124,9 @@ async def test_orchestrator_killed_leaves_no_run_open_for_ever(tmp_path: Path) -
     async with (
         fake_comfyui(script=Script(hang_at="KSampler")) as comfy,
         six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
-        _client(running) as http,
+        client_of(running) as http,
     ):
-        run_id = await _start(http, output_configs=["sd35_large"])
+        run_id = await start_run(http, output_configs=["sd35_large"])
         await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
         await asyncio.shield(running.restart("orchestrator"))
         record = await _ended(running, run_id)
