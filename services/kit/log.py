@@ -56,7 +56,9 @@ class JsonFormatter(logging.Formatter):
         }
         if run_id := _run_id.get():
             line["run_id"] = run_id
-        line.update(getattr(record, "facts", {}))
+        for name, value in getattr(record, "facts", {}).items():
+            # A fact may be called "level" too; it must not change what the line says of itself.
+            line[f"fact_{name}" if name in line else name] = value
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = _where(record.exc_info[1])
         return orjson.dumps(line, default=str).decode()
