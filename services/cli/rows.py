@@ -11,7 +11,8 @@ from services.cli.domain.printable import printable
 from services.cli.domain.result import SeenEntity, describe_error
 from services.cli.domain.run_view import Event, OutputView, RunView
 
-LABEL_WIDTH = 20
+# "interception_pass 10" and what stands before it.
+LABEL_WIDTH = 24
 _STATE_STYLES = {"succeeded": "green", "partial": "yellow", "blocked": "magenta"}
 _CHECKS = frozenset({"safety", "safety_pre_output", "safety_output", "preview_safety"})
 
