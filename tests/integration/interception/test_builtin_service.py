@@ -113,7 +113,11 @@ async def test_recipes_are_listed_by_name_with_what_a_client_needs() -> None:
     assert list(by_name) == sorted(RECIPES)
     assert list(answer.writers) == ["builtin"]
     assert by_name["stillepost"].passes == 8
-    assert by_name["image_comparison"].output_configs == ["sd35_large", "flux2"]
+    assert by_name["image_comparison"].output_configs == [
+        "sd35_large",
+        "flux2",
+        "builtin_image",
+    ]
     assert by_name["dada"].default_output == common_pb2.MEDIA_KIND_IMAGE
     assert by_name["dada"].title["de"] == "Dada"
     assert by_name["user_defined"].accepts_context

@@ -37,7 +37,7 @@ def test_the_shipped_recipes_are_sound_and_complete() -> None:
     assert set(recipes) >= WANTED
     assert recipes["stillepost"].passes == 8
     assert len(recipes["stillepost"].languages) == 15
-    assert recipes["image_comparison"].output_configs == ("sd35_large", "flux2")
+    assert recipes["image_comparison"].output_configs == ("sd35_large", "flux2", "builtin_image")
     for name in ("translation_en", "passthrough", "piglatin"):
         assert not recipes[name].translates_input
     for name in ("passthrough", "piglatin"):
