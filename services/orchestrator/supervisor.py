@@ -30,7 +30,8 @@ from services.orchestrator.domain.run import (
 )
 from services.orchestrator.hints import HintSender
 from services.orchestrator.patience import patiently
-from services.orchestrator.pipeline import Pipeline, Services
+from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.run_in_work import RunInWork, Services
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ class Supervisor:
 
     async def _drive(self, plan: Plan) -> None:
         hints = HintSender(plan.run_id, self._services.recorder)
-        pipeline = Pipeline(plan, self._services, hints, self._clock)
+        pipeline = Pipeline(RunInWork(plan, self._services, hints, self._clock))
         with no_deadline(), run_logged(str(plan.run_id)):
             task = asyncio.create_task(
                 self._live(plan.run_id, pipeline, hints), name=f"run {plan.run_id}"

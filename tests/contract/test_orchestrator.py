@@ -16,7 +16,7 @@ from services.orchestrator.clients.interception import InterceptionClient
 from services.orchestrator.clients.media import MediaClient
 from services.orchestrator.clients.recorder import RecorderClient
 from services.orchestrator.clients.safety import SafetyClient
-from services.orchestrator.pipeline import Services
+from services.orchestrator.run_in_work import Services
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.supervisor import Supervisor
 from tests.support.rpc import refused

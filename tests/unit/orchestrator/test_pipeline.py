@@ -22,8 +22,8 @@ from services.kit.errors import (
 from services.kit.ids import RunId
 from services.orchestrator.domain.plan import RunRequest
 from services.orchestrator.domain.run import OutputOffer, Recipe
-from services.orchestrator.pipeline import Services
 from services.orchestrator.ports import RenderHint, TextHint
+from services.orchestrator.run_in_work import Services
 from services.orchestrator.supervisor import Supervisor
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
 from tests.support.eventually import eventually

@@ -1,0 +1,79 @@
+"""One run while it is driven: its plan, its peers, its journal, and how it asks for a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from services.kit.clock import Clock
+from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.run import Kind, Purpose, Verdict
+from services.orchestrator.hints import HintSender
+from services.orchestrator.journal import Journal
+from services.orchestrator.patience import patiently
+from services.orchestrator.ports import Interception, Media, Recorder, Safety
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The peers of the orchestrator, and how long a run waits for one that is away."""
+
+    recorder: Recorder
+    safety: Safety
+    interception: Interception
+    media: Media
+    patience_seconds: float = 30.0
+    recorder_patience_seconds: float = 60.0
+
+
+class Blocked(Exception):
+    """A check said no before stage 3; carries where and the verdict."""
+
+    def __init__(self, stage: int, verdict: Verdict) -> None:
+        super().__init__(stage, verdict.rule)
+        self.stage = stage
+        self.verdict = verdict
+
+
+@dataclass(slots=True)
+class RunInWork:
+    """What the stages of one run share."""
+
+    plan: Plan
+    services: Services
+    hints: HintSender
+    clock: Clock
+    journal: Journal = field(init=False)
+    # Of what the person wrote, BCP 47; told by the request or found in stage 1.
+    language: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.language = self.plan.request.language
+        self.journal = Journal(
+            self.plan,
+            self.services.recorder,
+            self.clock,
+            self.services.recorder_patience_seconds,
+        )
+
+    async def steady(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make an idempotent call, and again while its service is away for a moment."""
+        return await patiently(call, self.services.patience_seconds, self.clock)
+
+    async def verdict(self, purpose: Purpose, text: str, kind: Kind | None = None) -> Verdict:
+        """Have a text judged at the run's level."""
+        return await self.steady(
+            lambda: self.services.safety.check_text(
+                text, self.plan.level, purpose, self.language, kind
+            )
+        )
+
+    async def check(self, stage: int, verdicts: list[Verdict], purpose: Purpose, text: str) -> None:
+        """Have a text judged and keep the verdict. Raises Blocked for a no."""
+        verdict = await self.verdict(purpose, text)
+        verdicts.append(verdict)
+        if not verdict.safe:
+            raise Blocked(stage, verdict)
