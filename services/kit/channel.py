@@ -7,6 +7,7 @@ import grpc.aio
 import orjson
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.kit.renewal import RenewedChannel, RenewedSyncChannel
 from services.kit.server import MAX_MESSAGE_BYTES
 
 _RETRY = {
@@ -50,12 +51,12 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
 
 def open_channel(target: str) -> grpc.aio.Channel:
     """A lazy asyncio channel; close it with ``async with`` or ``await channel.close()``."""
-    return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+    return RenewedChannel(lambda: grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS))
 
 
 def open_sync_channel(target: str) -> grpc.Channel:
     """A lazy channel for threads that move bytes; close it with ``with``."""
-    return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+    return RenewedSyncChannel(lambda: grpc.insecure_channel(target, options=CHANNEL_OPTIONS))
 
 
 async def is_serving(target: str, timeout_seconds: float = 2.0) -> bool:
