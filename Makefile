@@ -42,8 +42,9 @@ PROMPT ?= Eine Blume auf der Wiese
 CONFIG ?= dada
 demo: $(STAMP) ## run one idea and show every step: make demo PROMPT="…" CONFIG=dada
 	@exec $(BIN)/artlab demo --config "$$CONFIG" -- "$$PROMPT"
-demo: export PROMPT := $(PROMPT)
-demo: export CONFIG := $(CONFIG)
+# As typed: with $(value) make leaves every $ in it alone.
+demo: override export PROMPT := $(value PROMPT)
+demo: override export CONFIG := $(value CONFIG)
 
 test: check ## everything that proves it works, in under 10 minutes
 	@$(BIN)/pytest -q -n auto --dist loadfile -m "not long and not compose"
