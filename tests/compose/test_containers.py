@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 
 PROMPT = "Eine Blume auf der Wiese"
 MEDIA_COPIES = 3
+OUTAGE_SECONDS = 20.0
 NAMES = {
     "01_input.txt",
     "02_translation.txt",
@@ -53,10 +54,13 @@ def stack() -> Iterator[Stack]:
         found.remove_images()
 
 
+def _try_run(stack: Stack, prompt: str = PROMPT) -> httpx.Response:
+    body = {"schema": "dada", "input_text": prompt}
+    return stack.http.post("/api/schema/pipeline/execute", json=body)
+
+
 def _make_run(stack: Stack, prompt: str = PROMPT) -> dict[str, Any]:
-    answer = stack.http.post(
-        "/api/schema/pipeline/execute", json={"schema": "dada", "input_text": prompt}
-    )
+    answer = _try_run(stack, prompt)
     assert answer.status_code == httpx.codes.OK, answer.text
     found = answer.json()
     assert found["status"] == "success", found
@@ -205,6 +209,19 @@ def test_a_recorder_that_crashes_comes_back_with_every_run(stack: Stack) -> None
     wait_until(is_back, "the run is readable again")
     stack.wait_until_ready()
     _make_run(stack)
+
+
+def test_after_an_outage_of_the_recorder_runs_work_as_soon_as_it_is_back(stack: Stack) -> None:
+    (recorder,) = stack.containers("recorder")
+    podman("stop", "--time", "15", recorder)
+    # While its name is unknown, whoever looks it up is made to wait longer and longer.
+    began = time.monotonic()
+    while time.monotonic() - began < OUTAGE_SECONDS:
+        stack.is_ready()
+        assert _try_run(stack).status_code == httpx.codes.SERVICE_UNAVAILABLE
+    podman("start", recorder)
+    wait_until(lambda: stack.is_healthy(recorder), "the recorder is healthy")
+    wait_until(lambda: _try_run(stack).status_code == httpx.codes.OK, "a run works", seconds=5.0)
 
 
 def test_they_stop_in_time_and_start_in_any_order_with_all_runs_kept(stack: Stack) -> None:
