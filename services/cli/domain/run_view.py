@@ -89,6 +89,7 @@ class RunView:
     growing: GrowingText = field(default_factory=GrowingText)
     growing_type: str = ""
     growing_pass: int = 0
+    written: set[tuple[str, int]] = field(default_factory=set)
     outputs: dict[int, OutputView] = field(default_factory=dict)
 
     @property
@@ -125,6 +126,7 @@ class RunView:
 
     def _entity_committed(self, event: Event) -> None:
         self.completed = max(self.completed, event.number("sequence"))
+        self.written.add((event.text("type"), event.number("pass")))
         if event.text("type") == self.growing_type:
             self.growing = GrowingText()
 
@@ -139,6 +141,8 @@ class RunView:
 
     def _text_delta(self, event: Event) -> None:
         kind, number = event.text("entity_type"), event.number("pass")
+        if (kind, number) in self.written:
+            return  # a hint that came after the fact
         if (kind, number) != (self.growing_type, self.growing_pass):
             self.growing_type, self.growing_pass = kind, number
             self.growing = GrowingText()

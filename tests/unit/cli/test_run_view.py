@@ -47,6 +47,16 @@ def test_the_committed_entity_takes_the_place_of_the_growing_text() -> None:
     assert view.completed == 4
 
 
+def test_a_delta_that_comes_after_its_entity_is_not_shown_again() -> None:
+    committed = {"type": "interception_pass", "pass": 1, "sequence": 4}
+    view = view_of(
+        Event("entity_committed", committed, 9), delta(0, "Blume", 1, "interception_pass")
+    )
+    assert view.growing.text == ""
+    view.apply(delta(0, "Bluse", 2, "interception_pass"))
+    assert view.growing.text == "Bluse"
+
+
 def test_render_progress_is_kept_per_output() -> None:
     view = view_of(
         Event("render_progress", {"output_index": 1, "phase": "executing", "fraction": 0.5}),
