@@ -22,10 +22,13 @@ REAP_SECONDS = 1.0
 Report = Callable[[str, str], None]
 
 
+_CHOOSE_FOLDER = "choose a folder that can be written by ARTLAB_RECORDER_ROOT"
 # What a person can do, by the reason in the log.
 _HINTS = {
-    "STORE_LOCKED": "\nanother Artlab keeps its runs in that folder: stop it, or choose another "
-    "folder by ARTLAB_RECORDER_ROOT",
+    "STORE_LOCKED": "\nanother Artlab keeps its runs in that folder: give it your idea with "
+    "`artlab run`, or stop it, or choose another folder by ARTLAB_RECORDER_ROOT",
+    "STORE_MISSING": f"\n{_CHOOSE_FOLDER}",
+    "STORAGE_ERROR": f"\n{_CHOOSE_FOLDER}",
 }
 
 

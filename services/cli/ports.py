@@ -34,13 +34,20 @@ def is_free(host: str, port: int) -> bool:
 
 def refuse_ports_in_use(specs: Iterable[ServiceSpec]) -> None:
     """Raise PortsInUse when somebody else listens where a service should."""
+    wanted = list(specs)
+    taken = [spec for spec in wanted if not is_free(spec.host, spec.port)]
     lines = [
         f"port {spec.port} is in use, so {spec.name} cannot start; "
         f"set {spec.port_variable} to another one"
         + (" or use --port" if spec.name == "gateway" else "")
-        for spec in specs
-        if not is_free(spec.host, spec.port)
+        for spec in taken
     ]
+    gateway = next((spec for spec in taken if spec.name == "gateway"), None)
+    if gateway and len(taken) == len(wanted):
+        # Every single port: that is no accident.
+        lines.append(
+            f"another Artlab seems to run at http://{gateway.target}: use that one, or stop it"
+        )
     if lines:
         raise PortsInUse("\n".join(lines))
 

@@ -87,7 +87,7 @@ def load_settings(service: str, kind: type[S], environ: Mapping[str, str] | None
                 raise SettingsError(_unknown(key, [own + n.upper() for n in kind.model_fields]))
             values[name] = value
         elif not any(key.startswith(f"{PREFIX}{other.upper()}_") for other in SERVICES):
-            raise SettingsError(_unknown(key, [f"{PREFIX}{s.upper()}_…" for s in SERVICES]))
+            raise SettingsError(_unknown_service(key))
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -100,6 +100,15 @@ def _unknown(key: str, known: list[str]) -> str:
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"
     return f"{key} is not a setting; {hint}"
+
+
+def _unknown_service(key: str) -> str:
+    service, _, name = key.removeprefix(PREFIX).partition("_")
+    close = difflib.get_close_matches(service, [s.upper() for s in SERVICES], n=1, cutoff=0.6)
+    if close and name:
+        return f"{key} is not a setting; did you mean {PREFIX}{close[0]}_{name}?"
+    known = ", ".join(f"{PREFIX}{s.upper()}_…" for s in SERVICES)
+    return f"{key} is not a setting; known are {known}"
 
 
 def exit_for_settings(error: SettingsError) -> NoReturn:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
@@ -32,6 +33,22 @@ def test_all_ports_in_use_are_told_at_once() -> None:
     lines = str(caught.value).splitlines()
     assert [line.split(", so ")[1].split()[0] for line in lines] == ["safety", "gateway"]
     assert "--port" in lines[1]
+
+
+def test_every_port_in_use_means_another_artlab() -> None:
+    ports = free_ports(SERVICES)
+    with contextlib.ExitStack() as stack:
+        for port in ports.values():
+            taken = stack.enter_context(socket.socket())
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+        with pytest.raises(PortsInUse) as caught:
+            refuse_ports_in_use(wire({}, ports).values())
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(SERVICES) + 1
+    assert lines[-1].startswith(
+        f"another Artlab seems to run at http://127.0.0.1:{ports['gateway']}"
+    )
 
 
 def test_free_ports_are_different_and_outside_of_the_range_of_clients() -> None:

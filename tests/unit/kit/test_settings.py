@@ -46,7 +46,9 @@ BAD = [
     ({"ARTLAB_MEDIA_LOG_LEVEL": "TRACE"}, "ARTLAB_MEDIA_LOG_LEVEL"),
     ({"ARTLAB_MEDIA_COMFYUI_URL": "http://a"}, "did you mean ARTLAB_MEDIA_COMFYUI_URLS?"),
     ({"ARTLAB_MEDIAS_PORT": "1"}, "ARTLAB_MEDIAS_PORT is not a setting"),
-    ({"ARTLAB_RECODER_ROOT": "x"}, "ARTLAB_RECODER_ROOT is not a setting"),
+    ({"ARTLAB_RECODER_ROOT": "x"}, "did you mean ARTLAB_RECORDER_ROOT?"),
+    ({"ARTLAB_FOO_BAR": "x"}, "known are ARTLAB_CLI_…, ARTLAB_GATEWAY_…"),
+    ({"ARTLAB_PORT": "1"}, "known are ARTLAB_CLI_…"),
 ]
 
 
