@@ -65,7 +65,8 @@ def check_catalogue(configs: Path) -> Findings:
 def _placed(error: CatalogueError, configs: Path, area: str) -> Iterator[Defect]:
     # Loaders name a file within their own part; people want to know where it is.
     for defect in error.defects:
-        place = Path(area, defect.file)
+        # A folder that is not there at all is the part itself.
+        place = Path(area, defect.file) if defect.file != area else Path(area)
         if not (configs / place).exists():
             elsewhere = sorted(path for path in configs.rglob("*") if path.name == defect.file)
             place = elsewhere[0].relative_to(configs) if elsewhere else place

@@ -15,13 +15,14 @@ import httpx
 import orjson
 from httpx_sse import SSEError, aconnect_sse
 
+from services.cli.domain.option_names import option_of
 from services.cli.domain.printable import printable
 from services.cli.domain.run_view import FACTS, FINAL_STATES, Event
 
 CALL_SECONDS = 30.0
 CANCEL_SECONDS = 20.0
 START_ATTEMPTS = 3
-# The gateway sends a sign of life at least every 15 s.
+# The gateway sends a sign of life at least every 10 s.
 SILENCE_SECONDS = 40.0
 GIVE_UP_SECONDS = 60.0
 FIRST_RETRY_SECONDS = 0.2
@@ -237,7 +238,10 @@ def _object(body: bytes) -> Mapping[str, Any]:
 
 
 def _refusal(response: httpx.Response, body: bytes) -> GatewayRefused:
-    """Read problem+json (RFC 9457): the detail, the fields that are wrong, when to come back."""
+    """Read problem+json (RFC 9457): the detail, the fields that are wrong, when to come back.
+
+    Fields are told by the names of their options.
+    """
     status = response.status_code
     try:
         problem = orjson.loads(body)
@@ -245,17 +249,19 @@ def _refusal(response: httpx.Response, body: bytes) -> GatewayRefused:
         problem = None
     if not isinstance(problem, dict):
         return GatewayRefused(status, f"the gateway answered HTTP {status}")
-    said = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
-    field = str(problem.get("field") or "")
-    if field and not said.startswith(field):
-        said = f"{field}: {said}"
+    said = _told(problem, str(problem.get("title") or f"HTTP {status}"))
     fields = problem.get("fields")
     wrong = [row for row in fields if isinstance(row, dict)] if isinstance(fields, list) else []
     # The first one is the detail already.
-    lines = [said, *(f"{row.get('field', '')}: {row.get('detail', '')}" for row in wrong[1:])]
+    lines = [said, *(_told(row, "is wrong") for row in wrong[1:])]
     if isinstance(seconds := problem.get("retry_after"), int | float):
         lines.append(f"try again in {max(1, round(seconds))} s")
     return GatewayRefused(status, printable("\n".join(lines)))
+
+
+def _told(problem: Mapping[str, object], otherwise: str) -> str:
+    field, said = str(problem.get("field") or ""), str(problem.get("detail") or otherwise)
+    return f"{option_of(field)}: {said.removeprefix(f'{field}: ')}" if field else said
 
 
 def _is_loopback(url: str) -> bool:

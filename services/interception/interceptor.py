@@ -19,6 +19,7 @@ from services.interception.ports import (
 from services.kit.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
 
 UNKNOWN = "und"
+MAX_NAMES_TOLD = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,13 @@ class Interceptor:
     def recipe(self, name: str) -> Recipe:
         """One recipe. Raises NotFound CONFIG_NOT_FOUND."""
         if name not in self._recipes:
-            raise NotFound("CONFIG_NOT_FOUND", "there is no such recipe", field="config_name")
+            known = ", ".join(sorted(self._recipes)[:MAX_NAMES_TOLD])
+            more = ", …" if len(self._recipes) > MAX_NAMES_TOLD else ""
+            raise NotFound(
+                "CONFIG_NOT_FOUND",
+                f"there is no such recipe; there are {known}{more}",
+                field="config_name",
+            )
         return self._recipes[name]
 
     def writer_names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from services.cli.domain.exit_codes import FAILED
 from services.kit.catalogue import CONFIGS
 
 
-@click.command()
+@click.command(short_help="Validate the catalogue; list every defect.")
 @click.option(
     "--configs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

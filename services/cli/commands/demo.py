@@ -27,7 +27,7 @@ from services.cli.wiring import SERVICES, wire
 from services.kit.settings import load_settings
 
 
-@click.command()
+@click.command(short_help="Start, run one idea, show its folder, stop.")
 @click.option(
     "--root",
     type=click.Path(file_okay=False, path_type=Path),

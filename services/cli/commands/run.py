@@ -34,7 +34,7 @@ def _parse_url(ctx: click.Context, param: click.Parameter, value: str | None) ->
     return value
 
 
-@click.command()
+@click.command(short_help="Send an idea to a running Artlab and watch.")
 @click.option(
     "--url",
     callback=_parse_url,

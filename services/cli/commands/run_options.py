@@ -34,8 +34,8 @@ class _ConfigName(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
             return parse_config_name(str(value))
-        except InvalidArgument as error:
-            self.fail(error.message, param, ctx)
+        except InvalidArgument:
+            self.fail("a name has small letters, digits and _, such as dada", param, ctx)
 
 
 class _Prompt(click.ParamType[str]):
@@ -46,7 +46,9 @@ class _Prompt(click.ParamType[str]):
         try:
             return parse_text(text, "text")
         except InvalidArgument as error:
-            self.fail(error.message, param, ctx)
+            # Bytes that are no text arrive as halves of surrogate pairs.
+            is_text = error.reason != "INVALID_UNICODE"
+            self.fail(error.message if is_text else "expected text in UTF-8", param, ctx)
 
 
 def _standard_input() -> str:

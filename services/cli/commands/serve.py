@@ -10,7 +10,7 @@ import click
 from services.cli.wiring import SERVICES
 
 
-@click.command()
+@click.command(short_help="Run one service in this process.")
 @click.argument("service", type=click.Choice(SERVICES))
 def serve(service: str) -> None:
     """Run one SERVICE in the foreground, as a container does.

@@ -29,7 +29,7 @@ from services.kit.settings import load_settings
 DEFAULT_ROOT = "pipeline_runs"
 
 
-@click.command()
+@click.command(short_help="Start all six services; Ctrl-C stops them.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),

@@ -11,7 +11,7 @@ from services.cli.domain.exit_codes import FAILED
 from services.cli.domain.printable import printable
 
 
-@click.command()
+@click.command(short_help="Is a run folder what was recorded?")
 @click.argument(
     "folders",
     nargs=-1,
@@ -32,7 +32,8 @@ def verify(folders: tuple[Path, ...]) -> None:
         defects = verify_run(folder)
         failed = failed or bool(defects)
         for defect in defects:
-            click.echo(printable(f"{folder}: {defect}"))
+            told = defect if defect.startswith(f"{folder}: ") else f"{folder}: {defect}"
+            click.echo(printable(told))
         if not defects:
             click.echo(f"{folder}: {_checked(folder)}")
     if failed:

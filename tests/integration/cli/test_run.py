@@ -244,7 +244,26 @@ async def test_a_refused_request_ends_with_two_and_names_every_field() -> None:
     async with scripted(ScriptedGateway(refusal=(422, problem))) as gateway:
         ended = await run(gateway)
     assert ended.code == 2
-    assert ended.err == "artlab: seed: must be a number\nschema: is required\n"
+    assert ended.err == "artlab: --seed: must be a number\n--config: is required\n"
+
+
+async def test_a_field_is_told_by_the_option_that_fills_it() -> None:
+    problem = {"status": 404, "detail": "no such output config", "field": "output_configs[0]"}
+    async with scripted(ScriptedGateway(refusal=(404, problem))) as gateway:
+        ended = await run(gateway)
+    assert (ended.code, ended.err) == (2, "artlab: --output: no such output config\n")
+
+
+async def test_text_that_is_not_utf8_is_refused_in_plain_words() -> None:
+    ended = await artlab("run", "-", "--config", "dada", stdin=b"\xff\xfe")
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].endswith("expected text in UTF-8")
+
+
+async def test_a_name_that_is_none_is_told_what_names_look_like() -> None:
+    ended = await artlab("run", "Blume", "--config", "Dada!")
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].endswith("small letters, digits and _, such as dada")
 
 
 async def test_a_full_server_ends_with_one_and_says_when_to_come_back() -> None:

@@ -10,7 +10,7 @@ from services.cli.commands.verify import verify
 def test_a_folder_that_is_no_run_is_a_defect(tmp_path: Path) -> None:
     ended = CliRunner().invoke(verify, [str(tmp_path)])
     assert ended.exit_code == 1
-    assert "not a run folder" in ended.stdout
+    assert ended.stdout == f"{tmp_path}: not a run folder: its name is no run id\n"
 
 
 def test_a_folder_that_is_not_there_is_a_defect(tmp_path: Path) -> None:
