@@ -72,7 +72,9 @@ def load_document(path: Path) -> Any:
         if len(data) > MAX_FILE_BYTES:
             raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
         return yaml.load(data.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506  # a SafeLoader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ValueError(error.strerror or "cannot be read") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(" ".join(str(error).split())) from error
 
 

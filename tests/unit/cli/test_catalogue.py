@@ -68,6 +68,17 @@ def test_a_catalogue_without_the_translation_of_stage_one_is_told(configs: Path)
     ]
 
 
+def test_what_is_missing_is_told_by_its_place_and_without_the_path_of_this_machine(
+    configs: Path,
+) -> None:
+    shutil.rmtree(configs / "interception")
+    (configs / "workflows" / "flux2.json").unlink()
+    lines = lines_of(configs)
+    assert "interception: no catalogue files here" in lines
+    assert "output/flux2.yaml: workflow.file: flux2.json: No such file or directory" in lines
+    assert not [line for line in lines if str(configs) in line]
+
+
 def test_check_prints_one_line_per_defect_and_ends_with_one(configs: Path) -> None:
     edit(configs / "interception" / "image_comparison.yaml", "[sd35_large", "[sd36_large")
     ended = CliRunner().invoke(check, ["--configs", str(configs)])
