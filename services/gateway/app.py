@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway import docs_page, problems
@@ -52,6 +52,11 @@ def make_api(parts: Parts) -> FastAPI:
         return api.openapi_schema
 
     api.openapi = document  # type: ignore[method-assign]
+
+    @api.get("/", include_in_schema=False)
+    async def door() -> Response:
+        # Whoever opens the address in a browser wants to know what this is.
+        return RedirectResponse("/docs")
 
     @api.get("/docs", include_in_schema=False)
     async def docs() -> Response:

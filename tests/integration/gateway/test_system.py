@@ -36,6 +36,13 @@ async def test_not_ready_names_who_is_away_and_health_is_our_own() -> None:
         assert system["writers"] == ["builtin"]
 
 
+async def test_who_opens_the_bare_address_is_led_to_the_documentation(world: World) -> None:
+    response = await world.client.get("/")
+    assert (response.status_code, response.headers["location"]) == (307, "/docs")
+    page = await world.client.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+
+
 async def test_the_system_tells_what_writes_judges_and_draws(world: World) -> None:
     system = (await world.client.get("/api/system")).json()
     assert system["writers"] == ["builtin"]
