@@ -30,11 +30,35 @@ from services.media.backends.builtin.words import MAX_COUNT, MAX_SUBJECTS, _lexi
         ("una flor", "flower", 1),
         ("Schmetterlinge", "butterfly", 4),
         ("ein alter Roboter", "robot", 1),
+        ("Digga, da chillt ein Doggo", "dog", 1),
+        ("a lowkey lost bot", "robot", 1),
     ],
 )
 def test_things_are_found_with_their_number(prompt: str, motif: str, count: int) -> None:
     subject = read_scene(prompt).subjects[0]
     assert (subject.motif, subject.count) == (motif, count)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "motifs_seen"),
+    [
+        ("A robot, five times the form", ["robot"]),
+        ("A bot. Living rent-free in my head.", ["robot"]),
+        ("Freiheit, so hell, dass man die Augen schließen muss!", ["bird", "balloon"]),
+        ("Katzen. Der Blick sagt alles", ["cat"]),
+        ("Ein Blick aus blauen Augen", ["eye"]),
+        ("A sewing machine", []),
+        ("a hurricane", []),
+    ],
+)
+def test_idioms_are_no_things(prompt: str, motifs_seen: list[str]) -> None:
+    assert [subject.motif for subject in read_scene(prompt).subjects] == motifs_seen
+
+
+@pytest.mark.parametrize("prompt", ["A lonely robot in the rain", "Ein einsamer Roboter"])
+def test_a_lonely_thing_is_left_alone(prompt: str) -> None:
+    assert [subject.motif for subject in read_scene(prompt).subjects] == ["robot"]
+    assert [subject.motif for subject in read_scene("Einsamkeit").subjects] == ["person"]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +73,8 @@ def test_things_are_found_with_their_number(prompt: str, motif: str, count: int)
         ("snowy", "weather", "snow"),
         ("Ein dichter Nebel", "weather", "fog"),
         ("auf der Blumenwiese", "place", "meadow"),
+        ("Drei Katzen auf dem Mond", "place", "space"),
+        ("Der Mond über der Wiese", "place", "meadow"),
         ("am See", "place", "sea"),
         ("I see", "place", None),
         ("Neonstadt", "place", "city"),
@@ -86,7 +112,7 @@ def test_an_idea_brings_what_stands_for_it() -> None:
 
 
 def test_what_is_not_understood_is_no_error() -> None:
-    for prompt in ("", "qwertz", "\x00", "𓂀" * 500, "-" * 10_000):
+    for prompt in ("", "qwertz", "\x00", "𓂀" * 500, "-" * 10_000, "²", "¹ ③"):
         scene = read_scene(prompt)
         assert (scene.subjects, scene.place) == ((), None)
 
@@ -102,9 +128,10 @@ def test_every_name_in_the_lexicon_can_be_drawn() -> None:
     assert set(lexicon["colours"]) == set(NAMED)
     for idea in lexicon["ideas"].values():
         assert set(idea["motifs"]) <= set(motifs.MOTIFS)
-        assert set(idea) <= {"words", "motifs", "place", "time", "weather"}
+        assert set(idea) <= {"words", "motifs", "place", "time", "weather", "company"}
         for kind in ("place", "time", "weather"):
             assert idea.get(kind) in {None, *lexicon[f"{kind}s"]}
+    assert set(lexicon["phrases"]) <= set(lexicon["places"])
 
 
 def test_no_word_of_the_lexicon_stands_for_two_things_of_a_kind() -> None:

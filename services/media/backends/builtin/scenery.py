@@ -47,7 +47,9 @@ def _paint_body(
     r = canvas.short * (0.13 if wanted else 0.075)
     if night:
         _paint_stars(canvas, random, horizon, 500 if scene.place == "space" else 170)
-    hidden = scene.weather in ("rain", "storm", "fog", "snow") and not wanted
+    # In space a planet takes its place.
+    covered = scene.weather in ("rain", "storm", "fog", "snow") or scene.place == "space"
+    hidden = covered and not wanted
     colour = oklch(0.95, 0.05, 95) if night else oklch(0.97, 0.09, 88)
     if palette.time == "dusk":
         colour = oklch(0.95, 0.11, 90)

@@ -70,7 +70,10 @@ def read_scene(prompt: str) -> Scene:
     words = [found.group() for found in _TOKEN.finditer(prompt)][:MAX_TOKENS]
     found = _Found()
     number, number_at, colour, colour_at = 1, -9, "", -9
+    unmeant = _unmeant(words, found)
     for index, word in enumerate(words):
+        if index in unmeant:
+            continue
         if word in _NOUNS_ONLY or (word in _NEEDS_ARTICLE and index - number_at > 3):
             continue
         for entry, plural in _lookup(word):
@@ -94,15 +97,30 @@ def read_scene(prompt: str) -> Scene:
                 found.facts["moods"] = "neon"
             else:
                 found.facts.setdefault(entry.kind, entry.value)
-        if word.isdigit() and 0 < len(word) <= 3:
+        if word.isdecimal() and 0 < len(word) <= 3:
             number, number_at = max(1, int(word)), index
     return _scene(found, words)
+
+
+def _unmeant(words: list[str], found: _Found) -> set[int]:
+    """The places of words in idioms; and phrases that are places, taken into what is found."""
+    folded = [word.casefold() for word in words]
+    taken: set[int] = set()
+    for phrase, place in _phrases().items():
+        for start in range(len(folded) - len(phrase) + 1):
+            if tuple(folded[start : start + len(phrase)]) != phrase:
+                continue
+            if place:
+                found.facts.setdefault("places", place)
+            else:
+                taken.update(range(start, start + len(phrase)))
+    return taken
 
 
 def _scene(found: _Found, words: list[str]) -> Scene:
     facts = found.facts
     for idea in found.ideas:
-        if not found.subjects or len(found.ideas) == 1:
+        if not found.subjects or (len(found.ideas) == 1 and idea.get("company", True)):
             for motif in idea["motifs"]:
                 if not found.subjects or len(found.subjects) < 2:
                     found.subjects.setdefault(motif, Subject(motif))
@@ -180,9 +198,20 @@ def _lexicon() -> dict[str, Any]:
 
 
 @cache
+def _phrases() -> dict[tuple[str, ...], str]:
+    """Words in a row, as they are looked for, with the place they are; none for idioms."""
+    lexicon = _lexicon()
+    known = {phrase: "" for phrase in lexicon["idioms"]}
+    known |= {phrase: place for place, rows in lexicon["phrases"].items() for phrase in rows}
+    return {tuple(_TOKEN.findall(phrase.casefold())): place for phrase, place in known.items()}
+
+
+@cache
 def _index() -> dict[str, list[_Entry]]:
     index: dict[str, list[_Entry]] = {}
     for kind, values in _lexicon().items():
+        if kind in ("idioms", "phrases"):
+            continue
         for value, content in values.items():
             for word in content["words"] if kind == "ideas" else content:
                 entry = _Entry(kind, str(value), str(word).casefold())
