@@ -20,7 +20,7 @@ from services.orchestrator.domain.run import (
     RunError,
     Verdict,
 )
-from services.orchestrator.patience import patiently
+from services.orchestrator.patience import patiently, recorder_may_recover
 from services.orchestrator.ports import Recorder
 
 T = TypeVar("T")
@@ -135,10 +135,12 @@ class Journal:
 
     async def output_final(
         self, output: PlannedOutput, state: FinalState, error: RunError | None = None
-    ) -> None:
-        """Make one output final."""
+    ) -> FinalState:
+        """Make one output final; return how it is recorded, which may be from an earlier call."""
         run = self._plan.run_id
-        await self._patiently(lambda: self._recorder.finalize_output(run, output, state, error))
+        return await self._patiently(
+            lambda: self._recorder.finalize_output(run, output, state, error)
+        )
 
     async def run_final(self, state: FinalState, error: RunError | None = None) -> RecordedRun:
         """Make the run final."""
@@ -149,4 +151,4 @@ class Journal:
         await self._patiently(lambda: self._recorder.record(self._plan.run_id, draft))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(call, self._patience, self._clock)
+        return await patiently(call, self._patience, self._clock, recorder_may_recover)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from services.kit.clock import Clock
-from services.kit.errors import ArtlabError, Unavailable
+from services.kit.errors import ArtlabError, DeadlineExceeded, Unavailable
 from services.kit.log import facts
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,24 @@ def peer_is_away(error: ArtlabError) -> bool:
     )
 
 
-async def patiently(call: Callable[[], Awaitable[T]], patience_seconds: float, clock: Clock) -> T:
-    """Make the call again while the peer is away, with growing pauses and jitter.
+def recorder_may_recover(error: ArtlabError) -> bool:
+    """Whether the recorder may take the same write later.
+
+    A disk that stalls answers too late rather than not at all, and an upload that is still open
+    ends by itself.
+    """
+    return (
+        peer_is_away(error) or isinstance(error, DeadlineExceeded) or error.reason == "UPLOADS_OPEN"
+    )
+
+
+async def patiently(
+    call: Callable[[], Awaitable[T]],
+    patience_seconds: float,
+    clock: Clock,
+    may_pass: Callable[[ArtlabError], bool] = peer_is_away,
+) -> T:
+    """Make the call again while its error may pass, with growing pauses and jitter.
 
     The call must be idempotent. Raises what the last call raised once patience is over.
     """
@@ -45,7 +61,7 @@ async def patiently(call: Callable[[], Awaitable[T]], patience_seconds: float, c
         try:
             return await call()
         except ArtlabError as error:
-            if not peer_is_away(error) or clock.monotonic() + pause > until:
+            if not may_pass(error) or clock.monotonic() + pause > until:
                 raise
             log.info("waiting for a peer", extra=facts(reason=error.reason, pause_seconds=pause))
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, no secret

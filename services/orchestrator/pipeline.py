@@ -11,9 +11,10 @@ the run; in stage 3 or 4 it ends that output, and the next one goes on.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
-from services.kit.errors import ArtlabError
+from services.kit.errors import ArtlabError, FailedPrecondition
 from services.kit.log import facts
 from services.orchestrator.domain.documents import is_retryable
 from services.orchestrator.domain.outcome import outcome
@@ -25,10 +26,14 @@ from services.orchestrator.domain.run import (
     Verdict,
 )
 from services.orchestrator.journal import Began
+from services.orchestrator.patience import peer_is_away
 from services.orchestrator.run_in_work import Blocked, RunInWork
 from services.orchestrator.text_stages import TextStages
 
 log = logging.getLogger(__name__)
+
+# Media goes on stopping after that; the end of a run is not to wait for it.
+MEDIA_STOP_SECONDS = 2.0
 
 
 class Pipeline:
@@ -42,6 +47,8 @@ class Pipeline:
         self._ended: dict[int, FinalState] = {}
         self._errors: dict[int, RunError] = {}
         self._rendering: PlannedOutput | None = None
+        # How the run ends, once that is decided.
+        self._meant: tuple[FinalState, RunError | None] | None = None
 
     async def drive(self) -> None:
         """Carry the run to its final state. Cancel the task and call `stop` to end it early."""
@@ -59,21 +66,19 @@ class Pipeline:
             return
         for output in self._plan.outputs:
             await self._make(output, text)
-        state = outcome([self._ended[output.index] for output in self._plan.outputs])
-        await self._journal.run_final(state, self._why(state))
+        await self._end_all(*self._as_outputs())
 
     async def stop(self, state: FinalState, error: RunError | None) -> None:
-        """End a run whose task was cancelled: stop its job, make everything final."""
-        if self._rendering is not None:
-            try:
-                await self._run.services.media.cancel(self._plan.run_id, self._rendering)
-            except ArtlabError as problem:
-                log.warning("could not stop the media job", extra=facts(reason=problem.reason))
+        """End a run that does not go on: stop its job, make everything final. May be repeated."""
+        await self._stop_rendering()
         if len(self._ended) == len(self._plan.outputs):
             # Too late: everything that was asked for has its end already.
-            state = outcome(list(self._ended.values()))
-            error = self._why(state)
+            state, error = self._as_outputs()
         await self._end_all(state, error)
+
+    def fault(self, error: ArtlabError) -> RunError:
+        """What a fault means where the run stands now."""
+        return _fault(self._stage, error)
 
     # Stages 3 and 4
 
@@ -88,17 +93,27 @@ class Pipeline:
             self._stage = 4
             await self._render(output, text)
         except ArtlabError as error:
+            if peer_is_away(error):
+                # Its job may go on, and must not write into what is over.
+                await self._stop_rendering()
             self._rendering = None
-            log.warning(
-                "output failed",
-                extra=facts(output=output.index, config=output.config, reason=error.reason),
-            )
-            await self._journal.error(error, began, stage=self._stage, output=output)
-            missing = error.reason == "OUTPUT_NOT_AVAILABLE"
-            state: FinalState = "not_available" if missing else "failed"
-            await self._end(output, state, _fault(self._stage, error))
-        else:
+            await self._end_badly(output, error, began)
+            return
+        try:
             await self._end(output, "succeeded", None)
+        except FailedPrecondition as error:
+            if error.reason != "OUTPUT_HAS_NO_ENTITY":
+                raise
+            await self._end_badly(output, error, began)
+
+    async def _end_badly(self, output: PlannedOutput, error: ArtlabError, began: Began) -> None:
+        log.warning(
+            "output failed",
+            extra=facts(output=output.index, config=output.config, reason=error.reason),
+        )
+        await self._record_error(error, began, output)
+        missing = error.reason == "OUTPUT_NOT_AVAILABLE"
+        await self._end(output, "not_available" if missing else "failed", self.fault(error))
 
     async def _check_output(self, output: PlannedOutput, text: str, began: Began) -> Verdict:
         await self._journal.stage(3, "pre_output_safety", output.index)
@@ -126,18 +141,42 @@ class Pipeline:
         )
         self._rendering = None
 
-    # Checks and endings
+    async def _stop_rendering(self) -> None:
+        output, self._rendering = self._rendering, None
+        if output is None:
+            return
+        try:
+            async with asyncio.timeout(MEDIA_STOP_SECONDS):
+                await self._run.services.media.cancel(self._plan.run_id, output)
+        except (ArtlabError, TimeoutError) as problem:
+            reason = problem.reason if isinstance(problem, ArtlabError) else "NO_ANSWER"
+            log.warning("could not stop the media job", extra=facts(reason=reason))
+
+    # Endings
 
     async def _fail(self, error: ArtlabError, began: Began) -> None:
         log.warning("run failed", extra=facts(stage=self._stage, reason=error.reason))
-        await self._journal.error(error, began, stage=self._stage)
-        await self._end_all("failed", _fault(self._stage, error))
+        await self._record_error(error, began)
+        await self._end_all("failed", self.fault(error))
+
+    async def _record_error(
+        self, error: ArtlabError, began: Began, output: PlannedOutput | None = None
+    ) -> None:
+        try:
+            await self._journal.error(error, began, stage=self._stage, output=output)
+        except ArtlabError as problem:
+            # The end says it as well, and may find room where a file does not.
+            log.warning("error not recorded", extra=facts(reason=problem.reason))
 
     async def _end(self, output: PlannedOutput, state: FinalState, error: RunError | None) -> None:
-        await self._journal.output_final(output, state, error)
-        self._ended[output.index] = state
-        if error is not None:
+        recorded = await self._journal.output_final(output, state, error)
+        self._ended[output.index] = recorded
+        if error is not None and recorded == state:
             self._errors[output.index] = error
+
+    def _as_outputs(self) -> tuple[FinalState, RunError | None]:
+        state = outcome([self._ended[output.index] for output in self._plan.outputs])
+        return state, self._why(state)
 
     def _why(self, state: FinalState) -> RunError | None:
         # The first output that ended as the run did; one that is not available is a fault.
@@ -149,10 +188,16 @@ class Pipeline:
         return None
 
     async def _end_all(self, state: FinalState, error: RunError | None) -> None:
-        for output in self._plan.outputs:
-            if output.index not in self._ended:
-                await self._end(output, state, error)
-        await self._journal.run_final(state, error)
+        # What was decided first stays: an end is tried again, it does not change.
+        self._meant = self._meant or (state, error)
+        state, error = self._meant
+        cut = [output for output in self._plan.outputs if output.index not in self._ended]
+        for output in cut:
+            await self._end(output, state, error)
+        if cut and all(self._ended[output.index] != state for output in cut):
+            # They had ended already, and only the answer that said so was lost.
+            self._meant = self._as_outputs()
+        await self._journal.run_final(*self._meant)
 
 
 def _block(stage: int, verdict: Verdict) -> RunError:

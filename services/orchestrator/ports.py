@@ -82,8 +82,8 @@ class Recorder(Protocol):
 
     async def finalize_output(
         self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
-    ) -> None:
-        """Make one output final."""
+    ) -> FinalState:
+        """Make one output final; return how it is recorded: a second call changes nothing."""
         ...
 
     async def finalize_run(

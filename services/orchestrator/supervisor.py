@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from weakref import WeakValueDictionary
 
 from services.kit.clock import Clock
@@ -15,38 +16,25 @@ from services.kit.deadline import no_deadline
 from services.kit.errors import (
     AlreadyExists,
     ArtlabError,
+    DataLoss,
     NotFound,
     ResourceExhausted,
     Unavailable,
 )
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
+from services.orchestrator.domain.documents import is_retryable
 from services.orchestrator.domain.plan import Plan, RunRequest, make_plan
-from services.orchestrator.domain.run import (
-    EntityDraft,
-    FinalState,
-    RecordedRun,
-    RunError,
-)
+from services.orchestrator.domain.run import EntityDraft, RecordedRun, RunError
 from services.orchestrator.hints import HintSender
-from services.orchestrator.patience import patiently
+from services.orchestrator.life import RECORDER_MARGIN_SECONDS, Life
+from services.orchestrator.patience import patiently, recorder_may_recover
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.run_in_work import RunInWork, Services
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 8.0
-# The recorder ends a run by force this long after we should have.
-RECORDER_MARGIN_SECONDS = 60.0
-
-
-@dataclass(slots=True)
-class _Active:
-    pipeline: Pipeline
-    task: asyncio.Task[None]
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    # Why the task was cancelled; None while it runs by itself.
-    stop_as: tuple[FinalState, RunError | None] | None = None
+ABANDONED_PAUSE_SECONDS = 2.0
 
 
 class Supervisor:
@@ -66,8 +54,11 @@ class Supervisor:
         self._clock = clock
         self._max_runs = max_runs
         self._limit = run_limit_seconds
-        self._active: dict[RunId, _Active] = {}
+        self._active: dict[RunId, Life] = {}
         self._starting: WeakValueDictionary[RunId, asyncio.Lock] = WeakValueDictionary()
+        # Starts that have a place but no run in work yet, and the beginnings of runs that exist.
+        self._admitted: set[RunId] = set()
+        self._beginnings: dict[RunId, asyncio.Task[None]] = {}
         self._draining = False
 
     async def start(self, request: RunRequest) -> RunId:
@@ -78,13 +69,14 @@ class Supervisor:
         """
         lock = self._starting.setdefault(request.run_id, asyncio.Lock())
         async with lock:
-            return await self._start(request)
+            await self._start(request)
+        return request.run_id
 
     async def cancel(self, run_id: RunId) -> None:
         """Stop a run and wait until it is final. Raises NotFound for an unknown one."""
         active = self._active.get(run_id)
         if active is not None:
-            self._stop(active, "cancelled", None)
+            active.stop("cancelled", None)
             await active.ended.wait()
             return
         run = await self._services.recorder.get_run(run_id)
@@ -94,48 +86,119 @@ class Supervisor:
 
     async def end_abandoned(self) -> None:
         """End the runs an earlier process left open: nobody drives them any more."""
-        recorder, started = self._services.recorder, self._clock.now()
         with no_deadline():
-            runs = await patiently(recorder.open_runs, float("inf"), self._clock)
-            error = RunError("ORCHESTRATOR_RESTARTED", "the orchestrator restarted", 0, True)
-            for run in runs:
-                if run.run_id in self._active or run.created >= started:
-                    continue
-                log.warning("ending an abandoned run", extra=facts(run=str(run.run_id)))
-                with suppress(NotFound):
-                    await recorder.finalize_run(run.run_id, "failed", error)
+            found = await patiently(
+                self._services.recorder.open_runs, float("inf"), self._clock, lambda _: True
+            )
+            left = [run.run_id for run in found]
+            while left:
+                # One after the other; what cannot be ended now is tried again after the rest.
+                left = [run_id for run_id in left if not await self._end_abandoned(run_id)]
+                if left:
+                    await asyncio.sleep(ABANDONED_PAUSE_SECONDS)
 
     async def drain(self) -> None:
         """Take no more runs and end those in work as failed, to be started again."""
         self._draining = True
         error = RunError("ORCHESTRATOR_STOPPED", "the orchestrator was told to stop", 0, True)
         for active in self._active.values():
-            self._stop(active, "failed", error)
+            active.stop("failed", error)
         for active in list(self._active.values()):
             await active.ended.wait()
 
-    async def _start(self, request: RunRequest) -> RunId:
+    async def _end_abandoned(self, run_id: RunId) -> bool:
+        """Whether nothing more is to be done about this run."""
+        if run_id in self._active or run_id in self._starting or run_id in self._beginnings:
+            return True  # ours
+        log.warning("ending an abandoned run", extra=facts(run=str(run_id)))
+        error = RunError("ORCHESTRATOR_RESTARTED", "the orchestrator restarted", 0, True)
+        try:
+            await self._services.recorder.finalize_run(run_id, "failed", error)
+        except (NotFound, DataLoss):
+            return True
+        except ArtlabError as problem:
+            reason = problem.reason
+            log.warning("still open", extra=facts(run=str(run_id), reason=reason))
+            return False
+        return True
+
+    async def _start(self, request: RunRequest) -> None:
         if self._draining:
-            raise Unavailable("DRAINING", "the orchestrator stops")
+            raise _draining()
         run_id = request.run_id
+        begun = self._beginnings.get(run_id)
+        if begun is not None:
+            # By a call that was cut; it goes on, and what comes of it counts.
+            await asyncio.wait({begun})
         known = await self._known(run_id)
         if known is not None:
             _require_same(request, known)
             if run_id in self._active or known.state != "pending":
-                return run_id
-        if len(self._active) >= self._max_runs:
+                return
+            # The catalogue may have changed; the record says what was planned.
+            request = replace(
+                request, output_configs=known.output_configs, level=known.level, seed=known.seed
+            )
+        if len(self._admitted | self._active.keys()) >= self._max_runs:
             raise ResourceExhausted(
                 "TOO_MANY_RUNS",
                 f"{self._max_runs} runs are in work; try again soon",
                 retry_after_seconds=5.0,
             )
-        plan = await self._plan(request)
-        if known is None:
-            deadline = self._clock.now() + timedelta(seconds=self._limit + RECORDER_MARGIN_SECONDS)
-            await self._services.recorder.create_run(plan, deadline)
-        await self._record_input(plan)
+        self._admitted.add(run_id)
+        try:
+            plan = await self._plan(request)
+        except BaseException:
+            self._admitted.discard(run_id)
+            raise
+        # From here on the run exists, or may: it is begun whether its caller stays or not.
+        with no_deadline(), run_logged(str(run_id)):
+            begun = asyncio.create_task(
+                self._begin(plan, is_new=known is None), name=f"begin {run_id}"
+            )
+        self._beginnings[run_id] = begun
+        begun.add_done_callback(lambda task: self._has_begun(run_id, task))
+        await asyncio.shield(begun)
+
+    async def _begin(self, plan: Plan, *, is_new: bool) -> None:
+        try:
+            if is_new:
+                await self._create(plan)
+            await self._record_input(plan)
+        except ArtlabError as error:
+            if error.reason == "RUN_FINAL":
+                return  # cancelled meanwhile: the record says so
+            if not recorder_may_recover(error):
+                await self._give_up(plan.run_id, error)
+            raise
+        if self._draining:
+            raise _draining()
         await self._drive(plan)
-        return run_id
+
+    def _has_begun(self, run_id: RunId, task: asyncio.Task[None]) -> None:
+        self._admitted.discard(run_id)
+        del self._beginnings[run_id]
+        if not task.cancelled() and task.exception() is not None:
+            # Its caller may be gone.
+            log.info("run not begun", extra=facts(run=str(run_id)))
+
+    async def _create(self, plan: Plan) -> None:
+        deadline = self._clock.now() + timedelta(seconds=self._limit + RECORDER_MARGIN_SECONDS)
+        await self._patiently(lambda: self._services.recorder.create_run(plan, deadline))
+
+    async def _give_up(self, run_id: RunId, error: ArtlabError) -> None:
+        why = RunError(error.reason, error.message, 0, is_retryable(error))
+        try:
+            await self._services.recorder.finalize_run(run_id, "failed", why)
+        except NotFound:
+            pass  # it was never created
+        except ArtlabError as problem:
+            # Nobody drives it: the recorder ends it at its deadline.
+            log.error("run stays open", extra=facts(run=str(run_id), reason=problem.reason))
+
+    async def _patiently(self, call: Callable[[], Awaitable[None]]) -> None:
+        patience = self._services.recorder_patience_seconds
+        await patiently(call, patience, self._clock, recorder_may_recover)
 
     async def _known(self, run_id: RunId) -> RecordedRun | None:
         try:
@@ -167,59 +230,35 @@ class Supervisor:
                     started=self._clock.now(),
                     duration=timedelta(0),
                 )
-                await self._services.recorder.record(plan.run_id, draft)
+                await self._patiently(partial(self._services.recorder.record, plan.run_id, draft))
 
     async def _drive(self, plan: Plan) -> None:
         hints = HintSender(plan.run_id, self._services.recorder)
         pipeline = Pipeline(RunInWork(plan, self._services, hints, self._clock))
+        life = Life(pipeline, self._clock, self._limit)
         with no_deadline(), run_logged(str(plan.run_id)):
-            task = asyncio.create_task(
-                self._live(plan.run_id, pipeline, hints), name=f"run {plan.run_id}"
+            life.own(
+                asyncio.create_task(self._live(plan.run_id, life, hints), name=f"run {plan.run_id}")
             )
-        self._active[plan.run_id] = _Active(pipeline, task)
+        self._active[plan.run_id] = life
         # A task cancelled before its first step would never say that the run ended.
         await asyncio.sleep(0)
 
-    async def _live(self, run_id: RunId, pipeline: Pipeline, hints: HintSender) -> None:
-        # The one owner of a run: whatever happens, the run is final when this returns.
+    async def _live(self, run_id: RunId, life: Life, hints: HintSender) -> None:
         log.info("run begins")
         forwarding = asyncio.create_task(hints.forward())
         try:
-            await self._drive_to_end(run_id, pipeline)
-        except (ArtlabError, TimeoutError) as error:
-            # Only the recorder can fail here; it ends the run itself at its deadline.
-            reason = error.reason if isinstance(error, ArtlabError) else "STOP_TIMEOUT"
-            log.error("run could not be recorded", extra=facts(reason=reason))
+            await life.live()
         finally:
-            active = self._active.pop(run_id)
-            active.ended.set()
+            del self._active[run_id]
+            life.ended.set()
             forwarding.cancel()
             await asyncio.wait([forwarding])
         log.info("run ended")
 
-    async def _drive_to_end(self, run_id: RunId, pipeline: Pipeline) -> None:
-        try:
-            async with asyncio.timeout(self._limit):
-                await pipeline.drive()
-        except TimeoutError:
-            late = RunError("RUN_DEADLINE", f"took longer than {self._limit:g} s", 0, True)
-            await pipeline.stop("failed", late)
-        except asyncio.CancelledError:
-            why = self._active[run_id].stop_as
-            if why is None:
-                raise
-            async with asyncio.timeout(STOP_SECONDS):
-                await pipeline.stop(*why)
-        except ArtlabError:
-            raise
-        except Exception as error:
-            log.error("run failed unexpectedly", exc_info=error)
-            await pipeline.stop("failed", RunError("INTERNAL", "internal error", 0))
 
-    def _stop(self, active: _Active, state: FinalState, error: RunError | None) -> None:
-        if active.stop_as is None:
-            active.stop_as = (state, error)
-            active.task.cancel()
+def _draining() -> Unavailable:
+    return Unavailable("DRAINING", "the orchestrator stops")
 
 
 def _require_same(request: RunRequest, run: RecordedRun) -> None:
@@ -232,12 +271,16 @@ def _require_same(request: RunRequest, run: RecordedRun) -> None:
         and request.level in (None, run.level)
         and request.seed in (None, run.seed)
         and request.output_configs in ((), run.output_configs)
-        and all(
-            name not in digests or hashlib.sha256(text.encode()).hexdigest() == digests[name]
-            for name, text in texts.items()
-        )
+        and all(_is_same_text(text, digests.get(name), run) for name, text in texts.items())
     )
     if not same:
         raise AlreadyExists(
             "REQUEST_ID_REUSED", "this id belongs to another request", field="request_id"
         )
+
+
+def _is_same_text(text: str, digest: str | None, run: RecordedRun) -> bool:
+    if digest is None:
+        # Not recorded: it was not given, or the start was cut before.
+        return not text or run.state == "pending"
+    return hashlib.sha256(text.encode()).hexdigest() == digest

@@ -129,6 +129,9 @@ class TextStages:
         began, verdicts = self._run.journal.begin(), list[Verdict]()
         try:
             await self._run.check(2, verdicts, "interception", result.text)
+            if self._run.plan.request.context:
+                seam = _seam(self._run.plan.request.context, result.text)
+                await self._run.check(2, verdicts, "context", seam)
         except Blocked:
             await self._run.journal.verdicts(
                 f"safety-pass-{result.number}",

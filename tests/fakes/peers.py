@@ -102,9 +102,9 @@ class FakeRecorder:
 
     async def finalize_output(
         self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
-    ) -> None:
+    ) -> FinalState:
         self._fail()
-        self.outputs.setdefault(output.index, (state, error))
+        return self.outputs.setdefault(output.index, (state, error))[0]
 
     async def finalize_run(
         self, run_id: RunId, state: FinalState, error: RunError | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -29,6 +30,9 @@ from services.orchestrator.ports import Hint, TextHint
 CALL_SECONDS = 10.0
 HINT_SECONDS = 2.0
 PAGE_SIZE = 200
+# What the recorder takes; a peer that says more must not keep a run from its end.
+MAX_MESSAGE_CHARACTERS = 1000
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class RecorderClient:
@@ -104,15 +108,16 @@ class RecorderClient:
 
     async def finalize_output(
         self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
-    ) -> None:
-        """Make one output final."""
+    ) -> FinalState:
+        """Make one output final; return how it is recorded: a second call changes nothing."""
         message = _output(output)
         message.state = value_of(run_pb2.RunState, state)
         if error is not None:
             message.error.CopyFrom(_error(error))
         request = recorder_pb2.FinalizeOutputRequest(name=run_id.name, output=message)
         with remote_errors("recorder"):
-            await self._stub.FinalizeOutput(request, timeout=budget(CALL_SECONDS))
+            answer = await self._stub.FinalizeOutput(request, timeout=budget(CALL_SECONDS))
+        return cast("FinalState", word_of(run_pb2.RunState, answer.output.state))
 
     async def finalize_run(
         self, run_id: RunId, state: FinalState, error: RunError | None
@@ -138,8 +143,9 @@ def _output(output: PlannedOutput) -> run_pb2.Output:
 
 
 def _error(error: RunError) -> run_pb2.RunError:
+    message = _CONTROL.sub(" ", error.message)[:MAX_MESSAGE_CHARACTERS]
     return run_pb2.RunError(
-        reason=error.reason, message=error.message, stage=error.stage, retryable=error.retryable
+        reason=error.reason, message=message, stage=error.stage, retryable=error.retryable
     )
 
 

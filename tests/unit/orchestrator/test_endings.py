@@ -1,0 +1,400 @@
+"""Whatever goes wrong and whoever interferes: a run gets its end, and only a true one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.kit.clock import SystemClock
+from services.kit.errors import (
+    AlreadyExists,
+    ArtlabError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    ResourceExhausted,
+    Unavailable,
+)
+from services.kit.ids import RunId
+from services.orchestrator.domain.plan import PlannedOutput, RunRequest
+from services.orchestrator.domain.run import (
+    EntityDraft,
+    FinalState,
+    OutputOffer,
+    Recipe,
+    RecordedRun,
+    RunError,
+)
+from services.orchestrator.run_in_work import Services
+from services.orchestrator.supervisor import Supervisor
+from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
+from tests.support.eventually import eventually
+
+RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
+REQUEST = RunRequest(RUN, "dada", "Eine Blume", "anonymous")
+DADA = Recipe("dada", 1, True, True, False, (), "image")
+AWAY = Unavailable("RECORDER_UNAVAILABLE", "recorder answered UNAVAILABLE")
+FULL = ResourceExhausted("STORAGE_FULL", "the disk is full")
+
+
+@dataclass
+class ScriptedRecorder(FakeRecorder):
+    """Raises the errors listed for a method, or for an entity type, before it works again."""
+
+    script: dict[str, list[ArtlabError]] = field(default_factory=dict)
+    gate: asyncio.Event | None = None
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def record(self, run_id: RunId, draft: EntityDraft) -> None:
+        if self.gate is not None and draft.type == "input":
+            self.entered.set()
+            await self.gate.wait()
+        self._next(draft.type)
+        await super().record(run_id, draft)
+
+    async def finalize_output(
+        self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
+    ) -> FinalState:
+        self._next(f"output {state}")
+        return await super().finalize_output(run_id, output, state, error)
+
+    async def finalize_run(
+        self, run_id: RunId, state: FinalState, error: RunError | None
+    ) -> RecordedRun:
+        self._next("run")
+        self._next(f"run {run_id}")
+        return await super().finalize_run(run_id, state, error)
+
+    async def open_runs(self) -> list[RecordedRun]:
+        self._next("open_runs")
+        return list(await super().open_runs())
+
+    def _next(self, what: str) -> None:
+        if self.script.get(what):
+            raise self.script[what].pop(0)
+
+
+@dataclass
+class Stage:
+    """A supervisor among fake peers."""
+
+    recorder: ScriptedRecorder
+    media: FakeMedia
+    interception: FakeInterception
+    safety: FakeSafety
+    supervisor: Supervisor
+
+    async def final(self, run_id: RunId = RUN, seconds: float = 8.0) -> str:
+        await eventually(lambda: self.recorder.runs[run_id].is_final, seconds, "the end")
+        return self.recorder.state(run_id)
+
+
+def _stage(recipe: Recipe = DADA, *, max_runs: int = 4, limit: float = 30.0) -> Stage:
+    recorder, media, safety = ScriptedRecorder(), FakeMedia(), FakeSafety()
+    interception = FakeInterception(recipe)
+    services = Services(recorder, safety, interception, media)
+    supervisor = Supervisor(services, SystemClock(), max_runs=max_runs, run_limit_seconds=limit)
+    return Stage(recorder, media, interception, safety, supervisor)
+
+
+class MuteMedia(FakeMedia):
+    """Takes a cancel in and never answers."""
+
+    async def cancel(self, run_id: RunId, output: PlannedOutput) -> None:
+        await super().cancel(run_id, output)
+        await asyncio.Event().wait()
+
+
+def _mute(stage: Stage) -> None:
+    stage.media = MuteMedia(frozen=True)
+    stage.supervisor = Supervisor(
+        Services(stage.recorder, stage.safety, stage.interception, stage.media),
+        SystemClock(),
+        max_runs=4,
+        run_limit_seconds=30.0,
+    )
+
+
+async def test_media_that_answers_no_cancel_does_not_keep_a_run_open() -> None:
+    stage = _stage()
+    _mute(stage)
+    await stage.supervisor.start(REQUEST)
+    await stage.media.started.wait()
+    async with asyncio.timeout(5.0):
+        await stage.supervisor.cancel(RUN)
+    assert stage.recorder.state(RUN) == "cancelled"
+    assert stage.media.cancelled == [1]
+
+
+async def test_a_stop_of_the_process_is_not_held_up_by_media_either() -> None:
+    stage = _stage()
+    _mute(stage)
+    await stage.supervisor.start(REQUEST)
+    await stage.media.started.wait()
+    async with asyncio.timeout(2.9):  # a drain has 3 s
+        await stage.supervisor.drain()
+    assert stage.recorder.error is not None
+    assert stage.recorder.error.reason == "ORCHESTRATOR_STOPPED"
+
+
+async def test_an_error_that_cannot_be_recorded_still_ends_the_run() -> None:
+    stage = _stage()
+    stage.recorder.script = {"interception": [FULL], "error": [FULL]}
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "failed"
+    assert stage.recorder.error is not None
+    assert stage.recorder.error.reason == "STORAGE_FULL"
+
+
+async def test_an_end_that_cannot_be_recorded_is_tried_again() -> None:
+    stage = _stage()
+    stage.recorder.script = {"run": [FULL, Internal("STORAGE_ERROR", "the disk answered EIO")]}
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "succeeded"
+
+
+async def test_a_success_without_bytes_ends_as_failed() -> None:
+    stage = _stage()
+    missing = FailedPrecondition("OUTPUT_HAS_NO_ENTITY", "nothing was recorded")
+    stage.recorder.script = {"output succeeded": [missing, missing, missing]}
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "failed"
+    assert stage.recorder.outputs[1][0] == "failed"
+
+
+async def test_a_run_waits_for_an_upload_that_still_ends() -> None:
+    stage = _stage()
+    still = FailedPrecondition("UPLOADS_OPEN", "an upload of this run is being written")
+    stage.recorder.script = {"run": [still, still]}
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "succeeded"
+
+
+async def test_a_job_whose_service_was_lost_is_stopped_before_the_run_ends() -> None:
+    stage = _stage()
+    stage.media.failing["builtin_image"] = Unavailable("MEDIA_UNAVAILABLE", "no answer")
+    stage.supervisor = Supervisor(
+        Services(stage.recorder, stage.safety, stage.interception, stage.media, 0.2),
+        SystemClock(),
+        max_runs=4,
+        run_limit_seconds=30.0,
+    )
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "failed"
+    assert stage.media.cancelled == [1]
+
+
+async def test_a_cancel_while_a_run_is_ended_for_its_deadline_changes_nothing() -> None:
+    stage = _stage(limit=0.2)
+    stage.media.frozen = True
+    stage.recorder.script = {"run": [AWAY, AWAY, AWAY]}
+    await stage.supervisor.start(REQUEST)
+    await eventually(lambda: len(stage.recorder.script["run"]) < 3)
+    await stage.supervisor.cancel(RUN)
+    assert stage.recorder.state(RUN) == "failed"
+    assert stage.recorder.error is not None
+    assert stage.recorder.error.reason == "RUN_DEADLINE"
+
+
+async def test_a_recorder_that_is_slow_for_a_moment_costs_time_and_no_run() -> None:
+    stage = _stage()
+    slow = DeadlineExceeded("RECORDER_DEADLINE_EXCEEDED", "recorder answered DEADLINE_EXCEEDED")
+    stage.recorder.script = {"interception": [slow], "run": [slow]}
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "succeeded"
+
+
+async def test_an_output_recorded_as_succeeded_just_before_a_cancel_makes_the_run_succeed() -> None:
+    stage = _stage()
+
+    class LosesAnAnswer(ScriptedRecorder):
+        async def finalize_output(
+            self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
+        ) -> FinalState:
+            known = await super().finalize_output(run_id, output, state, error)
+            if state == "succeeded":
+                self.entered.set()
+                await asyncio.Event().wait()
+            return known
+
+    stage.recorder = LosesAnAnswer()
+    stage.supervisor = Supervisor(
+        Services(stage.recorder, stage.safety, stage.interception, stage.media),
+        SystemClock(),
+        max_runs=4,
+        run_limit_seconds=30.0,
+    )
+    await stage.supervisor.start(REQUEST)
+    await stage.recorder.entered.wait()
+    await stage.supervisor.cancel(RUN)
+    assert stage.recorder.outputs[1][0] == "succeeded"
+    assert stage.recorder.state(RUN) == "succeeded"
+
+
+# Starting
+
+
+async def test_a_burst_of_starts_does_not_pass_the_limit() -> None:
+    stage = _stage(max_runs=2)
+    stage.media.frozen = True
+    ids = [RunId.new() for _ in range(10)]
+    answers = await asyncio.gather(
+        *(stage.supervisor.start(replace(REQUEST, run_id=run_id)) for run_id in ids),
+        return_exceptions=True,
+    )
+    assert sum(1 for one in answers if isinstance(one, RunId)) == 2
+    assert len(stage.recorder.runs) == 2
+    await stage.supervisor.drain()
+
+
+async def test_a_place_is_free_again_when_a_start_failed() -> None:
+    stage = _stage(max_runs=1)
+    for _ in range(3):
+        with pytest.raises(ArtlabError, match="CONFIG_NOT_FOUND"):
+            await stage.supervisor.start(replace(REQUEST, config_name="nonsense"))
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "succeeded"
+
+
+async def test_a_start_whose_caller_leaves_after_the_run_exists_goes_on() -> None:
+    stage = _stage()
+    stage.recorder.gate = asyncio.Event()
+    caller = asyncio.create_task(stage.supervisor.start(REQUEST))
+    await stage.recorder.entered.wait()
+    caller.cancel()
+    await asyncio.wait({caller})
+    stage.recorder.gate.set()
+    assert await stage.final() == "succeeded"
+
+
+async def test_who_repeats_a_start_that_was_cut_joins_it() -> None:
+    stage = _stage()
+    stage.recorder.gate = asyncio.Event()
+    caller = asyncio.create_task(stage.supervisor.start(REQUEST))
+    await stage.recorder.entered.wait()
+    caller.cancel()
+    await asyncio.wait({caller})
+    again = asyncio.create_task(stage.supervisor.start(REQUEST))
+    await asyncio.sleep(0)
+    stage.recorder.gate.set()
+    assert await again == RUN
+    assert await stage.final() == "succeeded"
+    assert len(stage.media.made) == 1
+
+
+async def test_a_run_whose_input_cannot_be_recorded_does_not_stay_open() -> None:
+    stage = _stage()
+    stage.recorder.script = {"input": [FULL]}
+    with pytest.raises(ResourceExhausted, match="STORAGE_FULL"):
+        await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "failed"
+
+
+async def test_a_start_under_way_when_the_process_stops_is_told_so() -> None:
+    stage = _stage()
+    stage.recorder.gate = asyncio.Event()
+    starting = asyncio.create_task(stage.supervisor.start(REQUEST))
+    await stage.recorder.entered.wait()
+    await stage.supervisor.drain()
+    stage.recorder.gate.set()
+    with pytest.raises(Unavailable, match="DRAINING"):
+        await starting
+    # Its successor drives it when the start is repeated.
+    assert stage.recorder.state(RUN) == "pending"
+
+
+async def test_the_same_id_with_rules_of_ones_own_added_is_refused() -> None:
+    stage = _stage()
+    await stage.supervisor.start(REQUEST)
+    await stage.final()
+    with pytest.raises(AlreadyExists, match="REQUEST_ID_REUSED"):
+        await stage.supervisor.start(replace(REQUEST, context="nur Dreiecke"))
+
+
+async def test_a_repeated_start_keeps_to_the_plan_that_is_recorded() -> None:
+    stage = _stage()
+    first, other = (OutputOffer(name, "image", available=True) for name in ("first", "other"))
+    stage.media.offers = (first, other)
+    stage.recorder.runs[RUN] = RecordedRun(
+        run_id=RUN,
+        state="pending",
+        config_name="dada",
+        user_id="anonymous",
+        level="kids",
+        mode="eco",
+        seed=77,
+        output_configs=("first",),
+        entities=(),
+        created=datetime.now(UTC),
+    )
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "succeeded"
+    assert [(config, seed) for _, config, _, seed in stage.media.made] == [("first", 77)]
+
+
+# Texts
+
+
+async def test_rules_and_what_a_pass_made_are_checked_where_they_meet() -> None:
+    stage = _stage(replace(DADA, passes=3, translates_input=False))
+    stage.interception.write = lambda *_: "boten Blume"
+    stage.safety.forbidden = ("ver\nboten",)
+    await stage.supervisor.start(replace(REQUEST, context="Male alles ver"))
+    assert await stage.final() == "blocked"
+    assert len(stage.interception.asked) == 1
+
+
+# After a restart
+
+
+async def _abandoned(stage: Stage, count: int, created: Callable[[], datetime]) -> list[RunId]:
+    ids = [RunId.new() for _ in range(count)]
+    for run_id in ids:
+        stage.recorder.runs[run_id] = RecordedRun(
+            run_id=run_id,
+            state="running",
+            config_name="dada",
+            user_id="anonymous",
+            level="youth",
+            mode="eco",
+            seed=1,
+            output_configs=("builtin_image",),
+            entities=(),
+            created=created(),
+        )
+    return ids
+
+
+async def test_runs_left_open_are_ended_through_every_trouble_of_the_recorder() -> None:
+    stage = _stage()
+    first, second, third = await _abandoned(stage, 3, lambda: datetime.now(UTC))
+    stage.recorder.script = {
+        "open_runs": [DeadlineExceeded("RECORDER_DEADLINE_EXCEEDED", "slow"), AWAY],
+        f"run {first}": [AWAY],
+        f"run {second}": [FULL],
+    }
+    await stage.supervisor.end_abandoned()
+    assert {stage.recorder.state(run_id) for run_id in (first, second, third)} == {"failed"}
+
+
+async def test_a_clock_that_differs_keeps_no_run_open() -> None:
+    stage = _stage()
+    (run_id,) = await _abandoned(stage, 1, lambda: datetime.now(UTC) + timedelta(hours=1))
+    await stage.supervisor.end_abandoned()
+    assert stage.recorder.state(run_id) == "failed"
+
+
+async def test_a_run_that_is_just_being_started_is_not_abandoned() -> None:
+    stage = _stage()
+    stage.recorder.gate = asyncio.Event()
+    starting = asyncio.create_task(stage.supervisor.start(REQUEST))
+    await stage.recorder.entered.wait()
+    await stage.supervisor.end_abandoned()
+    assert stage.recorder.state(RUN) == "pending"
+    stage.recorder.gate.set()
+    await starting
+    assert await stage.final() == "succeeded"
