@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -71,6 +72,14 @@ def remote_errors(service: str) -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise from_rpc_error(error, service) from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled the caller: the call was cut, as grpc.aio does to those of a channel
+        # that is closed. For the caller its peer is away.
+        reason = f"{service.upper()}_UNAVAILABLE"
+        raise errors.Unavailable(reason, "the call was cut with its channel") from error
 
 
 def _code(error: grpc.RpcError) -> grpc.StatusCode:
