@@ -43,6 +43,11 @@ class UploadBytes(Protocol):
         """What is known of all bytes so far."""
         ...
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a sync has failed."""
+        ...
+
     def append(self, data: bytes) -> None:
         """Write at the end; on failure the bytes are as long as before."""
         ...

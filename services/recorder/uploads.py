@@ -150,8 +150,8 @@ class Uploads:
         """Make the upload an entity.
 
         Raises InvalidArgument SIZE_MISMATCH, DIGEST_MISMATCH and what `media_type_of` does, each
-        of which discards the upload; ResourceExhausted STORAGE_FULL, which keeps it; Internal
-        STORAGE_ERROR, which discards it.
+        of which discards the upload; ResourceExhausted STORAGE_FULL, which keeps it unless its
+        bytes could not be synced; Internal STORAGE_ERROR, which discards it.
         """
         async with self._table.locked(upload.record.name.run) as held:
             data = self._data_of(upload)
@@ -160,6 +160,11 @@ class Uploads:
                     self._commits.commit, upload.record, data, said, held.current
                 )
             except ResourceExhausted:
+                if data.is_lost:
+                    await self._discard(upload)
+                    raise
+                # The commit syncs first: all of it is durable, and the next writer begins there.
+                upload.durable_size = data.content.size_bytes
                 upload.data = None
                 await self._threads.run(data.close)
                 raise

@@ -69,7 +69,7 @@ class Writing:
                 chunk = await _next(chunks)
             await stream.settle()
             if stream.said is not None:
-                finished = await self._threads.unbroken(self._uploads.commit(begun, stream.said))
+                finished = await stream.commit(stream.said)
         finally:
             size = await self._threads.unbroken(self._leave(stream))
         return Written(size if finished is None else finished.size_bytes, finished)
@@ -103,6 +103,7 @@ class _Stream:
         self._is_first = True
         self._keepalives = 0
         self._in_flight: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[Entity] | None = None
 
     async def take(self, chunk: Chunk) -> None:
         if chunk.name not in (None, self.upload.record.name):
@@ -140,10 +141,16 @@ class _Stream:
                 self._in_flight = task
                 raise
 
+    async def commit(self, said: Declared) -> Entity:
+        """Make everything an entity; it goes on to its end even when the writer goes away."""
+        self._committing = self._threads.start(self._uploads.commit(self.upload, said))
+        return await asyncio.shield(self._committing)
+
     async def drain(self) -> None:
-        """Wait for the chunk in flight; its error was or will be told by somebody else."""
-        if self._in_flight is not None:
-            await asyncio.wait({self._in_flight})
+        """Wait for what is under way; its error was or will be told by somebody else."""
+        for task in (self._in_flight, self._committing):
+            if task is not None:
+                await asyncio.wait({task})
 
 
 async def _repeat(entity: Entity, first: Chunk, chunks: AsyncIterator[Chunk]) -> Written:

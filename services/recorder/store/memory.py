@@ -17,6 +17,8 @@ from services.recorder.store.codec import RunEncoder, decode_run
 class MemoryUpload:
     """The bytes of one upload."""
 
+    is_lost = False
+
     def __init__(self, entity_type: EntityType, data: bytearray) -> None:
         self._data = data
         self.content = Content(entity_type)

@@ -33,6 +33,7 @@ class FileUpload:
     def __init__(self, fd: int, entity_type: EntityType) -> None:
         """Take over the descriptor; what the file holds already is hashed again."""
         self._fd = fd
+        self.is_lost = False
         self.content = Content(entity_type)
         while data := os.pread(fd, _READ_BYTES, self.content.size_bytes):
             self.content.add(data)
@@ -50,7 +51,11 @@ class FileUpload:
     def sync(self) -> int:
         """Make the bytes durable and return their number."""
         with storage_errors():
-            atomic.sync_file(self._fd)
+            try:
+                atomic.sync_file(self._fd)
+            except OSError:
+                self.is_lost = True
+                raise
         return self.content.size_bytes
 
     def close(self) -> None:

@@ -130,6 +130,21 @@ async def test_a_failed_sync_kills_the_upload_and_is_not_tried_again(
     assert (await disk.write(stream(upload, picture(5000)))).entity.sequence == 1
 
 
+async def test_bytes_a_full_disk_could_not_sync_are_not_gone_on_with(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With delayed allocation a disk says that it is full when the bytes are synced.
+    name = await disk.create()
+    upload = f"{name}/uploads/o"
+    with failing(monkeypatch, "fsync", 1, errno.ENOSPC):
+        with pytest.raises(ResourceExhausted, match="STORAGE_FULL"):
+            await disk.write(stream(upload, picture(5000)))
+    with pytest.raises(NotFound):
+        await disk.uploaded(upload)
+    assert disk.unfinished_bytes() == 0
+    assert (await disk.write(stream(upload, picture(5000)))).entity.sequence == 1
+
+
 async def test_a_disk_that_fills_up_keeps_the_upload_to_go_on_with(
     disk: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +174,7 @@ async def test_a_disk_full_at_the_commit_keeps_the_upload_to_go_on_with(
         with pytest.raises(ResourceExhausted):
             await disk.write(stream(upload, data))
     assert not (await disk.get(name)).entities
+    assert await disk.uploaded(upload) == 5000
     end = pb.WriteEntityRequest(
         upload=upload, offset=5000, finish=True, digest=digest_of(data), entity=entity()
     )
