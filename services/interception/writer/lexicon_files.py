@@ -104,7 +104,7 @@ class _Reader:
             reduction_lines=self._groups("reduction", ("palettes", "gridlines", "endings")),
             reduction_words={
                 part: self._text("reduction", part)
-                for part in ("omitted", "colour_line", "arrangement", "alone")
+                for part in ("omitted", "colour_line", "arrangement", "alone", "counts", "each")
             },
             studies=self._by_category("perspective", "studies"),
             spaces=self._by_category("perspective", "spaces"),

@@ -126,6 +126,13 @@ def test_bauhaus_gives_form_material_arrangement_and_no_story() -> None:
     assert "!" not in made
 
 
+def test_bauhaus_builds_as_many_as_were_counted() -> None:
+    assert written("bauhaus", "Drei Katzen auf dem Mond").startswith("Drei Katzen: je ein ")
+    made = written("bauhaus", "A house with two small windows", "en")
+    assert "Two windows: each a" in made
+    assert written("bauhaus", "Die Katzen auf dem Mond").startswith("Katzen: ein ")
+
+
 def test_bauhaus_turns_qualities_into_measures_and_names_what_falls_away() -> None:
     made = written("bauhaus", "Ein einsamer, wunderlicher roter Hund im Regen")
     assert "Ringsum leere Fläche" in made

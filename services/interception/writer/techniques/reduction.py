@@ -33,7 +33,7 @@ def reduction(material: Material) -> str:
         head, body = draw.one(fresh)
         taken.add(head)
         heads.append((phrase, head))
-        lines.append(f"{capitalised(phrase.name[:MAX_NAME_CHARACTERS])}: {body}.")
+        lines.append(_thing(words, phrase, body))
     if not phrases:
         for head, body in draw.some(words.forms["any"], 2):
             heads.append((None, head))
@@ -50,6 +50,14 @@ def reduction(material: Material) -> str:
         lines.append(f"{words.reduction_words['omitted']}: {', '.join(omitted)}.")
     lines.append(draw.one(words.reduction_lines["endings"]))
     return " ".join(lines)
+
+
+def _thing(words: Vocabulary, phrase: Phrase, body: str) -> str:
+    """What one thing, or each of several counted ones, is built as."""
+    name, count = phrase.name[:MAX_NAME_CHARACTERS], phrase.determiner.lower()
+    if phrase.is_plural and count in words.reduction_words["counts"].split():
+        return f"{capitalised(count)} {name}: {words.reduction_words['each']} {body}."
+    return f"{capitalised(name)}: {body}."
 
 
 def _arrangement(words: Vocabulary, heads: Sequence[tuple[Phrase | None, str]]) -> str:
