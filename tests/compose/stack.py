@@ -25,7 +25,7 @@ from tests.compose.podman import (
 
 PROJECT = "artlabtest"
 TAG = "test"
-READY_SECONDS = 60.0
+READY_SECONDS = 90.0
 _POLL_SECONDS = 0.2
 _LAST_LINES = 25
 
