@@ -257,7 +257,11 @@ class Jobs:
         )
         board.recording(0, product.size_bytes)
         recorded = await self._recording.write(
-            request.upload, product, draft, lambda size: board.recording(size, product.size_bytes)
+            request.upload,
+            product,
+            draft,
+            lambda size: board.recording(size, product.size_bytes),
+            lambda: job.callers > 0,
         )
         board.recorded()
         self._durations.setdefault(config.name, deque(maxlen=REMEMBERED_JOBS)).append(seconds)

@@ -44,6 +44,8 @@ LONGEST_PAUSE_SECONDS = 2.0
 STAGE_MEDIA_GENERATION = 4
 
 Count = Callable[[int], None]
+# Somebody else writes this upload, or took it over.
+_TAKEN = ("UPLOAD_BUSY", "UPLOAD_DISCARDED")
 
 
 @dataclass(slots=True)
@@ -54,6 +56,10 @@ class _Course:
     product: Product
     entity: run_pb2.Entity
     counted: Count
+    # Whether anybody still waits for it.
+    wanted: Callable[[], bool]
+    # Whether what is unfinished there is ours.
+    owned: bool = False
     # Durable at the recorder, as it last said.
     committed: int = 0
     # SHA-256 of what was sent up to each offset, to know whether a product read anew is the same.
@@ -91,8 +97,8 @@ class Recording:
     async def find(self, upload: UploadName) -> Recorded | None:
         """Return what is recorded under this name; an unfinished rest of it is discarded.
 
-        A rest can only be of a process that is gone: nobody knows any more what it would have
-        become. Raises NotFound RUN_NOT_FOUND and what the recorder raises.
+        A rest is of a process that is gone, or of a copy of this service that nobody asks any
+        more: only who asks here can say what it is to become. Raises NotFound RUN_NOT_FOUND and what the recorder raises.
         """
         state = await self._get(upload)
         if state is None:
@@ -104,15 +110,23 @@ class Recording:
         return None
 
     async def write(
-        self, upload: UploadName, product: Product, draft: EntityDraft, counted: Count
+        self,
+        upload: UploadName,
+        product: Product,
+        draft: EntityDraft,
+        counted: Count,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Recorded:
         """Make the product an entity; `counted` hears of every byte count sent, in the loop.
+
+        When another copy of this service writes the same upload, the one gives way for which
+        nobody waits any more, as `wanted` tells.
 
         The recorder may restart meanwhile. When cancelled nothing is left behind, or, if the last
         byte was already taken, the entity is returned nonetheless. Raises what the product and the
         recorder raise; Unavailable RECORDER_UNAVAILABLE when the recorder stays away.
         """
-        course = _Course(upload, product, _entity(draft), counted)
+        course = _Course(upload, product, _entity(draft), counted, wanted)
         try:
             while True:
                 try:
@@ -122,13 +136,14 @@ class Recording:
                     if recorded is not None:
                         return recorded
         except (Exception, asyncio.CancelledError):
-            recorded = await asyncio.shield(self._clean_up(upload))
+            recorded = await asyncio.shield(self._clean_up(upload)) if course.owned else None
             if recorded is not None:
                 return recorded
             raise
 
     async def _attempt(self, course: _Course) -> Recorded:
         loop = asyncio.get_running_loop()
+        course.owned = True
         stream = UploadStream(
             upload=str(course.upload),
             product=course.product,
@@ -156,7 +171,9 @@ class Recording:
 
     async def _recover(self, course: _Course, error: ArtlabError) -> Recorded | None:
         """Prepare the next attempt after an error; return the entity if it exists after all."""
-        if not _may_pass(error):
+        if error.reason in _TAKEN:
+            course.owned = False
+        if not _may_pass(error) or not (course.owned or course.wanted()):
             raise error
         state = None
         while True:
