@@ -42,7 +42,9 @@ def stack() -> Iterator[Stack]:
     if missing := missing_tools():
         pytest.skip(missing)
     found = Stack()
+    # What an interrupted test left.
     found.clear(with_volume=True)
+    found.remove_images()
     try:
         found.build()
         found.up("--scale", f"media={MEDIA_COPIES}")
