@@ -98,7 +98,8 @@ class Recording:
         """Return what is recorded under this name; an unfinished rest of it is discarded.
 
         A rest is of a process that is gone, or of a copy of this service that nobody asks any
-        more: only who asks here can say what it is to become. Raises NotFound RUN_NOT_FOUND and what the recorder raises.
+        more: only who asks here can say what it is to become. Raises NotFound RUN_NOT_FOUND and
+        what the recorder raises.
         """
         state = await self._get(upload)
         if state is None:

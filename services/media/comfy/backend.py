@@ -113,14 +113,16 @@ class ComfyBackend:
         finished = False
         try:
             async with asyncio.timeout(job.config.deadline_seconds) as deadline:
-                instance, look, prompt_id = await self._choose(workflow, job)
-                # A prefix of its own, or ComfyUI's cache names a file of an earlier job.
-                prefix = f"artlab/{prompt_id}"
-                graph = workflow.fill(
-                    prompt=job.prompt, seed=job.seed, values=job.values, prefix=prefix
-                )
-                course = Course(instance, workflow, graph, prompt_id, report, self._clock)
-                entry = await course.run(look)
+                entry = None
+                while entry is None:
+                    instance, look, prompt_id = await self._choose(workflow, job)
+                    # A prefix of its own, or ComfyUI's cache names a file of an earlier job.
+                    prefix = f"artlab/{prompt_id}"
+                    graph = workflow.fill(
+                        prompt=job.prompt, seed=job.seed, values=job.values, prefix=prefix
+                    )
+                    course = Course(instance, workflow, graph, prompt_id, report, self._clock)
+                    entry = await _unless_taken_back(course, look)
                 finished = True
         except TimeoutError as error:
             if not deadline.expired():
@@ -236,6 +238,20 @@ class ComfyBackend:
                 "files": str(len(files)),
             },
         )
+
+
+async def _unless_taken_back(course: Course, look: Look) -> Mapping[str, Any] | None:
+    """Run the course; None when the job was taken up here, and who began it has stopped it."""
+    try:
+        entry = await course.run(look)
+    except Unavailable as error:
+        if not course.adopted or error.reason != "COMFY_LOST":
+            raise
+        entry = None
+    if entry is not None and not (course.adopted and parse_entry(entry).kind == "interrupted"):
+        return entry
+    log.info("job taken back", extra=facts(prompt_id=course.prompt_id))
+    return None
 
 
 def _workflow_of(config: OutputConfig) -> Workflow:

@@ -57,7 +57,8 @@ class Course:
         self._clock = clock
         self._told = RenderProgress(phase="")
         self._sending: asyncio.Task[None] | None = None
-        self._adopted = False
+        # Handed in by somebody else: before a restart of ours, or by a copy of this service.
+        self.adopted = False
         self._live = False
 
     async def run(self, found: Look) -> Mapping[str, Any]:
@@ -75,14 +76,14 @@ class Course:
                 frames = self.instance.events.frames
                 await self._submit(client_id)
             else:
-                self._adopted = True
+                self.adopted = True
                 frames = self.instance.events.frames
                 log.info("job adopted", extra=facts(prompt_id=self.prompt_id, state=found.state))
             return await self._follow(watch, frames)
 
     async def stop(self) -> bool:
         """Stop the job at ComfyUI; whether ComfyUI says it did."""
-        if self._sending is None and not self._adopted:
+        if self._sending is None and not self.adopted:
             return False
         if self._sending is not None and not self._sending.done():
             # What is on its way must arrive first, or it would run after the cancel.

@@ -105,3 +105,38 @@ async def test_a_frozen_process_ends_with_the_deadline() -> None:
                 await task
             assert time.monotonic() - began < 5.0
             fake.script.frozen = False
+
+
+@pytest.mark.parametrize("jobs_api", [True, False], ids=["new", "old"])
+@pytest.mark.parametrize("waits", [False, True], ids=["running", "pending"])
+async def test_who_took_a_job_up_makes_it_anew_when_the_one_who_began_it_takes_it_back(
+    jobs_api: bool, waits: bool
+) -> None:
+    # Two copies of the service: the first is stopped because nobody waits there any more.
+    script = Script(step_seconds=0.05, jobs_api=jobs_api)
+    async with (
+        fake_comfyui(script=script) as fake,
+        connected(fake.url) as one,
+        connected(fake.url) as two,
+    ):
+        before = asyncio.create_task(one.render(make_job(), ignore)) if waits else None
+        if before is not None:
+            await until(lambda: fake.worker.running is not None)
+        job = make_job()
+        first = asyncio.create_task(one.render(job, ignore))
+        if waits:
+            await until(lambda: len(fake.worker.pending) == 1)
+        else:
+            await until(lambda: fake.executions.get(prompt_id_of(job), 0) == 1)
+        told: list[str] = []
+        second = asyncio.create_task(two.render(job, lambda progress: told.append(progress.phase)))
+        await until(lambda: bool(told))
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        product = await second
+        # What was interrupted stands in the history under its id; what only waited left no trace.
+        assert product.metadata["prompt_id"] == prompt_id_of(job, 0 if waits else 1)
+        assert fake.executions[product.metadata["prompt_id"]] == 1
+        if before is not None:
+            await before
