@@ -31,14 +31,10 @@ def print_result(console: Console, result: RunResult) -> None:
             console.print(Text(f"  {printable(block.explanation)}"), soft_wrap=True)
         if block.suggestion:
             console.print(Text(f"  {printable(block.suggestion)}"), soft_wrap=True)
-    style = _STYLES.get(result.status, "bold red")
-    console.print(Text(result.status, style=style), end="")
-    if result.status == "partial":
-        made = sum(output.status == "succeeded" for output in result.outputs)
-        console.print(Text(f": {made} of {len(result.outputs)} outputs were made"), end="")
-    elif result.error and not result.blocks:
-        console.print(Text(f": {printable(result.error)}"), end="", soft_wrap=True)
-    console.print()
+    line = Text(result.status, style=_STYLES.get(result.status, "bold red"))
+    if why := _why(result):
+        line.append(f": {why}", style="default not bold")
+    console.print(line, soft_wrap=True)
 
 
 def print_quiet(console: Console, result: RunResult) -> None:
@@ -48,6 +44,25 @@ def print_quiet(console: Console, result: RunResult) -> None:
     for output in result.outputs:
         if output.url:
             console.print(Text(output.url), soft_wrap=True)
+
+
+def why_not(result: RunResult) -> str:
+    """Return why not everything was made, in one line; empty when it was.
+
+    A block gives its explanation, in the person's language where there are words for it.
+    """
+    if result.status == "succeeded":
+        return ""
+    block = next(iter(result.blocks), None)
+    why = printable(block.explanation or block.rule) if block else _why(result)
+    return f"{result.status}: {why}" if why else result.status
+
+
+def _why(result: RunResult) -> str:
+    if result.status == "partial":
+        made = sum(output.status == "succeeded" for output in result.outputs)
+        return f"{made} of {len(result.outputs)} outputs were made"
+    return printable(result.error) if not result.blocks else ""
 
 
 def print_tree(console: Console, folder: Path) -> None:

@@ -93,7 +93,8 @@ def load_settings(service: str, kind: type[S], environ: Mapping[str, str] | None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]).upper() if first["loc"] else ""
-        raise SettingsError(f"{own}{name}: {first['msg']}") from None
+        why = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{own}{name}: {why}") from None
 
 
 def _unknown(key: str, known: list[str]) -> str:

@@ -17,7 +17,7 @@ from services.cli.follow import run_to_the_end
 from services.cli.gateway_client import GatewayClient, GatewayError, GatewayRefused
 from services.cli.interrupts import Interrupted, Interrupts, interrupts
 from services.cli.live_screen import LiveScreen
-from services.cli.report import print_quiet, print_result
+from services.cli.report import print_quiet, print_result, why_not
 from services.cli.screen import Lines, Screen, Silent
 from services.cli.settings import CliSettings
 from services.cli.terminal import Terminal
@@ -91,6 +91,8 @@ async def perform(
         click.echo(orjson.dumps(result.as_json()).decode())
     elif options.quiet:
         print_quiet(console, result)
+        if why := why_not(result):
+            click.echo(f"artlab: {why}", err=True)
     else:
         print_result(console, result)
     return result, exit_code_of(result.status)

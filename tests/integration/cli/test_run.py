@@ -152,6 +152,15 @@ async def test_quiet_prints_the_text_and_the_urls_only() -> None:
     assert ended.out.splitlines() == ["Wiese Blume Wiese", url]
 
 
+async def test_quiet_still_says_beside_the_output_why_nothing_was_made() -> None:
+    steps = (*FACTS[:3], entity(2, "safety", "02_safety.json"), state("blocked"))
+    async with scripted(ScriptedGateway(steps, {2: BLOCKED}, document("blocked"))) as gateway:
+        ended = await run(gateway, "--quiet")
+    explanation = json.loads(BLOCKED)["explanation"]
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err == f"artlab: blocked: {explanation}\n"
+
+
 async def test_json_is_one_line_that_parses() -> None:
     async with scripted(succeeding()) as gateway:
         ended = await run(gateway, "--json")
