@@ -21,7 +21,7 @@ from services.media.translate import (
 )
 
 # Seconds a call may take; a job has its config's own deadline.
-CAPS = {"GenerateMedia": 3600.0, "CancelMedia": 30.0, "ListOutputConfigs": 30.0}
+CAPS = {"GenerateMedia": 3660.0, "CancelMedia": 30.0, "ListOutputConfigs": 30.0}
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -35,7 +35,8 @@ class MediaSettings(Settings):
     max_media_bytes: int = Field(
         2 * GIB, ge=1024, le=64 * GIB, description="larger outputs are refused"
     )
-    max_jobs: int = Field(64, ge=1, le=1024, description="jobs in work or waiting at once")
+    # Not fewer than an orchestrator has runs in work; one that waits costs next to nothing.
+    max_jobs: int = Field(128, ge=1, le=1024, description="jobs in work or waiting at once")
     builtin_concurrency: int = Field(
         2, ge=1, le=64, description="pictures the built-in renderer draws at once"
     )

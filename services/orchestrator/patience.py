@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from services.kit.clock import Clock
-from services.kit.errors import ArtlabError, DeadlineExceeded, Unavailable
+from services.kit.errors import ArtlabError, DeadlineExceeded, ResourceExhausted, Unavailable
 from services.kit.log import facts
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,20 @@ def peer_is_away(error: ArtlabError) -> bool:
     )
 
 
+def peer_has_no_room(error: ArtlabError) -> bool:
+    """Whether the peer has too much to do and says when to come back."""
+    return isinstance(error, ResourceExhausted) and error.reason in (
+        "SAFETY_BUSY",
+        "LLM_BUSY",
+        "MEDIA_BUSY",
+    )
+
+
+def peer_may_recover(error: ArtlabError) -> bool:
+    """Whether the same call may be answered a little later."""
+    return peer_is_away(error) or peer_has_no_room(error)
+
+
 def recorder_may_recover(error: ArtlabError) -> bool:
     """Whether the recorder may take the same write later.
 
@@ -53,7 +67,8 @@ async def patiently(
 ) -> T:
     """Make the call again while its error may pass, with growing pauses and jitter.
 
-    The call must be idempotent. Raises what the last call raised once patience is over.
+    A peer that says when to come back is not asked before that. The call must be idempotent.
+    Raises what the last call raised once patience is over.
     """
     until = clock.monotonic() + patience_seconds
     pause = FIRST_PAUSE_SECONDS
@@ -61,8 +76,10 @@ async def patiently(
         try:
             return await call()
         except ArtlabError as error:
-            if not may_pass(error) or clock.monotonic() + pause > until:
+            told = (error.retry_after_seconds or 0.0) if peer_has_no_room(error) else 0.0
+            wait = max(pause, told)
+            if not may_pass(error) or clock.monotonic() + wait > until:
                 raise
-            log.info("waiting for a peer", extra=facts(reason=error.reason, pause_seconds=pause))
-        await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, no secret
+            log.info("waiting for a peer", extra=facts(reason=error.reason, pause_seconds=wait))
+        await asyncio.sleep(wait * random.uniform(1.0, 1.3))  # noqa: S311  # jitter, no secret
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

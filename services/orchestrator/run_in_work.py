@@ -11,7 +11,7 @@ from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.run import Kind, Purpose, Verdict
 from services.orchestrator.hints import HintSender
 from services.orchestrator.journal import Journal
-from services.orchestrator.patience import patiently
+from services.orchestrator.patience import patiently, peer_may_recover
 from services.orchestrator.ports import Interception, Media, Recorder, Safety
 
 T = TypeVar("T")
@@ -60,8 +60,8 @@ class RunInWork:
         )
 
     async def steady(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make an idempotent call, and again while its service is away for a moment."""
-        return await patiently(call, self.services.patience_seconds, self.clock)
+        """Make an idempotent call, and again while its service is away or full for a moment."""
+        return await patiently(call, self.services.patience_seconds, self.clock, peer_may_recover)
 
     async def verdict(self, purpose: Purpose, text: str, kind: Kind | None = None) -> Verdict:
         """Have a text judged at the run's level."""

@@ -16,7 +16,8 @@ from services.kit.text import parse_text
 from services.orchestrator.domain.run import Kind, Mode, ModelUse, PassResult, Recipe
 
 CALL_SECONDS = 5.0
-PASS_SECONDS = 180.0
+# Longer than any pass may take by the interception service's own settings, which end it first.
+PASS_SECONDS = 930.0
 
 
 class InterceptionClient:

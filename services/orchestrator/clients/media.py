@@ -26,7 +26,7 @@ from services.orchestrator.domain.run import (
 
 CALL_SECONDS = 10.0
 # Longer than any output config may take by itself; media keeps the config's own deadline.
-GENERATE_SECONDS = 3600.0
+GENERATE_SECONDS = 3660.0
 
 
 class MediaClient:

@@ -235,6 +235,15 @@ async def test_an_output_recorded_as_succeeded_just_before_a_cancel_makes_the_ru
     assert stage.recorder.state(RUN) == "succeeded"
 
 
+async def test_a_service_that_has_no_room_is_asked_again_when_it_said() -> None:
+    stage = _stage()
+    stage.media.failures = [ResourceExhausted("MEDIA_BUSY", "full", retry_after_seconds=0.3)] * 2
+    began = asyncio.get_running_loop().time()
+    await stage.supervisor.start(REQUEST)
+    assert await stage.final() == "succeeded"
+    assert asyncio.get_running_loop().time() - began >= 0.6
+
+
 # Starting
 
 

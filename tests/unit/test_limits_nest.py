@@ -1,0 +1,64 @@
+"""Limits of different services that must fit into each other, which no single one can see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotated_types import Le
+from pydantic import BaseModel
+
+from services.gateway.clients import CANCEL_SECONDS, START_SECONDS
+from services.interception.__main__ import PASS_MARGIN_SECONDS
+from services.interception.settings import InterceptionSettings
+from services.kit.deadline import MARGIN_SECONDS
+from services.kit.interceptors import DEFAULT_CAP_SECONDS
+from services.kit.program import DRAIN_SECONDS
+from services.kit.settings import load_settings
+from services.media.catalogue import _Output
+from services.media.servicer import CAPS as MEDIA_CAPS
+from services.media.settings import MediaSettings
+from services.orchestrator.clients.interception import PASS_SECONDS
+from services.orchestrator.clients.media import GENERATE_SECONDS
+from services.orchestrator.life import RECORDER_MARGIN_SECONDS
+from services.orchestrator.pipeline import MEDIA_STOP_SECONDS
+from services.orchestrator.settings import OrchestratorSettings
+
+
+def _most(kind: type[BaseModel], field: str) -> float:
+    bounds: list[Any] = kind.model_fields[field].metadata
+    for bound in bounds:
+        if isinstance(bound, Le):
+            return float(str(bound.le))
+    raise AssertionError(f"{field} has no upper bound")
+
+
+def test_a_pass_is_ended_by_the_interception_service_before_the_orchestrator_loses_patience() -> (
+    None
+):
+    longest = _most(InterceptionSettings, "openai_timeout_seconds")
+    assert longest + PASS_MARGIN_SECONDS < PASS_SECONDS
+
+
+def test_an_output_is_ended_by_its_config_before_anybody_who_waits_for_it_gives_up() -> None:
+    longest = _most(_Output, "deadline_seconds")
+    assert longest < GENERATE_SECONDS
+    assert longest < MEDIA_CAPS["GenerateMedia"]
+
+
+def test_a_longest_run_has_a_deadline_the_recorder_takes() -> None:
+    assert _most(OrchestratorSettings, "run_limit_seconds") + RECORDER_MARGIN_SECONDS < 24 * 3600
+
+
+def test_a_stop_leaves_time_to_end_a_run_after_media_was_told() -> None:
+    assert MEDIA_STOP_SECONDS + MARGIN_SECONDS < DRAIN_SECONDS
+
+
+def test_who_starts_or_cancels_waits_as_long_as_he_may_be_kept_waiting() -> None:
+    assert START_SECONDS >= DEFAULT_CAP_SECONDS
+    assert CANCEL_SECONDS >= DEFAULT_CAP_SECONDS
+
+
+def test_every_run_in_work_finds_room_for_its_output() -> None:
+    media = load_settings("media", MediaSettings, {})
+    orchestrator = load_settings("orchestrator", OrchestratorSettings, {})
+    assert media.max_jobs >= orchestrator.max_runs
