@@ -9,7 +9,7 @@ import re
 import sys
 
 from tests.integration.cli.scripted_gateway import Hold, ScriptedGateway, scripted
-from tests.integration.cli.test_run import FACTS, SAFE, delta, document, rendered
+from tests.integration.cli.steps import FACTS, SAFE, delta, document, rendered
 from tests.support.command import environment
 from tests.support.eventually import eventually
 
