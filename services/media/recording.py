@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import grpc
 import grpc.aio
@@ -44,6 +45,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 STAGE_MEDIA_GENERATION = 4
 
 Count = Callable[[int], None]
+T = TypeVar("T")
 # Somebody else writes this upload, or took it over.
 _TAKEN = ("UPLOAD_BUSY", "UPLOAD_DISCARDED")
 
@@ -101,13 +103,13 @@ class Recording:
         more: only who asks here can say what it is to become. Raises NotFound RUN_NOT_FOUND and
         what the recorder raises.
         """
-        state = await self._get(upload)
+        state = await _patiently(lambda: self._get(upload))
         if state is None:
             return None
         if state.HasField("entity"):
             return _recorded(state.entity)
         log.info("discarding a rest", extra=facts(size_bytes=state.committed_size))
-        await self._delete(upload)
+        await _patiently(lambda: self._delete(upload))
         return None
 
     async def write(
@@ -181,8 +183,7 @@ class Recording:
             course.futile += 1
             if course.futile > MAX_FUTILE_ATTEMPTS:
                 raise error
-            pause = FIRST_PAUSE_SECONDS * 1.6 ** min(course.futile, 12)
-            await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            await asyncio.sleep(_pause_seconds(course.futile))
             try:
                 state = await self._get(course.upload)
                 break
@@ -230,6 +231,21 @@ class Recording:
         request = recorder_pb2.DeleteUploadRequest(upload=str(upload))
         with remote_errors("recorder"):
             await self._recorder.DeleteUpload(request, timeout=CALL_SECONDS)
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a short call again while the recorder is away or answers too late."""
+    for attempt in range(1, MAX_FUTILE_ATTEMPTS):
+        try:
+            return await call()
+        except (Unavailable, DeadlineExceeded) as error:
+            log.info("waiting for the recorder", extra=facts(reason=error.reason))
+        await asyncio.sleep(_pause_seconds(attempt))
+    return await call()
+
+
+def _pause_seconds(attempt: int) -> float:
+    return min(FIRST_PAUSE_SECONDS * 1.6 ** min(attempt, 12), LONGEST_PAUSE_SECONDS)
 
 
 def _may_pass(error: ArtlabError) -> bool:
