@@ -28,16 +28,22 @@ async def compose(settings: InterceptionSettings, program: Program) -> None:
     recipes = load_recipes(folder)
     lexicon = load_lexicon()
     detector = Detector({"de": lexicon.de.knows, "en": lexicon.en.knows})
-    # Loaded while the server starts, so that the first person does not wait for it.
-    program.add_task(detector.load(), "load language model")
     writers = await compose_writers(settings, program, BuiltinWriter(lexicon))
     servicer = InterceptionServicer(Interceptor(recipes, writers, detector))
     server = GrpcServer(
         program.service,
         caps={"Intercept": settings.openai_timeout_seconds + PASS_MARGIN_SECONDS},
+        serving=False,
     )
     interception_pb2_grpc.add_InterceptionServiceServicer_to_server(servicer, server.grpc)
+    program.add_task(_serve_when_loaded(detector, server), "load language model")
     await program.serve(server, settings.host, settings.port)
+
+
+async def _serve_when_loaded(detector: Detector, server: GrpcServer) -> None:
+    # Loaded before anybody is told to come, so that the first person does not wait for it.
+    await detector.load()
+    await server.set_serving(True)
 
 
 async def compose_writers(

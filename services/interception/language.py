@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from services.interception.domain.messages import LANGUAGE_NAMES
+from services.kit.errors import FailedPrecondition
 
 UNKNOWN = "und"
 LANGUAGES = tuple(sorted(LANGUAGE_NAMES["en"]))
@@ -44,10 +45,19 @@ class Detector:
         self._lock = asyncio.Lock()
 
     async def load(self) -> None:
-        """Load the model, about half a second, without holding up the loop."""
+        """Load the model, about half a second, without holding up the loop.
+
+        Raises FailedPrecondition LANGUAGE_MODEL_UNUSABLE when it cannot be unpacked.
+        """
         async with self._lock:
             if self._model is None:
-                self._model = await asyncio.to_thread(_load)
+                try:
+                    self._model = await asyncio.to_thread(_load)
+                except OSError as error:
+                    raise FailedPrecondition(
+                        "LANGUAGE_MODEL_UNUSABLE",
+                        "the language model cannot be unpacked; is there room in /tmp?",
+                    ) from error
 
     async def detect(self, text: str, hint: str = "") -> str:
         """A primary tag of LANGUAGES, or "und".

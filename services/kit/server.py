@@ -30,10 +30,19 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
 
 
 class GrpcServer:
-    """One service on one port, with health. Register the servicer on `.grpc`."""
+    """One service on one port, with health. Register the servicer on `.grpc`.
 
-    def __init__(self, service: str, *, caps: Mapping[str, float] | None = None) -> None:
+    Args:
+        service: short name, e.g. ``recorder``.
+        caps: seconds a method may take, by method name.
+        serving: False when calls are not welcome yet: `set_serving` says when.
+    """
+
+    def __init__(
+        self, service: str, *, caps: Mapping[str, float] | None = None, serving: bool = True
+    ) -> None:
         self.service = service
+        self._serving = serving
         self.grpc = grpc.aio.server(
             interceptors=[ServiceInterceptor(service, caps)], options=SERVER_OPTIONS
         )
@@ -50,11 +59,12 @@ class GrpcServer:
         except RuntimeError as error:
             raise Unavailable("PORT_IN_USE", f"cannot listen on {address}") from error
         await self.grpc.start()
-        await self.set_serving(True)
+        await self.set_serving(self._serving)
         return port
 
     async def set_serving(self, serving: bool) -> None:
         """Tell health checks whether calls are welcome."""
+        self._serving = serving
         status = health_pb2.HealthCheckResponse.ServingStatus
         value = status.SERVING if serving else status.NOT_SERVING
         await self._health.set("", value)

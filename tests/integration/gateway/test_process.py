@@ -27,6 +27,12 @@ def free_port() -> int:
         return port
 
 
+# Another Artlab may be running on the usual ports of this machine; nothing listens on this one.
+ALONE = {
+    f"{name}_TARGET": "127.0.0.1:9" for name in ("ORCHESTRATOR", "SAFETY", "INTERCEPTION", "MEDIA")
+}
+
+
 @asynccontextmanager
 async def gateway_process(**settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ARTLAB_")}
@@ -64,7 +70,7 @@ async def test_sigterm_ends_open_streams_and_the_process_within_seconds() -> Non
             lambda s: recorder_pb2_grpc.add_RecorderServiceServicer_to_server(recorder, s),
             caps={"WatchRun": 600.0},
         ) as target,
-        gateway_process(PORT=str(port), RECORDER_TARGET=target) as process,
+        gateway_process(PORT=str(port), RECORDER_TARGET=target, **ALONE) as process,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
         await eventually(lambda: answers(client), 15)
