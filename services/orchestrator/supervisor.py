@@ -78,10 +78,9 @@ class Supervisor:
         if active is not None:
             active.stop("cancelled", None)
             await active.ended.wait()
-            return
         run = await self._services.recorder.get_run(run_id)
         if not run.is_final:
-            # Whoever drove it is gone.
+            # Whoever drove it is gone, or could not end it.
             await self._services.recorder.finalize_run(run_id, "cancelled", None)
 
     async def end_abandoned(self) -> None:

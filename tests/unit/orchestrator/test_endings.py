@@ -235,6 +235,19 @@ async def test_an_output_recorded_as_succeeded_just_before_a_cancel_makes_the_ru
     assert stage.recorder.state(RUN) == "succeeded"
 
 
+async def test_a_cancel_is_not_answered_while_the_run_is_open() -> None:
+    stage = _stage()
+    stage.media.frozen = True
+    refused = FailedPrecondition("OUTPUTS_DISAGREE", "not what the outputs say")
+    stage.recorder.script = {"run": [refused, refused]}
+    await stage.supervisor.start(REQUEST)
+    await stage.media.started.wait()
+    with pytest.raises(FailedPrecondition, match="OUTPUTS_DISAGREE"):
+        await stage.supervisor.cancel(RUN)
+    await stage.supervisor.cancel(RUN)
+    assert stage.recorder.state(RUN) == "cancelled"
+
+
 async def test_a_service_that_has_no_room_is_asked_again_when_it_said() -> None:
     stage = _stage()
     stage.media.failures = [ResourceExhausted("MEDIA_BUSY", "full", retry_after_seconds=0.3)] * 2
