@@ -157,6 +157,7 @@ class Recording:
             counted=lambda size: loop.call_soon_threadsafe(course.counted, size),
         )
         work = loop.run_in_executor(self._threads, stream.run, self._stream.WriteEntity)
+        work.add_done_callback(_retrieve)
         try:
             answer = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -231,6 +232,12 @@ class Recording:
         request = recorder_pb2.DeleteUploadRequest(upload=str(upload))
         with remote_errors("recorder"):
             await self._recorder.DeleteUpload(request, timeout=CALL_SECONDS)
+
+
+def _retrieve(work: asyncio.Future[recorder_pb2.WriteEntityResponse]) -> None:
+    # Who is cancelled twice does not see how the thread ends.
+    if not work.cancelled():
+        work.exception()
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 from collections.abc import AsyncIterator
 from typing import Any
@@ -138,6 +139,33 @@ async def test_a_cancelled_picture_frees_its_place(backend: BuiltinBackend) -> N
             await work
     async with asyncio.timeout(10):
         assert content(await backend.render(job(), lambda _: None))
+
+
+async def test_a_picture_cancelled_twice_leaves_nothing_to_complain_about(
+    backend: BuiltinBackend,
+) -> None:
+    # As when a service stops and what it waited for too long is cancelled once more.
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+    started = asyncio.Event()
+
+    def report(progress: RenderProgress) -> None:
+        if progress.phase == "executing":
+            started.set()
+
+    work = asyncio.create_task(backend.render(job(values={"width": 2048, "height": 2048}), report))
+    await started.wait()
+    work.cancel()
+    await asyncio.sleep(0)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    del work
+    assert content(await backend.render(job(), lambda _: None))
+    assert content(await backend.render(job(), lambda _: None))
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
 
 
 @pytest.mark.parametrize("kind", ["audio", "music", "video", "code"])

@@ -83,15 +83,20 @@ class BuiltinBackend:
         work = loop.run_in_executor(
             self._threads, render_png, job.prompt, job.recipe, job.seed, width, height, step
         )
+        # Who is cancelled twice does not see how the thread ends.
+        work.add_done_callback(_retrieve)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             stopped.set()
             # A thread cannot be interrupted; its place is free again when it has noticed.
             await asyncio.wait({work})
-            if not work.cancelled():
-                work.exception()
             raise
+
+
+def _retrieve(work: asyncio.Future[bytes]) -> None:
+    if not work.cancelled():
+        work.exception()
 
 
 def _product(data: bytes, facts: dict[str, str]) -> Product:
