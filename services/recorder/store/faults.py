@@ -26,7 +26,7 @@ def storage_error(error: OSError) -> ArtlabError:
     """What this error of the medium means to a client."""
     name = errno.errorcode.get(error.errno or 0, "UNKNOWN")
     # "Full" promises that nothing happened, which an unsure write cannot.
-    if error.errno in _FULL and not isinstance(error, UnsureError):
+    if is_full(error) and not isinstance(error, UnsureError):
         return ResourceExhausted(
             "STORAGE_FULL",
             "the disk is full",
@@ -34,3 +34,8 @@ def storage_error(error: OSError) -> ArtlabError:
             metadata={"errno": name},
         )
     return Internal("STORAGE_ERROR", f"the disk answered {name}", metadata={"errno": name})
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there was no room."""
+    return error.errno in _FULL

@@ -3,6 +3,7 @@
     <root>/<run_id>/metadata.json, NN_type.ext     runs
     <root>/.uploads/<run_id>.<upload_id>.data      bytes on their way
     <root>/.uploads/<run_id>.<upload_id>.json      what they will be
+    <root>/.uploads/<run_id>.<upload_id>.intent    the entity they are about to become
     <root>/.trash/<run_id>.<random>/               deleted, bytes about to go
     <root>/.orphans/<run_id>.<time>.<name>         files no record knows
 
@@ -12,6 +13,7 @@ nothing that was put into a run folder can lead out of it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -32,6 +34,7 @@ _TRASH = ".trash"
 _ORPHANS = ".orphans"
 _DATA = ".data"
 _RECORD = ".json"
+_INTENT = ".intent"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO would block a plain open for ever.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -116,19 +119,28 @@ class Layout:
             os.close(fd)
 
     def remove_run(self, run_id: RunId) -> None:
-        """Put a run out of sight, durably, then remove its bytes; none is fine."""
-        trashed = f"{run_id}.{secrets.token_hex(4)}"
-        try:
+        """Put a run out of sight, durably, then remove its bytes; none is fine.
+
+        Does what is left to do after a removal that failed half-way, too.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            trashed = f"{run_id}.{secrets.token_hex(4)}"
             atomic.move(self.root_fd, run_id.value, self._trash_fd, trashed)
-        except FileNotFoundError:
-            return
         atomic.sync_folder(self.root_fd)
-        _remove_tree(self._trash_fd, trashed)
+        for name in names_in(self._trash_fd):
+            if name.startswith(f"{run_id}."):
+                _remove_tree(self._trash_fd, name)
 
     def empty_trash(self) -> None:
         """Remove what a deletion that was cut short left in the trash."""
         for name in names_in(self._trash_fd):
             _remove_tree(self._trash_fd, name)
+
+    def remove_new_run(self, run_id: RunId) -> None:
+        """Remove a run nobody was told of."""
+        with self.run_folder(run_id) as folder:
+            atomic.remove(folder, METADATA)
+        self.remove_empty_run(run_id)
 
     def remove_empty_run(self, run_id: RunId) -> bool:
         """Remove a run's folder if nothing is in it."""
@@ -150,18 +162,22 @@ class Layout:
         """File of an upload's record, below `uploads_fd`."""
         return f"{name.run}.{name.upload_id}{_RECORD}"
 
+    def intent_name(self, name: UploadName) -> str:
+        """File of an upload's intent, below `uploads_fd`."""
+        return f"{name.run}.{name.upload_id}{_INTENT}"
+
     def upload_files(self) -> Iterator[tuple[str, UploadName | None, bool]]:
-        """Every file among the uploads: its name, whose it is, whether it is the record."""
+        """Every file among the uploads: its name, whose it is, whether it says what they are."""
         for file in names_in(self.uploads_fd):
             stem, dot, suffix = file.rpartition(".")
             run, _, upload_id = stem.partition(".")
             name = None
-            if dot + suffix in (_DATA, _RECORD):
+            if dot + suffix in (_DATA, _RECORD, _INTENT):
                 try:
                     name = UploadName(RunId.parse(run), upload_id)
                 except InvalidArgument:
                     name = None
-            yield file, name, dot + suffix == _RECORD
+            yield file, name, dot + suffix != _DATA
 
     def remove_uploads(self, run_id: RunId) -> None:
         """Remove every upload into a run."""
@@ -179,15 +195,15 @@ class Layout:
         finally:
             os.close(orphans_fd)
 
-    def remove_orphans(self, run_id: RunId) -> None:
-        """Remove the orphans of a run that is deleted."""
+    def remove_orphans(self) -> None:
+        """Remove the orphans of runs that are deleted."""
         try:
             orphans_fd = os.open(_ORPHANS, _FOLDER, dir_fd=self.root_fd)
         except FileNotFoundError:
             return
         try:
             for name in names_in(orphans_fd):
-                if name.startswith(f"{run_id}."):
+                if not exists(self.root_fd, name.partition(".")[0]):
                     _remove_tree(orphans_fd, name)
         finally:
             os.close(orphans_fd)
@@ -233,6 +249,16 @@ def read_regular(dir_fd: int, name: str, most: int = MAX_METADATA_BYTES) -> byte
         while part := os.read(fd, size + 1):
             parts.append(part)
         return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def sync_regular(dir_fd: int, name: str) -> int:
+    """Make the content of a regular file durable and return its size. Raises OSError."""
+    fd = open_regular(dir_fd, name)
+    try:
+        atomic.sync_file(fd)
+        return os.fstat(fd).st_size
     finally:
         os.close(fd)
 

@@ -1,8 +1,11 @@
 """What a start does about a stop that came at a bad moment.
 
-For each upload record (design: commit protocol): intent and entity in metadata: drop the record ·
-intent and file in the run folder: step 5 · intent and bytes with the right digest: steps 4 and 5 ·
-intent otherwise: drop · no intent: the upload is still open.
+For each intent (design: commit protocol): its entity in metadata: drop the upload · file in the
+run folder: step 5 · bytes with the right digest: steps 4 and 5 · otherwise: drop the intent. What
+has a record and is no entity is an upload that is still open.
+
+What is found may be visible without being durable, because the stop came before a sync. It is made
+durable before anybody can read it, for what was read is as good as acknowledged.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from services.kit.errors import DataLoss, Internal, NotFound, ResourceExhausted
 from services.kit.ids import RunId, UploadName
@@ -23,13 +27,28 @@ from services.recorder.ports import Contents, OpenedUpload
 from services.recorder.store import atomic
 from services.recorder.store.codec import decode_upload
 from services.recorder.store.faults import storage_errors
-from services.recorder.store.layout import Layout, names_in, open_regular, read_regular
+from services.recorder.store.layout import (
+    Layout,
+    names_in,
+    open_regular,
+    read_regular,
+    sync_regular,
+)
 from services.recorder.store.runs import RunFolders
 from services.recorder.store.uploads import UploadFiles
 
 log = logging.getLogger(__name__)
 
 _READ_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Found:
+    """What lies among the uploads under one name."""
+
+    name: UploadName
+    record: UploadRecord | None = None
+    intent: Entity | None = None
 
 
 class Recovery:
@@ -44,14 +63,25 @@ class Recovery:
         """Recover everything; called once, before anybody else touches the store."""
         with storage_errors():
             self._layout.empty_trash()
-            records = self._records()
+            self._layout.remove_orphans()
+            uploads = self._find_uploads()
         # Not all of them: there may be a hundred thousand, and what is final can be read again.
         open_runs: dict[RunId, Run] = {}
         places: list[Place] = []
         damaged: list[RunId] = []
+        unsettled: set[RunId] = set()
         for run_id in self._layout.run_ids():
             try:
-                run = self._recover_leniently(run_id, records.get(run_id, ()))
+                try:
+                    run = self._recover(run_id, uploads.get(run_id, ()))
+                except (Internal, ResourceExhausted) as error:
+                    # A full disk must not keep anybody from reading and deleting. What is not
+                    # finished now was never acknowledged.
+                    log.error(
+                        "cannot recover a run", extra=facts(run=str(run_id), reason=error.reason)
+                    )
+                    unsettled.add(run_id)
+                    run = self._runs.load(run_id)
             except NotFound:
                 continue
             except (DataLoss, Internal) as error:
@@ -62,52 +92,50 @@ class Recovery:
                 if not run.is_final:
                     open_runs[run_id] = run
         opened = []
-        for run_id, of_run in records.items():
-            for record in of_run:
-                if record.intent is None and run_id not in damaged:
-                    found = self._reopen(record, run_id in open_runs)
-                    opened.extend([found] if found is not None else [])
+        for run_id, of_run in uploads.items():
+            for found in of_run:
+                if run_id in damaged or (run_id in unsettled and found.intent is not None):
+                    continue
+                one = self._reopen(found, open_runs.get(run_id))
+                opened.extend([one] if one is not None else [])
         return Contents(list(open_runs.values()), places, damaged, opened)
 
-    def _recover_leniently(self, run_id: RunId, records: Iterable[UploadRecord]) -> Run:
-        try:
-            return self.recover_run(run_id, records)
-        except (Internal, ResourceExhausted) as error:
-            # A full disk must not keep anybody from reading and deleting. What is not finished
-            # now was never acknowledged.
-            log.error("cannot recover a run", extra=facts(run=str(run_id), reason=error.reason))
-            return self._runs.load(run_id)
-
-    def recover_run(self, run_id: RunId, records: Iterable[UploadRecord] | None = None) -> Run:
-        """Finish or undo the commits of one run, tidy its folder, and return it.
+    def recover_run(self, run_id: RunId) -> Run:
+        """Settle what a failed write left of one run, and return it.
 
         Raises NotFound RUN_NOT_FOUND (a creation that was cut short counts as none), DataLoss.
         """
+        run = self._recover(run_id, self._find_uploads(run_id).get(run_id, ()))
+        with storage_errors():
+            # A sync has failed: what is visible is written anew, not synced once more.
+            with self._layout.run_folder(run_id) as folder:
+                self._runs.replace(folder, run)
+            atomic.sync_folder(self._layout.root_fd)
+        return run
+
+    def _recover(self, run_id: RunId, uploads: Iterable[_Found]) -> Run:
         self._runs.forget(run_id)
-        if records is None:
-            records = self._records(run_id).get(run_id, ())
         try:
             run = self._runs.load(run_id)
         except DataLoss:
             if self._was_never_created(run_id):
                 raise NotFound("RUN_NOT_FOUND", "no such run") from None
             raise
-        for record in records:
-            if record.intent is not None:
+        with storage_errors(), self._layout.run_folder(run_id) as folder:
+            atomic.sync_folder(folder)
+        for found in uploads:
+            if found.intent is not None:
                 with storage_errors():
-                    run = self._settle(record, record.intent, run)
-        # After its end nothing was written, so nothing can be left over.
-        if not run.is_final:
-            with storage_errors():
-                self._tidy(run)
+                    run = self._settle(found, found.intent, run)
+        with storage_errors():
+            self._tidy(run)
         return run
 
-    def _records(self, only: RunId | None = None) -> dict[RunId, list[UploadRecord]]:
-        found: dict[RunId, list[UploadRecord]] = {}
-        known: set[UploadName] = set()
+    def _find_uploads(self, only: RunId | None = None) -> dict[RunId, list[_Found]]:
+        known: dict[UploadName, _Found] = {}
         files = list(self._layout.upload_files())
-        for file, name, is_record in files:
-            if name is None or not is_record or only not in (None, name.run):
+        for file, name, is_readable in files:
+            if name is None or not is_readable or only not in (None, name.run):
                 continue
             try:
                 record = decode_upload(read_regular(self._layout.uploads_fd, file))
@@ -115,16 +143,22 @@ class Recovery:
                 log.warning("dropping an unreadable upload", extra=facts(file=file))
                 continue
             if record.name == name:
-                found.setdefault(name.run, []).append(record)
-                known.add(name)
+                found = known.setdefault(name, _Found(name))
+                if record.intent is None:
+                    found.record = record
+                else:
+                    found.intent = record.intent
         for file, name, _ in files:
             # In a running recorder a lone file may be an upload that has just begun.
             if only is None and name not in known:
                 atomic.remove(self._layout.uploads_fd, file)
-        return found
+        of_runs: dict[RunId, list[_Found]] = {}
+        for name, found in known.items():
+            of_runs.setdefault(name.run, []).append(found)
+        return of_runs
 
-    def _settle(self, record: UploadRecord, entity: Entity, run: Run) -> Run:
-        upload = record.name
+    def _settle(self, found: _Found, entity: Entity, run: Run) -> Run:
+        upload = found.name
         if (
             run.entity_of_upload(upload.upload_id) is None
             and not run.is_final
@@ -143,7 +177,10 @@ class Recovery:
                         "finished a commit",
                         extra=facts(run=str(run.run_id), sequence=entity.sequence),
                     )
-        self._uploads.discard(upload)
+        if run.entity_of_upload(upload.upload_id) is None and found.record is not None:
+            atomic.remove(self._layout.uploads_fd, self._layout.intent_name(upload))
+        else:
+            self._uploads.discard(upload)
         return run
 
     def _tidy(self, run: Run) -> None:
@@ -168,19 +205,18 @@ class Recovery:
                     atomic.remove(folder, name)
             return self._layout.remove_empty_run(run_id)
 
-    def _reopen(self, record: UploadRecord, is_open: bool) -> OpenedUpload | None:
-        file = self._layout.data_name(record.name)
-        if is_open:
+    def _reopen(self, found: _Found, run: Run | None) -> OpenedUpload | None:
+        is_open = run is not None and run.entity_of_upload(found.name.upload_id) is None
+        if is_open and found.record is not None:
+            uploads = self._layout.uploads_fd
             try:
-                fd = open_regular(self._layout.uploads_fd, file)
-                try:
-                    atomic.sync_file(fd)
-                    return OpenedUpload(record, os.fstat(fd).st_size)
-                finally:
-                    os.close(fd)
+                size = sync_regular(uploads, self._layout.data_name(found.name))
+                sync_regular(uploads, self._layout.record_name(found.name))
+                atomic.sync_folder(uploads)
+                return OpenedUpload(found.record, size)
             except OSError:
-                log.warning("dropping an upload", extra=facts(run=str(record.name.run)))
-        self._uploads.discard(record.name)
+                log.warning("dropping an upload", extra=facts(run=str(found.name.run)))
+        self._uploads.discard(found.name)
         return None
 
 

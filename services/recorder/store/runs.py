@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
@@ -11,6 +12,7 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.run import Run
 from services.recorder.store import atomic
+from services.recorder.store.atomic import UnsureError
 from services.recorder.store.codec import RunEncoder, decode_run, parse_document
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.layout import METADATA, Layout, open_regular, read_regular
@@ -44,10 +46,15 @@ class RunFolders:
             try:
                 with self._layout.run_folder(run.run_id) as folder:
                     self.replace(folder, run)
-                atomic.sync_folder(self._layout.root_fd)
+                try:
+                    atomic.sync_folder(self._layout.root_fd)
+                except OSError as error:
+                    raise UnsureError(error.errno, error.strerror) from error
             except OSError:
-                # A folder without metadata would count as damaged.
-                self._layout.remove_empty_run(run.run_id)
+                # It may not be durable, so nobody may see it; and without metadata.json it would
+                # count as damaged.
+                with contextlib.suppress(OSError):
+                    self._layout.remove_new_run(run.run_id)
                 raise
 
     def save(self, run: Run) -> None:
@@ -90,7 +97,7 @@ class RunFolders:
         with storage_errors():
             self._layout.remove_run(run_id)
             self._layout.remove_uploads(run_id)
-            self._layout.remove_orphans(run_id)
+            self._layout.remove_orphans()
 
     def open_entity(self, run_id: RunId, entity: Entity) -> FileBytes:
         """Open an entity's bytes.

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 
-from services.kit.errors import Internal, ResourceExhausted
+from services.kit.errors import ArtlabError, Internal
 from services.kit.ids import UploadName
 from services.kit.log import facts
 from services.recorder.domain.content import Content
@@ -18,8 +18,8 @@ from services.recorder.ports import UploadBytes
 from services.recorder.store import atomic
 from services.recorder.store.atomic import UnsureError
 from services.recorder.store.codec import encode_upload
-from services.recorder.store.faults import storage_errors
-from services.recorder.store.layout import Layout, open_for_append
+from services.recorder.store.faults import is_full, storage_errors
+from services.recorder.store.layout import Layout, open_for_append, sync_regular
 from services.recorder.store.runs import RunFolders
 
 log = logging.getLogger(__name__)
@@ -77,12 +77,13 @@ class UploadFiles:
         """Start an upload with no bytes; a resumable one outlives this process."""
         opened = self._open(record, new=True)
         if resumable:
-            with storage_errors():
-                atomic.put_file(
-                    self._layout.uploads_fd,
-                    self._layout.record_name(record.name),
-                    encode_upload(record),
-                )
+            file, encoded = self._layout.record_name(record.name), encode_upload(record)
+            try:
+                with storage_errors():
+                    atomic.put_file(self._layout.uploads_fd, file, encoded)
+            except ArtlabError:
+                opened.close()
+                raise
         return opened
 
     def reopen(self, record: UploadRecord) -> FileUpload:
@@ -92,35 +93,41 @@ class UploadFiles:
     def keep(self, record: UploadRecord, data: UploadBytes) -> int:
         """Make bytes and record durable and return the number of bytes."""
         size = data.sync()
-        file, encoded = self._layout.record_name(record.name), encode_upload(record)
-        try:
-            with storage_errors():
-                atomic.replace_file(self._layout.uploads_fd, file, encoded)
-        except ResourceExhausted:
-            # The record it began with is still there; it only lacks newer facts, and bytes that
-            # are safe must not be thrown away because the disk is full.
-            log.warning("cannot renew an upload's record", extra=facts(size=size))
+        uploads, file = self._layout.uploads_fd, self._layout.record_name(record.name)
+        with storage_errors():
+            try:
+                atomic.put_file(uploads, file, encode_upload(record), durable=True)
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                # The record it began with is still there; it only lacks newer facts, and bytes
+                # that are safe must not be thrown away because the disk is full.
+                log.warning("cannot renew an upload's record", extra=facts(size=size))
+                sync_regular(uploads, file)
+            atomic.sync_folder(uploads)
         return size
 
     def discard(self, name: UploadName) -> None:
         """Remove record and bytes."""
         with storage_errors():
-            # The record first: bytes without one are swept at start.
+            # The bytes last: without the others they are swept at start.
+            atomic.remove(self._layout.uploads_fd, self._layout.intent_name(name))
             atomic.remove(self._layout.uploads_fd, self._layout.record_name(name))
             atomic.remove(self._layout.uploads_fd, self._layout.data_name(name))
 
     def commit(self, record: UploadRecord, data: UploadBytes, run: Run) -> None:
-        """Steps 2 to 5 of the protocol, and the removal of the record."""
+        """Steps 2 to 5 of the protocol, and the removal of intent and record."""
         entity = record.intent
         if entity is None:
             raise ValueError("an upload is committed with an intent")
         data.sync()
         data.close()
-        uploads, record_file = self._layout.uploads_fd, self._layout.record_name(record.name)
+        uploads, intent_file = self._layout.uploads_fd, self._layout.intent_name(record.name)
         with storage_errors():
-            # Not durable by itself: if power goes before step 5, nothing was acknowledged.
-            atomic.put_file(uploads, record_file, encode_upload(record))
+            # Not durable by itself: if power goes before step 5, nothing was acknowledged. Beside
+            # the record, not in its place: that one may be durable, and so are bytes it knows.
             try:
+                atomic.put_file(uploads, intent_file, encode_upload(record))
                 with self._layout.run_folder(run.run_id) as folder:
                     atomic.move(
                         uploads, self._layout.data_name(record.name), folder, entity.filename
@@ -132,17 +139,22 @@ class UploadFiles:
             except OSError as error:
                 self._withdraw(record.name, run, entity, error)
                 raise
-        # It is committed now, whatever happens to the record; recovery drops leftovers.
+        # It is committed now, whatever happens to these; recovery drops leftovers.
         with contextlib.suppress(OSError):
-            atomic.remove(uploads, record_file)
+            atomic.remove(uploads, intent_file)
+            atomic.remove(uploads, self._layout.record_name(record.name))
 
     def _withdraw(self, name: UploadName, run: Run, entity: Entity, cause: OSError) -> None:
         uploads = self._layout.uploads_fd
         try:
             # The intent first: without it nobody finishes what the client was told had failed.
-            atomic.remove(uploads, self._layout.record_name(name))
+            atomic.remove(uploads, self._layout.intent_name(name))
             with self._layout.run_folder(run.run_id) as folder, _already_moved_back():
                 atomic.move(folder, entity.filename, uploads, self._layout.data_name(name))
+            # When the disk is full the upload stays, and its bytes are said to be durable.
+            with contextlib.suppress(FileNotFoundError):
+                sync_regular(uploads, self._layout.record_name(name))
+            atomic.sync_folder(uploads)
         except OSError as error:
             log.error("cannot undo a commit", extra=facts(errno=error.errno))
             raise Internal("STORAGE_ERROR", "a commit failed and could not be undone") from cause
