@@ -32,17 +32,18 @@ class OutputResult:
 
 
 def text_entity(run: Run) -> Entity | None:
-    """The text a run came to: the newest interception, else the translation, else None.
+    """The text a run came to: the interception, else the translation, else None.
 
-    None as well when a check said no to what the run as a whole, or its text output, came to:
-    blocked text is not handed out.
+    Only a text that was checked and not refused: the interception once stage 3 let it through for
+    at least one output, the translation because stage 1 checks it before it is recorded.
     """
-    if run.state == "blocked" or any(
-        output.kind == "text" and output.state == "blocked" for output in run.outputs
-    ):
-        return None
-    for wanted in ("interception", "interception_pass", "translation"):
-        found = [entity for entity in run.entities if entity.type == wanted]
+    let_through = {output.index for output in run.outputs if output.state != "blocked"}
+    checked = any(output.state == "succeeded" for output in run.outputs) or any(
+        entity.type == "safety_pre_output" and entity.output_index in let_through
+        for entity in run.entities
+    )
+    for wanted in ("interception", "translation") if checked else ("translation",):
+        found = [e for e in run.entities if e.type == wanted and is_released(run, e)]
         if found:
             return max(found, key=lambda entity: entity.sequence)
     return None

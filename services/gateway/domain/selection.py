@@ -30,15 +30,27 @@ ENTITY_TYPES = frozenset(
 )
 
 
-def is_released(run: Run, entity: Entity) -> bool:
-    """Whether the bytes may leave: those of an output only once the output has succeeded.
+# What models wrote on the way to an output.
+_WRITTEN = frozenset({"translation", "interception_pass", "interception", "media_prompt"})
 
-    Until then its checks are not all made; afterwards, blocked bytes stay where they are.
+
+def is_released(run: Run, entity: Entity) -> bool:
+    """Whether the bytes may leave.
+
+    Those of an output only once it has succeeded: until then its checks are not all made, and
+    blocked bytes stay where they are. Those of a text that a model wrote until a check says no to
+    what it became.
     """
-    if not entity.type.startswith("output_"):
-        return True
     states = {output.index: output.state for output in run.outputs}
-    return states.get(entity.output_index) == "succeeded"
+    if entity.type.startswith("output_"):
+        return states.get(entity.output_index) == "succeeded"
+    return entity.type not in _WRITTEN or not _text_blocked(run)
+
+
+def _text_blocked(run: Run) -> bool:
+    states = [output.state for output in run.outputs]
+    as_text = any(output.kind == "text" and output.state == "blocked" for output in run.outputs)
+    return run.state == "blocked" or as_text or ("blocked" in states and "succeeded" not in states)
 
 
 def by_sequence(run: Run, sequence: int) -> Entity:

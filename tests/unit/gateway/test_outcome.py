@@ -30,26 +30,47 @@ def run(state: str, *entities: Entity, **fields: object) -> Run:
     return Run(ID, state, "dada", entities=entities, **fields)  # type: ignore[arg-type]
 
 
-def test_the_text_is_the_newest_interception_else_the_translation() -> None:
-    translation, first, second = (
-        entity(1, "translation"),
-        entity(2, "interception_pass"),
-        entity(3, "interception"),
-    )
-    assert text_entity(run("succeeded", translation, first, second)) == second
-    assert text_entity(run("failed", translation, first)) == first
-    assert text_entity(run("failed", translation)) == translation
-    assert text_entity(run("failed", entity(1, "input"))) is None
+DRAWN = Output(1, 1, "builtin_image", "image", "succeeded")
+FAILED = Output(1, 1, "builtin_image", "image", "failed")
+
+
+def test_the_text_is_the_interception_else_the_translation() -> None:
+    translation, written = entity(1, "translation"), entity(3, "interception")
+    assert text_entity(run("succeeded", translation, written, outputs=(DRAWN,))) == written
+    assert text_entity(run("failed", translation, outputs=(FAILED,))) == translation
+    assert text_entity(run("failed", entity(1, "input"), outputs=(FAILED,))) is None
+
+
+def test_a_text_that_was_not_checked_is_not_handed_out() -> None:
+    translation, one_pass = entity(1, "translation"), entity(2, "interception_pass", pass_number=1)
+    written = entity(3, "interception")
+    for state in ("failed", "cancelled"):
+        ended = (Output(1, 1, "builtin_image", "image", state),)
+        assert text_entity(run(state, translation, one_pass, outputs=ended)) == translation
+        assert text_entity(run(state, one_pass, written, outputs=ended)) is None
+        checked = entity(4, "safety_pre_output", output_index=1)
+        assert text_entity(run(state, one_pass, written, checked, outputs=ended)) == written
 
 
 def test_blocked_text_is_not_handed_out() -> None:
     text = entity(1, "interception")
-    assert text_entity(run("blocked", text)) is None
     said = Output(1, 1, "builtin_text", "text", "blocked")
-    drawn = Output(2, 1, "builtin_image", "image", "succeeded")
-    assert text_entity(run("partial", text, outputs=(said, drawn))) is None
     seen = Output(1, 1, "builtin_image", "image", "blocked")
-    assert text_entity(run("partial", text, outputs=(seen, drawn))) == text
+    drawn = Output(2, 1, "builtin_image", "image", "succeeded")
+    for made in (
+        run("blocked", text, outputs=(seen,)),
+        run("partial", text, outputs=(said, drawn)),
+        run("failed", text, outputs=(seen, Output(2, 1, "a", "image", "failed"))),
+    ):
+        assert text_entity(made) is None
+        assert not is_released(made, text)
+        assert not is_released(made, entity(2, "interception_pass"))
+        assert is_released(made, entity(3, "input"))
+        with pytest.raises(NotFound, match="ENTITY_WITHHELD"):
+            latest(made, "interception", None, None)
+    allowed = run("partial", text, outputs=(seen, drawn))
+    assert text_entity(allowed) == text
+    assert is_released(allowed, text)
 
 
 def test_the_verdict_of_a_run_is_the_one_of_its_stage() -> None:
