@@ -44,6 +44,11 @@ class UploadBytes(Protocol):
         ...
 
     @property
+    def synced_size(self) -> int:
+        """How many bytes somebody may have been told to be durable."""
+        ...
+
+    @property
     def is_lost(self) -> bool:
         """Whether a sync has failed."""
         ...

@@ -18,6 +18,7 @@ class MemoryUpload:
     """The bytes of one upload."""
 
     is_lost = False
+    synced_size = 0
 
     def __init__(self, entity_type: EntityType, data: bytearray) -> None:
         self._data = data

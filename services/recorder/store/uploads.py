@@ -37,6 +37,7 @@ class FileUpload:
         self.content = Content(entity_type)
         while data := os.pread(fd, _READ_BYTES, self.content.size_bytes):
             self.content.add(data)
+        self.synced_size = self.content.size_bytes
 
     def append(self, data: bytes) -> None:
         """Write at the end; on failure the file is cut back to where it was."""
@@ -56,7 +57,8 @@ class FileUpload:
             except OSError:
                 self.is_lost = True
                 raise
-        return self.content.size_bytes
+        self.synced_size = self.content.size_bytes
+        return self.synced_size
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -120,14 +122,17 @@ class UploadFiles:
         entity = record.intent
         if entity is None:
             raise ValueError("an upload is committed with an intent")
+        is_relied_on = data.synced_size > 0
         data.sync()
         data.close()
         uploads, intent_file = self._layout.uploads_fd, self._layout.intent_name(record.name)
         with storage_errors():
-            # Not durable by itself: if power goes before step 5, nothing was acknowledged. Beside
-            # the record, not in its place: that one may be durable, and so are bytes it knows.
+            # If power goes before step 5 nothing was acknowledged, so the intent is not durable by
+            # itself. But bytes somebody was told to be safe must be found again wherever they are.
             try:
-                atomic.put_file(uploads, intent_file, encode_upload(record))
+                atomic.put_file(uploads, intent_file, encode_upload(record), durable=is_relied_on)
+                if is_relied_on:
+                    atomic.sync_folder(uploads)
                 with self._layout.run_folder(run.run_id) as folder:
                     atomic.move(
                         uploads, self._layout.data_name(record.name), folder, entity.filename

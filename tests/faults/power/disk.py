@@ -206,14 +206,18 @@ class LossyDisk:
             if isinstance(found, Folder):
                 yield from self.walk(inner, under / name)
 
-    def copy_to(self, folder: Path) -> None:
-        """Put everything into a real folder."""
-        folder.mkdir()
-        for path, content in self.walk():
-            if content is None:
-                (folder / path).mkdir()
-            else:
-                (folder / path).write_bytes(content)
+    def subtree(self, name: str) -> LossyDisk | None:
+        """A copy of one folder of the top as a disk of its own; None when it is not there."""
+        if name not in self.folder(ROOT).names:
+            return None
+        left = LossyDisk()
+        names = {
+            node: dict(found.names)
+            for node, found in self.nodes.items()
+            if isinstance(found, Folder)
+        }
+        left._copy(self, names, self.lookup(ROOT, name), ROOT, None)
+        return left
 
     def _add(self, parent: int, name: str, made: File | Folder) -> int:
         folder = self.folder(parent)
