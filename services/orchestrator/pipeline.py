@@ -197,6 +197,9 @@ class Pipeline:
         if cut and all(self._ended[output.index] != state for output in cut):
             # They had ended already, and only the answer that said so was lost.
             self._meant = self._as_outputs()
+        elif state == "failed" and "succeeded" in self._ended.values():
+            # A run that is cut short keeps what it made; each output has its own reason.
+            self._meant = ("partial", None)
         await self._journal.run_final(*self._meant)
 
 

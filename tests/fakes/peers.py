@@ -220,6 +220,7 @@ class FakeMedia:
     made: list[tuple[int, str, str, int]] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
     frozen: bool = False
+    frozen_config: str = ""
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def catalogue(self) -> OutputCatalogue:
@@ -240,7 +241,7 @@ class FakeMedia:
         report(RenderProgress("executing", 0.5))
         if self.failures:
             raise self.failures.pop(0)
-        if self.frozen:
+        if self.frozen or output.config == self.frozen_config:
             await asyncio.Event().wait()
         if output.config in self.failing:
             raise self.failing[output.config]

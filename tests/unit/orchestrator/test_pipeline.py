@@ -362,3 +362,15 @@ async def test_runs_an_earlier_process_left_open_are_ended(stage: Stage) -> None
     assert later.recorder.state(RUN) == "failed"
     assert later.recorder.error is not None
     assert later.recorder.error.reason == "ORCHESTRATOR_RESTARTED"
+
+
+async def test_a_run_cut_short_keeps_what_it_made(stage: Stage) -> None:
+    stage.media.frozen_config = "b"
+    await stage.supervisor.start(_offer(stage, "a", "b"))
+    await eventually(lambda: len(stage.media.made) == 1)
+    await stage.supervisor.drain()
+    assert stage.recorder.state(RUN) == "partial"
+    assert [state for state, _ in stage.recorder.outputs.values()] == ["succeeded", "failed"]
+    error = stage.recorder.outputs[2][1]
+    assert error is not None
+    assert error.reason == "ORCHESTRATOR_STOPPED"
