@@ -14,6 +14,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0
+# By default a channel that came too early waits for a second.
+IMPATIENT = [
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 20),
+]
 
 
 def free_port() -> int:
@@ -47,7 +53,7 @@ class RecorderProcess:
     def wait_until_serving(self) -> None:
         """Return once its health service says so."""
         deadline = time.monotonic() + START_SECONDS
-        with grpc.insecure_channel(self.target) as channel:
+        with grpc.insecure_channel(self.target, IMPATIENT) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             while time.monotonic() < deadline:
                 if self.process.poll() is not None:

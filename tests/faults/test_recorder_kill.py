@@ -20,9 +20,11 @@ from services.recorder.verify import verify_run
 from tests.faults.recorder_process import RecorderProcess
 from tests.integration.recorder.harness import PNG, digest_of, entity, plan, stream, until
 
-ROUNDS = 6
 CLIENTS = 4
-MAX_BYTES = 512 * 1024
+# Sizes are 2 to the power of 0 … 23: 1 B to 8 MiB, as many small ones as large ones.
+MAX_SIZE_BITS = 23
+MAX_SMALL_BYTES = 1024 * 1024
+CHUNK_BYTES = 256 * 1024
 # What a client may take as "nothing happened"; everything else is unknown to it.
 DEFINITE = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
@@ -41,11 +43,12 @@ async def write_until_it_dies(target: str, run: str, log: Log, chance: random.Ra
         stub = recorder_pb2_grpc.RecorderServiceStub(channel)
         while True:
             upload = f"{run}/uploads/{uuid.UUID(int=chance.getrandbits(128))}"
-            size = chance.choice([1, 100, 4096, MAX_BYTES])
-            is_small = chance.random() < 0.5
+            size = int(2 ** chance.uniform(0, MAX_SIZE_BITS))
+            is_small = size <= MAX_SMALL_BYTES and chance.random() < 0.7
             # Half of the small ones end with a fault of the client, which must leave nothing.
             is_wrong = chance.random() < 0.2
             data = (b"text " * size)[:size] if is_small else PNG + chance.randbytes(size)
+            data = data[: 2**MAX_SIZE_BITS]
             log.sent[upload] = data
             try:
                 if is_small:
@@ -55,7 +58,7 @@ async def write_until_it_dies(target: str, run: str, log: Log, chance: random.Ra
                     )
                     committed = answer.entity
                 else:
-                    messages = stream(upload, data, chunk=64 * 1024)
+                    messages = stream(upload, data, chunk=CHUNK_BYTES)
                     if is_wrong:
                         messages[-1].digest.sha256 = "0" * 64
                     written = await stub.WriteEntity(iter(messages), timeout=5)
@@ -65,6 +68,11 @@ async def write_until_it_dies(target: str, run: str, log: Log, chance: random.Ra
                     log.failed.add(upload)
                     continue
                 return
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                return  # how grpc says that the connection went away under a stream
             log.acknowledged[upload] = committed
 
 
@@ -117,18 +125,19 @@ async def create(target: str, run_id: str) -> str:
         return (await stub.CreateRun(request, timeout=5)).run.name
 
 
-async def test_killed_at_random_moments_nothing_acknowledged_is_lost(
-    roots: tuple[Path, Path],
-) -> None:
-    root, logfile = roots
-    chance = random.Random(20_261_120)
+async def killed_at_random(root: Path, logfile: Path, rounds: int) -> None:
+    """Let clients write, kill the recorder, and look what the next one knows; again and again."""
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
     told: list[tuple[str, Log]] = []
-    for _ in range(ROUNDS + 1):
+    for _ in range(rounds + 1):
         process = RecorderProcess(root, logfile)
         try:
             process.wait_until_serving()
             if told:  # the round before, seen by a recorder that knows only the disk
                 await everything_is_true(process.target, root, *told[-1])
+                told[-1][1].sent.clear()
             run_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
             run, log = await create(process.target, run_id), Log()
             told.append((run, log))
@@ -136,12 +145,24 @@ async def test_killed_at_random_moments_nothing_acknowledged_is_lost(
                 asyncio.create_task(write_until_it_dies(process.target, run, log, chance))
                 for _ in range(CLIENTS)
             ]
-            await asyncio.sleep(chance.uniform(0.02, 0.3))  # the random moment
+            await asyncio.sleep(chance.uniform(0.02, 0.2))  # the random moment
             process.kill()
             await asyncio.gather(*clients)
         finally:
             process.kill()
-    assert sum(len(log.acknowledged) for _, log in told) > ROUNDS, "something was done"
+    assert sum(len(log.acknowledged) for _, log in told) > rounds, "something was done"
+
+
+async def test_killed_thirty_times_nothing_acknowledged_is_lost(roots: tuple[Path, Path]) -> None:
+    await killed_at_random(*roots, rounds=30)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_killed_five_hundred_times_nothing_acknowledged_is_lost(
+    roots: tuple[Path, Path],
+) -> None:
+    await killed_at_random(*roots, rounds=500)
 
 
 async def test_an_upload_cut_by_a_kill_goes_on_where_it_was(roots: tuple[Path, Path]) -> None:
