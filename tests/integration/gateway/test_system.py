@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from tests.integration.gateway.world import World, gateway
@@ -59,3 +61,13 @@ async def test_the_system_tells_what_writes_judges_and_draws(world: World) -> No
         }
     ]
     assert system["version"]
+
+
+async def test_answers_do_not_wait_for_the_clients_acknowledgement(world: World) -> None:
+    assert (await world.client.get("/health")).status_code == 200
+    # The option of the kept connection cannot be seen from outside, only its 40 ms a request.
+    connections = world.server._uvicorn.server_state.connections
+    assert connections
+    for connection in connections:
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
