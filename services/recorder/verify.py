@@ -12,13 +12,8 @@ from services.recorder.domain.entity import Entity, is_entity_filename
 from services.recorder.domain.fields import DocumentError
 from services.recorder.store.atomic import TEMPORARY
 from services.recorder.store.codec import decode_run
-from services.recorder.store.layout import (
-    METADATA,
-    names_in,
-    open_folder,
-    open_regular,
-    read_regular,
-)
+from services.recorder.store.files import names_in, open_folder, open_regular, read_regular
+from services.recorder.store.layout import METADATA
 
 _READ_BYTES = 1024 * 1024
 

@@ -1,4 +1,4 @@
-"""Where everything lives below the root. The only module that joins paths and opens files.
+"""Where everything lives below the root. The only module that joins paths.
 
     <root>/<run_id>/metadata.json, NN_type.ext     runs
     <root>/.uploads/<run_id>.<upload_id>.data      bytes on their way
@@ -7,8 +7,7 @@
     <root>/.trash/<run_id>.<random>/               deleted, bytes about to go
     <root>/.orphans/<run_id>.<time>.<name>         files no record knows
 
-Everything is opened relative to a folder's descriptor and without following links, so that
-nothing that was put into a run folder can lead out of it.
+See `services.recorder.store.files` for how it is opened.
 """
 
 from __future__ import annotations
@@ -26,21 +25,17 @@ from pathlib import Path
 from services.kit.errors import FailedPrecondition, InvalidArgument
 from services.kit.ids import RunId, UploadName
 from services.recorder.store import atomic
+from services.recorder.store.files import FOLDER, exists, names_in, open_folder, remove_tree
 
 METADATA = "metadata.json"
-MAX_METADATA_BYTES = 256 * 1024 * 1024
 _UPLOADS = ".uploads"
 _TRASH = ".trash"
 _ORPHANS = ".orphans"
 _DATA = ".data"
 _RECORD = ".json"
 _INTENT = ".intent"
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A FIFO would block a plain open for ever.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # What people typed is nobody else's on a shared machine.
 _FOLDER_MODE = 0o750
-_FILE_MODE = 0o640
 
 
 class Layout:
@@ -82,7 +77,7 @@ class Layout:
             os.mkdir(name, _FOLDER_MODE, dir_fd=self.root_fd)
         except FileExistsError:
             pass
-        return os.open(name, _FOLDER, dir_fd=self.root_fd)
+        return os.open(name, FOLDER, dir_fd=self.root_fd)
 
     # Runs
 
@@ -112,7 +107,7 @@ class Layout:
     @contextmanager
     def run_folder(self, run_id: RunId) -> Iterator[int]:
         """The descriptor of a run's folder. Raises FileNotFoundError."""
-        fd = os.open(run_id.value, _FOLDER, dir_fd=self.root_fd)
+        fd = os.open(run_id.value, FOLDER, dir_fd=self.root_fd)
         try:
             yield fd
         finally:
@@ -129,12 +124,12 @@ class Layout:
         atomic.sync_folder(self.root_fd)
         for name in names_in(self._trash_fd):
             if name.startswith(f"{run_id}."):
-                _remove_tree(self._trash_fd, name)
+                remove_tree(self._trash_fd, name)
 
     def empty_trash(self) -> None:
         """Remove what a deletion that was cut short left in the trash."""
         for name in names_in(self._trash_fd):
-            _remove_tree(self._trash_fd, name)
+            remove_tree(self._trash_fd, name)
 
     def remove_new_run(self, run_id: RunId) -> None:
         """Remove a run nobody was told of."""
@@ -198,13 +193,13 @@ class Layout:
     def remove_orphans(self) -> None:
         """Remove the orphans of runs that are deleted."""
         try:
-            orphans_fd = os.open(_ORPHANS, _FOLDER, dir_fd=self.root_fd)
+            orphans_fd = os.open(_ORPHANS, FOLDER, dir_fd=self.root_fd)
         except FileNotFoundError:
             return
         try:
             for name in names_in(orphans_fd):
                 if not exists(self.root_fd, name.partition(".")[0]):
-                    _remove_tree(orphans_fd, name)
+                    remove_tree(orphans_fd, name)
         finally:
             os.close(orphans_fd)
 
@@ -219,85 +214,3 @@ def _make_root(root: Path) -> None:
         atomic.sync_folder(parent)
     finally:
         os.close(parent)
-
-
-def open_folder(path: Path) -> int:
-    """Open a folder somebody named; links on the way there are theirs to follow."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def open_regular(dir_fd: int, name: str) -> int:
-    """Open a regular file for reading. Raises OSError for links, folders and devices."""
-    fd = os.open(name, _READ, dir_fd=dir_fd)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def read_regular(dir_fd: int, name: str, most: int = MAX_METADATA_BYTES) -> bytes:
-    """Return the whole of a regular file. Raises OSError, EFBIG when it is larger than `most`."""
-    fd = open_regular(dir_fd, name)
-    try:
-        size = os.fstat(fd).st_size
-        if size > most:
-            raise OSError(errno.EFBIG, "larger than it may be")
-        parts = []
-        while part := os.read(fd, size + 1):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(fd)
-
-
-def sync_regular(dir_fd: int, name: str) -> int:
-    """Make the content of a regular file durable and return its size. Raises OSError."""
-    fd = open_regular(dir_fd, name)
-    try:
-        atomic.sync_file(fd)
-        return os.fstat(fd).st_size
-    finally:
-        os.close(fd)
-
-
-def open_for_append(dir_fd: int, name: str, *, new: bool) -> int:
-    """Open an upload's bytes at their end; `new` empties what a lost record left behind."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_APPEND
-    return os.open(name, flags | (os.O_TRUNC if new else 0), _FILE_MODE, dir_fd=dir_fd)
-
-
-def names_in(dir_fd: int) -> list[str]:
-    """The names in a folder, sorted."""
-    # Opened anew: two listings of one descriptor would share its position.
-    fd = os.open(".", _FOLDER, dir_fd=dir_fd)
-    try:
-        return sorted(os.listdir(fd))
-    finally:
-        os.close(fd)
-
-
-def exists(dir_fd: int, name: str) -> bool:
-    """Whether there is anything of that name, a dangling link included."""
-    try:
-        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _remove_tree(dir_fd: int, name: str) -> None:
-    try:
-        os.unlink(name, dir_fd=dir_fd)
-        return
-    except IsADirectoryError:
-        pass
-    fd = os.open(name, _FOLDER, dir_fd=dir_fd)
-    try:
-        for inner in names_in(fd):
-            _remove_tree(fd, inner)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=dir_fd)

@@ -27,13 +27,8 @@ from services.recorder.ports import Contents, OpenedUpload
 from services.recorder.store import atomic
 from services.recorder.store.codec import decode_upload
 from services.recorder.store.faults import storage_errors
-from services.recorder.store.layout import (
-    Layout,
-    names_in,
-    open_regular,
-    read_regular,
-    sync_regular,
-)
+from services.recorder.store.files import names_in, open_regular, read_regular, sync_regular
+from services.recorder.store.layout import Layout
 from services.recorder.store.runs import RunFolders
 from services.recorder.store.uploads import UploadFiles
 

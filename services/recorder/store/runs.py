@@ -15,7 +15,8 @@ from services.recorder.store import atomic
 from services.recorder.store.atomic import UnsureError
 from services.recorder.store.codec import RunEncoder, decode_run, parse_document
 from services.recorder.store.faults import storage_errors
-from services.recorder.store.layout import METADATA, Layout, open_regular, read_regular
+from services.recorder.store.files import open_regular, read_regular
+from services.recorder.store.layout import METADATA, Layout
 
 # What reading a file answers when somebody damaged it or put something else in its place.
 _DAMAGED = frozenset(

@@ -19,7 +19,8 @@ from services.recorder.store import atomic
 from services.recorder.store.atomic import UnsureError
 from services.recorder.store.codec import encode_upload
 from services.recorder.store.faults import is_full, storage_errors
-from services.recorder.store.layout import Layout, open_for_append, sync_regular
+from services.recorder.store.files import open_for_append, sync_regular
+from services.recorder.store.layout import Layout
 from services.recorder.store.runs import RunFolders
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from services.recorder import verify
-from services.recorder.store import atomic, layout, recovery, runs, uploads
+from services.recorder.store import atomic, files, layout, recovery, runs, uploads
 from tests.faults.power.disk import ROOT, Folder, LossyDisk
 
-MODULES: tuple[ModuleType, ...] = (atomic, layout, recovery, runs, uploads, verify)
+MODULES: tuple[ModuleType, ...] = (atomic, files, layout, recovery, runs, uploads, verify)
 _FIRST_FD = 1_000_000
 
 

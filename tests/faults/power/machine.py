@@ -1,0 +1,341 @@
+"""A recorder over a disk that forgets, to be asked for anything in any order.
+
+The real recorder and the real store run over a disk in memory (`tests.faults.power.disk`).
+Whatever the recorder said, in answers and in what can be read, has to be true ever after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+import tempfile
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from services.kit.clock import ManualClock
+from services.kit.errors import ArtlabError, Internal, NotFound, ResourceExhausted
+from services.kit.ids import EntityName, RunId, UploadName
+from services.recorder.domain.entity import Entity
+from services.recorder.domain.run import Run
+from services.recorder.domain.vocabulary import RunState
+from services.recorder.parse import parse_draft, parse_plan
+from services.recorder.recorder import Recorder
+from services.recorder.store.disk import DiskStore
+from services.recorder.verify import verify_run
+from services.recorder.writing import Written
+from tests.faults.power.calls import DiskCalls, Fault, Killed, store_on
+from tests.faults.power.disk import LossyDisk
+from tests.faults.power.promises import PIECE, KnownRun, KnownUpload, chunks
+from tests.integration.recorder.harness import LIMITS, entity, plan
+
+T = TypeVar("T")
+# These would mean that bytes were mixed up: everything that is sent here is right.
+NEVER = {"DIGEST_MISMATCH", "SIZE_MISMATCH", "ENTITY_CORRUPT", "METADATA_CORRUPT"}
+UPLOADS = ["a", "b", "c"]
+
+
+faults = st.one_of(
+    st.none(),
+    st.none(),
+    st.builds(
+        Fault,
+        st.integers(1, 24),
+        st.sampled_from([0, 0, 0, errno.EIO, errno.ENOSPC]),
+        st.booleans(),
+    ),
+)
+powers = st.one_of(st.just("stays"), st.just("goes"), st.integers(0, 2**32))
+
+
+class RecorderOverADiskThatForgets(RuleBasedStateMachine):
+    """See the module."""
+
+    runs = Bundle("runs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self._root = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        self._loop = self._stack.enter_context(asyncio.Runner())
+        self._disk = LossyDisk()
+        self._known: list[KnownRun] = []
+        self._start()
+
+    def teardown(self) -> None:
+        try:
+            self._stop()
+        finally:
+            self._stack.close()
+
+    # The process
+
+    def _start(self) -> None:
+        self._calls = DiskCalls(self._disk, self._root)
+        self._process = self._stack.enter_context(ExitStack())
+        self._process.enter_context(store_on(self._calls))
+        self._recorder = Recorder(DiskStore(self._root), ManualClock(), LIMITS, 600.0)
+        self._loop.run(self._recorder.open())
+
+    def _stop(self) -> None:
+        self._loop.run(self._recorder.close())
+        self._process.close()
+        # The kernel closes for the dead; everybody else has to.
+        assert self._calls.is_dead or self._calls.open_descriptors == 0
+
+    def _end(self, power: str | int) -> None:
+        """The process is killed, and perhaps the power goes with it; then it is started again."""
+        self._calls.is_dead = True
+        self._stop()
+        if power != "stays":
+            chance = None if power == "goes" else random.Random(power)
+            self._disk = self._disk.after_power_loss(chance)
+        self._start()
+        for run in self._known:
+            # Nothing is under way any more; what is not there now may not come back.
+            run.is_deleted |= run.may_be_deleted and not self._exists(run)
+            run.may_be_created &= self._exists(run)
+
+    def _try(
+        self, work: Coroutine[Any, Any, T], fault: Fault | None, power: str | int
+    ) -> T | ArtlabError | None:
+        """The answer, the refusal, or None when the process was killed before there was one."""
+        self._calls.arm(fault)
+        answer: T | ArtlabError | None = None
+        try:
+            answer = self._loop.run(work)
+        except ArtlabError as error:
+            answer = error
+        except Killed:
+            pass
+        assert not isinstance(answer, ArtlabError) or answer.reason not in NEVER
+        self.has_failed = self._calls.has_failed
+        self._calls.arm(None)
+        if self._calls.is_dead:
+            self._after = power
+        return answer
+
+    def _settle(self) -> None:
+        """Once what was said is noted, the process that is dead already is started again."""
+        if self._calls.is_dead:
+            self._end(self._after)
+
+    # What may be asked of it
+
+    @initialize(target=runs)
+    def first_run(self) -> Any:
+        return self.create(None, "stays")
+
+    @rule(target=runs, fault=faults, power=powers)
+    def create(self, fault: Fault | None, power: str | int) -> Any:
+        run = KnownRun(RunId(f"00000000-0000-4000-8000-{len(self._known):012}"))
+        self._known.append(run)
+        answer = self._try(self._recorder.create_run(run.run_id, parse_plan(plan())), fault, power)
+        run.is_created = isinstance(answer, Run)
+        run.may_be_created = answer is None or isinstance(answer, Internal)
+        self._settle()
+        return multiple(run)
+
+    @rule(run=runs, fault=faults, power=powers)
+    def create_again(self, run: KnownRun, fault: Fault | None, power: str | int) -> None:
+        if run.may_be_deleted or run.is_deleted:
+            return
+        answer = self._try(self._recorder.create_run(run.run_id, parse_plan(plan())), fault, power)
+        run.is_created |= isinstance(answer, Run)
+        run.may_be_created |= answer is None or isinstance(answer, Internal)
+        self._settle()
+
+    @rule(
+        run=runs,
+        upload=st.sampled_from(UPLOADS),
+        size=st.integers(1, 5 * PIECE),
+        fault=faults,
+        power=powers,
+    )
+    def record(
+        self, run: KnownRun, upload: str, size: int, fault: Fault | None, power: str | int
+    ) -> None:
+        known = self._upload(run, upload, size)
+        name = UploadName(run.run_id, upload)
+        answer = self._try(
+            self._recorder.record_entity(name, parse_draft(entity("interception")), known.data),
+            fault,
+            power,
+        )
+        self._note(known, answer)
+        self._settle()
+
+    @rule(
+        run=runs,
+        upload=st.sampled_from(UPLOADS),
+        size=st.integers(1, 5 * PIECE),
+        pieces=st.integers(0, 5),
+        fault=faults,
+        power=powers,
+    )
+    def write(
+        self,
+        run: KnownRun,
+        upload: str,
+        size: int,
+        pieces: int,
+        fault: Fault | None,
+        power: str | int,
+    ) -> None:
+        known = self._upload(run, upload, size)
+        name = UploadName(run.run_id, upload)
+        start = self._committed(name)
+        if start is None:  # an entity already, or nothing there can be written
+            return
+        assert start >= known.committed
+        known.committed = start  # told now, so it has to stay
+        ends = min(len(known.data), start + pieces * PIECE)
+        answer = self._try(
+            self._recorder.write_entity(chunks(name, known.data, start, ends)), fault, power
+        )
+        if isinstance(answer, Written) and answer.entity is None:
+            assert answer.committed_size == ends
+            known.committed = ends
+        elif ends == len(known.data):
+            self._note(known, answer.entity if isinstance(answer, Written) else answer)
+        elif isinstance(answer, Internal):
+            known.committed = 0
+        if isinstance(answer, ResourceExhausted):
+            # Bytes whose sync failed for want of room are dropped; all others stay.
+            known.committed = self._committed(name) or 0
+        self._settle()
+
+    @rule(run=runs, upload=st.sampled_from(UPLOADS), fault=faults, power=powers)
+    def delete_upload(
+        self, run: KnownRun, upload: str, fault: Fault | None, power: str | int
+    ) -> None:
+        known = self._upload(run, upload, 1)
+        if known.said is None:
+            known.committed = 0
+        self._try(self._recorder.delete_upload(UploadName(run.run_id, upload)), fault, power)
+        self._settle()
+
+    @rule(
+        run=runs,
+        state=st.sampled_from([RunState.CANCELLED, RunState.SUCCEEDED]),
+        fault=faults,
+        power=powers,
+    )
+    def finalize(
+        self, run: KnownRun, state: RunState, fault: Fault | None, power: str | int
+    ) -> None:
+        answer = self._try(self._recorder.finalize_run(run.run_id, state, None), fault, power)
+        if isinstance(answer, Run):
+            assert run.end in (None, answer)
+            run.end = answer
+        run.may_be_final |= answer is None or isinstance(answer, Internal)
+        if run.end or run.may_be_final:
+            self._forget_uploads(run)
+        self._settle()
+
+    @rule(run=runs, fault=faults, power=powers)
+    def delete(self, run: KnownRun, fault: Fault | None, power: str | int) -> None:
+        answer = self._try(self._recorder.delete_run(run.run_id), fault, power)
+        run.may_be_deleted = True
+        # None is what is answered, too: a killed process is told apart by its death.
+        run.is_deleted |= answer is None and not self._calls.is_dead
+        self._forget_uploads(run)
+        self._settle()
+
+    @rule(power=powers)
+    def end(self, power: str | int) -> None:
+        self._end(power)
+
+    @rule()
+    def stop(self) -> None:
+        self._stop()
+        self._start()
+
+    # What must be true whenever it runs
+
+    @invariant()
+    def everything_said_is_true(self) -> None:
+        for known in self._known:
+            try:
+                run = self._loop.run(self._recorder.get_run(known.run_id))
+            except NotFound:
+                assert known.is_deleted or known.may_be_deleted or not known.is_created
+                continue
+            assert not known.is_deleted, "deletion deletes"
+            assert known.is_created or known.may_be_created
+            known.is_created = True
+            self._check_run(run, known)
+        for path, _ in self._disk.walk():
+            for known in self._known:
+                assert not (known.is_deleted and str(known.run_id) in str(path)), path
+
+    def _check_run(self, run: Run, known: KnownRun) -> None:
+        assert [one.sequence for one in run.entities] == list(range(1, len(run.entities) + 1))
+        if run.is_final:
+            assert known.end is not None or known.may_be_final
+        if known.end is not None or run.is_final:
+            assert known.end in (None, run), "what is final never changes"
+            known.end = run
+            self._forget_uploads(known)
+        present = {one.upload_id: one for one in run.entities}
+        assert len(present) == len(run.entities), "nothing twice"
+        for upload, one in present.items():
+            sent = known.uploads[upload]
+            assert sent.said is not None or sent.may_be_there, "failed is absent"
+            assert sent.said in (None, one)
+            sent.said = one  # whoever reads it has been told
+            read = self._loop.run(self._read(EntityName(run.run_id, one.sequence)))
+            assert read == sent.data, "whole or absent"
+        for upload, sent in known.uploads.items():
+            assert sent.said is None or upload in present, "acknowledged is durable"
+            if sent.said is None and sent.committed and not known.may_be_deleted:
+                size, _ = self._loop.run(self._recorder.get_upload(UploadName(run.run_id, upload)))
+                assert size >= sent.committed, "what was committed of an upload stays"
+
+    def _exists(self, known: KnownRun) -> bool:
+        try:
+            self._loop.run(self._recorder.get_run(known.run_id))
+        except NotFound:
+            return False
+        assert verify_run(self._root / str(known.run_id)) == []
+        return True
+
+    # Notes
+
+    def _upload(self, run: KnownRun, upload: str, size: int) -> KnownUpload:
+        data = (f"{run.run_id} {upload} ".encode() * size)[-size:]
+        return run.uploads.setdefault(upload, KnownUpload(data))
+
+    def _note(self, known: KnownUpload, answer: Entity | ArtlabError | None) -> None:
+        if isinstance(answer, Entity):
+            assert known.said in (None, answer)
+            known.said = answer
+        known.may_be_there |= answer is None or isinstance(answer, Internal)
+        if isinstance(answer, Internal):
+            known.committed = 0
+
+    def _forget_uploads(self, run: KnownRun) -> None:
+        for known in run.uploads.values():
+            known.committed = 0
+
+    def _committed(self, name: UploadName) -> int | None:
+        try:
+            size, done = self._loop.run(self._recorder.get_upload(name))
+        except NotFound as error:
+            return 0 if error.reason == "UPLOAD_NOT_FOUND" else None
+        return size if done is None else None
+
+    async def _read(self, name: EntityName) -> bytes:
+        return b"".join([part async for part in self._recorder.read_entity(name, 0, 0)])
