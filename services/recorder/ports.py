@@ -35,6 +35,18 @@ class Contents:
     uploads: Sequence[OpenedUpload]
 
 
+class Follower(Protocol):
+    """Is told what has become durable, from the event loop. Never waits, never raises."""
+
+    def saved(self, run: Run) -> None:
+        """A run is new or has changed."""
+        ...
+
+    def removed(self, run_id: RunId) -> None:
+        """A run is gone."""
+        ...
+
+
 class UploadBytes(Protocol):
     """The bytes of one upload, open for writing at their end."""
 

@@ -23,7 +23,7 @@ from services.recorder.domain.outcome import DEADLINE_REASON, Output, RunError
 from services.recorder.domain.run import Plan, Run
 from services.recorder.domain.vocabulary import RunState
 from services.recorder.listing import Listing, Page
-from services.recorder.ports import Store
+from services.recorder.ports import Follower, Store
 from services.recorder.reading import Reading
 from services.recorder.table import RunTable
 from services.recorder.threads import Threads
@@ -46,13 +46,18 @@ class Recorder:
     """One store, opened. Changes go on to their end even when their caller goes away."""
 
     def __init__(
-        self, store: Store, clock: Clock, limits: UploadLimits, run_limit_seconds: float
+        self,
+        store: Store,
+        clock: Clock,
+        limits: UploadLimits,
+        run_limit_seconds: float,
+        followers: Sequence[Follower] = (),
     ) -> None:
         self._store = store
         self._clock = clock
         self._run_limit = timedelta(seconds=run_limit_seconds)
         self._threads = Threads()
-        self._table = RunTable(store, self._threads)
+        self._table = RunTable(store, self._threads, followers)
         self._uploads = Uploads(store, self._table, self._threads, clock, limits)
         self._writing = Writing(self._uploads, self._threads)
         self._reading = Reading(store, self._table, self._threads)
@@ -220,7 +225,7 @@ class Recorder:
                 )
             run = Run.create(run_id, plan, now, deadline)
             await self._threads.run(self._store.create_run, run)
-            held.advance(run)
+            self._table.advance(held, run)
             self._listing.add(run.place)
             return run
 

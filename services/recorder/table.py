@@ -7,13 +7,13 @@ damage to it is found. Every change goes: lock, pure change, durable, visible, w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from services.kit.errors import ArtlabError, DataLoss, NotFound
 from services.kit.ids import RunId
 from services.recorder.domain.run import Run
-from services.recorder.ports import Store
+from services.recorder.ports import Follower, Store
 from services.recorder.threads import Threads
 from services.recorder.watcher import Watcher
 
@@ -57,9 +57,10 @@ class OpenRun:
 class RunTable:
     """Finds, loads and locks runs."""
 
-    def __init__(self, store: Store, threads: Threads) -> None:
+    def __init__(self, store: Store, threads: Threads, followers: Sequence[Follower] = ()) -> None:
         self._store = store
         self._threads = threads
+        self._followers = followers
         self._open: dict[RunId, OpenRun] = {}
 
     def adopt(self, runs: Iterable[Run]) -> None:
@@ -133,20 +134,31 @@ class RunTable:
         """Make the changed run durable, then visible; nothing happens when it did not change."""
         if run is not held.run:
             await self._threads.run(self._store.save_run, run)
-            held.advance(run)
+            self.advance(held, run)
+
+    def advance(self, held: OpenRun, run: Run) -> None:
+        """Make a durable state visible, and tell everybody who follows."""
+        held.advance(run)
+        for follower in self._followers:
+            follower.saved(run)
 
     def drop(self, run_id: RunId, held: OpenRun) -> None:
         """Forget a run that was deleted."""
         held.delete()
         self._open.pop(run_id, None)
+        for follower in self._followers:
+            follower.removed(run_id)
 
     async def _load(self, run_id: RunId, held: OpenRun) -> None:
         if held.run is not None and not held.is_doubtful:
             return
         load = self._store.reload_run if held.is_doubtful else self._store.load_run
         run = await self._threads.run(load, run_id)
-        held.is_doubtful = False
-        held.advance(run)
+        if held.is_doubtful:
+            held.is_doubtful = False
+            self.advance(held, run)
+        else:
+            held.advance(run)
 
     def _leave(self, run_id: RunId, held: OpenRun) -> None:
         held.users -= 1

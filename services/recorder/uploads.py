@@ -98,7 +98,7 @@ class Uploads:
                 await self._discard(begun)
             record = UploadRecord(name, draft, self._clock.now())
             run, entity = await self._threads.run(self._commits.record, record, data, held.current)
-            held.advance(run)
+            self._table.advance(held, run)
             return entity
 
     async def begin(self, name: UploadName, draft: EntityDraft | None) -> Upload | Entity:
@@ -172,7 +172,7 @@ class Uploads:
                 await self._discard(upload)
                 raise
             self._forget(upload)
-            held.advance(run)
+            self._table.advance(held, run)
             return entity
 
     async def leave(self, upload: Upload) -> int:

@@ -7,8 +7,11 @@ from artlab.common.v1 import common_pb2 as _common_pb2
 from artlab.recorder.v1 import run_pb2 as _run_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,7 +21,42 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ExportFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExportFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPORT_FORMAT_UNSPECIFIED: _ExportFormat.ValueType  # 0
+    EXPORT_FORMAT_ZIP: _ExportFormat.ValueType  # 1
+    """Run folders with a manifest of digests, a report for each run and
+    ro-crate-metadata.json. For RESEARCH it is complete and can be imported.
+    """
+    EXPORT_FORMAT_JSON_LINES: _ExportFormat.ValueType  # 2
+    """One metadata document a line, for analysis; no bytes of entities."""
+    EXPORT_FORMAT_HTML: _ExportFormat.ValueType  # 3
+    """One run as a page that needs nothing else, for reading and printing."""
+
+class ExportFormat(_ExportFormat, metaclass=_ExportFormatEnumTypeWrapper):
+    """The files an export can make."""
+
+EXPORT_FORMAT_UNSPECIFIED: ExportFormat.ValueType  # 0
+EXPORT_FORMAT_ZIP: ExportFormat.ValueType  # 1
+"""Run folders with a manifest of digests, a report for each run and
+ro-crate-metadata.json. For RESEARCH it is complete and can be imported.
+"""
+EXPORT_FORMAT_JSON_LINES: ExportFormat.ValueType  # 2
+"""One metadata document a line, for analysis; no bytes of entities."""
+EXPORT_FORMAT_HTML: ExportFormat.ValueType  # 3
+"""One run as a page that needs nothing else, for reading and printing."""
+Global___ExportFormat: _TypeAlias = ExportFormat  # noqa: Y015
 
 @_typing.final
 class CreateRunRequest(_message.Message):
@@ -83,19 +121,23 @@ class GetRunRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     INCLUDE_DOCUMENT_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
     include_document: _builtins.bool
-    """Also return metadata.json as it stands."""
+    """Also return metadata.json as it stands; for RESEARCH only."""
+    audience: _run_pb2.Audience.ValueType
+    """Who will see the answer; what they may not see is left out. Required."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         include_document: _builtins.bool = ...,
+        audience: _run_pb2.Audience.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_document", b"include_document", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "include_document", b"include_document", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -136,26 +178,112 @@ class ListRunsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Default 50; values above 200 are treated as 200."""
     page_token: _builtins.str
     """next_page_token of the previous answer; opaque."""
-    user_id: _builtins.str
-    """Only runs of this pseudonym; empty means all."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def user_id(self) -> _builtins.str:
+        """The same as filter.user_id; either may be set, or both alike."""
+
+    @user_id.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def user_id(self, value: _builtins.str) -> None:
+        """The same as filter.user_id; either may be set, or both alike."""
+
+    audience: _run_pb2.Audience.ValueType
+    """Who will see the answer. Required."""
+    @_builtins.property
+    def filter(self) -> Global___RunFilter:
+        """Which runs; unset means all. Must be the same for every page."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         user_id: _builtins.str = ...,
+        audience: _run_pb2.Audience.ValueType = ...,
+        filter: Global___RunFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRunsRequest: _TypeAlias = ListRunsRequest  # noqa: Y015
+
+@_typing.final
+class RunFilter(_message.Message):
+    """Which runs are meant: those that fit every field that is set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CONFIG_NAMES_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    SAFETY_LEVELS_FIELD_NUMBER: _builtins.int
+    CREATED_FROM_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    FAVOURITES_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Runs of this pseudonym."""
+    text: _builtins.str
+    """Runs whose input contains this text, case and accents ignored; 1 to 200
+    characters. Only inputs that the audience may see are searched.
+    """
+    favourites: _builtins.bool
+    """Only favourites."""
+    @_builtins.property
+    def config_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Runs of one of these configurations, at most 50."""
+
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunState.ValueType]:
+        """Runs in one of these states."""
+
+    @_builtins.property
+    def safety_levels(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.SafetyLevel.ValueType]:
+        """Runs under one of these policies."""
+
+    @_builtins.property
+    def created_from(self) -> _timestamp_pb2.Timestamp:
+        """Runs created at this moment or later."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Runs created before this moment."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.MediaKind.ValueType]:
+        """Runs that asked for an output of one of these kinds."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        config_names: _abc.Iterable[_builtins.str] | None = ...,
+        states: _abc.Iterable[_run_pb2.RunState.ValueType] | None = ...,
+        safety_levels: _abc.Iterable[_common_pb2.SafetyLevel.ValueType] | None = ...,
+        created_from: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+        kinds: _abc.Iterable[_common_pb2.MediaKind.ValueType] | None = ...,
+        text: _builtins.str = ...,
+        favourites: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before", "created_from", b"created_from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_names", b"config_names", "created_before", b"created_before", "created_from", b"created_from", "favourites", b"favourites", "kinds", b"kinds", "safety_levels", b"safety_levels", "states", b"states", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunFilter: _TypeAlias = RunFilter  # noqa: Y015
 
 @_typing.final
 class ListRunsResponse(_message.Message):
@@ -184,6 +312,139 @@ class ListRunsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRunsResponse: _TypeAlias = ListRunsResponse  # noqa: Y015
+
+@_typing.final
+class GetRunStatsRequest(_message.Message):
+    """See GetRunStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    audience: _run_pb2.Audience.ValueType
+    """Who will see the answer. Required."""
+    @_builtins.property
+    def filter(self) -> Global___RunFilter:
+        """Which runs; unset means all."""
+
+    def __init__(
+        self,
+        *,
+        audience: _run_pb2.Audience.ValueType = ...,
+        filter: Global___RunFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRunStatsRequest: _TypeAlias = GetRunStatsRequest  # noqa: Y015
+
+@_typing.final
+class GetRunStatsResponse(_message.Message):
+    """Counts of the runs that fit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    CONFIGS_FIELD_NUMBER: _builtins.int
+    DURATION_P50_FIELD_NUMBER: _builtins.int
+    DURATION_P90_FIELD_NUMBER: _builtins.int
+    DURATION_P99_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    runs: _builtins.int
+    """How many there are."""
+    entities: _builtins.int
+    """Entities of all of them, and their bytes."""
+    size_bytes: _builtins.int
+    @_builtins.property
+    def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateCount]:
+        """By state, in the order of the states; only states that occur."""
+
+    @_builtins.property
+    def configs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigCount]:
+        """By configuration, most frequent first, at most 100."""
+
+    @_builtins.property
+    def duration_p50(self) -> _duration_pb2.Duration:
+        """How long final runs took, from creation to their end: the times that 50,
+        90 and 99 % of them did not exceed. Unset when none is final.
+        """
+
+    @_builtins.property
+    def duration_p90(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def duration_p99(self) -> _duration_pb2.Duration: ...
+    def __init__(
+        self,
+        *,
+        runs: _builtins.int = ...,
+        states: _abc.Iterable[Global___StateCount] | None = ...,
+        configs: _abc.Iterable[Global___ConfigCount] | None = ...,
+        duration_p50: _duration_pb2.Duration | None = ...,
+        duration_p90: _duration_pb2.Duration | None = ...,
+        duration_p99: _duration_pb2.Duration | None = ...,
+        entities: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration_p50", b"duration_p50", "duration_p90", b"duration_p90", "duration_p99", b"duration_p99"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs", "duration_p50", b"duration_p50", "duration_p90", b"duration_p90", "duration_p99", b"duration_p99", "entities", b"entities", "runs", b"runs", "size_bytes", b"size_bytes", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRunStatsResponse: _TypeAlias = GetRunStatsResponse  # noqa: Y015
+
+@_typing.final
+class StateCount(_message.Message):
+    """How many runs are in a state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    state: _run_pb2.RunState.ValueType
+    runs: _builtins.int
+    def __init__(
+        self,
+        *,
+        state: _run_pb2.RunState.ValueType = ...,
+        runs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StateCount: _TypeAlias = StateCount  # noqa: Y015
+
+@_typing.final
+class ConfigCount(_message.Message):
+    """How many runs a configuration has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_NAME_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    config_name: _builtins.str
+    runs: _builtins.int
+    def __init__(
+        self,
+        *,
+        config_name: _builtins.str = ...,
+        runs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfigCount: _TypeAlias = ConfigCount  # noqa: Y015
 
 @_typing.final
 class DeleteRunRequest(_message.Message):
@@ -225,6 +486,53 @@ class DeleteRunResponse(_message.Message):
 Global___DeleteRunResponse: _TypeAlias = DeleteRunResponse  # noqa: Y015
 
 @_typing.final
+class SetFavouriteRequest(_message.Message):
+    """See SetFavourite."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FAVOURITE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    favourite: _builtins.bool
+    """Whether to keep it."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        favourite: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["favourite", b"favourite", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFavouriteRequest: _TypeAlias = SetFavouriteRequest  # noqa: Y015
+
+@_typing.final
+class SetFavouriteResponse(_message.Message):
+    """The mark as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAVOURITE_FIELD_NUMBER: _builtins.int
+    favourite: _builtins.bool
+    def __init__(
+        self,
+        *,
+        favourite: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["favourite", b"favourite"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFavouriteResponse: _TypeAlias = SetFavouriteResponse  # noqa: Y015
+
+@_typing.final
 class WatchRunRequest(_message.Message):
     """See WatchRun."""
 
@@ -232,19 +540,25 @@ class WatchRunRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     AFTER_SEQ_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
     after_seq: _builtins.int
     """Send events with seq greater than this; 0 sends all."""
+    audience: _run_pb2.Audience.ValueType
+    """Who will see the events. An entity they may not see is only counted: its
+    event holds its name, sequence and audience. Required.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         after_seq: _builtins.int = ...,
+        audience: _run_pb2.Audience.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "audience", b"audience", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -663,22 +977,28 @@ class ReadEntityRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}/entities/{sequence}."""
     offset: _builtins.int
     """First byte to send, 0 to the entity's size."""
     limit: _builtins.int
     """At most this many bytes; 0 means all."""
+    audience: _run_pb2.Audience.ValueType
+    """Who will see the bytes; PERMISSION_DENIED AUDIENCE_TOO_LOW when it is meant
+    for others. Required.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         offset: _builtins.int = ...,
         limit: _builtins.int = ...,
+        audience: _run_pb2.Audience.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "name", b"name", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "limit", b"limit", "name", b"name", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -758,3 +1078,222 @@ class FinalizeRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FinalizeRunResponse: _TypeAlias = FinalizeRunResponse  # noqa: Y015
+
+@_typing.final
+class ExportRunsRequest(_message.Message):
+    """See ExportRuns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    audience: _run_pb2.Audience.ValueType
+    """Who will see the file; what they may not see is left out. Required."""
+    format: Global___ExportFormat.ValueType
+    """What kind of file. Required."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Format: runs/{run_id}; at most 1000. Empty: what the filter says."""
+
+    @_builtins.property
+    def filter(self) -> Global___RunFilter:
+        """Which final runs, when no names are given. Required then."""
+
+    def __init__(
+        self,
+        *,
+        audience: _run_pb2.Audience.ValueType = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        filter: Global___RunFilter | None = ...,
+        format: Global___ExportFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "filter", b"filter", "format", b"format", "names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportRunsRequest: _TypeAlias = ExportRunsRequest  # noqa: Y015
+
+@_typing.final
+class ExportRunsResponse(_message.Message):
+    """A piece of the file, at most 256 KiB."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportRunsResponse: _TypeAlias = ExportRunsResponse  # noqa: Y015
+
+@_typing.final
+class ImportRunsRequest(_message.Message):
+    """See ImportRuns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """The next piece of the file; 256 KiB is a good size."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRunsRequest: _TypeAlias = ImportRunsRequest  # noqa: Y015
+
+@_typing.final
+class ImportRunsResponse(_message.Message):
+    """What was taken in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPORTED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def imported(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Format: runs/{run_id}; now here."""
+
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Format: runs/{run_id}; were here before, the same."""
+
+    def __init__(
+        self,
+        *,
+        imported: _abc.Iterable[_builtins.str] | None = ...,
+        skipped: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["imported", b"imported", "skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRunsResponse: _TypeAlias = ImportRunsResponse  # noqa: Y015
+
+@_typing.final
+class GetStoreStatusRequest(_message.Message):
+    """See GetStoreStatus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStoreStatusRequest: _TypeAlias = GetStoreStatusRequest  # noqa: Y015
+
+@_typing.final
+class GetStoreStatusResponse(_message.Message):
+    """How the store is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    OPEN_RUNS_FIELD_NUMBER: _builtins.int
+    FREE_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    IS_FULL_FIELD_NUMBER: _builtins.int
+    DAMAGES_FIELD_NUMBER: _builtins.int
+    SCRUB_START_TIME_FIELD_NUMBER: _builtins.int
+    SCRUBBED_RUNS_FIELD_NUMBER: _builtins.int
+    SCRUB_FINISH_TIME_FIELD_NUMBER: _builtins.int
+    runs: _builtins.int
+    """Runs by what they are."""
+    open_runs: _builtins.int
+    free_bytes: _builtins.int
+    """Room on the disk of the runs."""
+    total_bytes: _builtins.int
+    is_full: _builtins.bool
+    """True while only final states, reads and deletions are possible because the
+    disk is full.
+    """
+    scrubbed_runs: _builtins.int
+    @_builtins.property
+    def damages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Damage]:
+        """Damage that is known, newest first, at most 1000."""
+
+    @_builtins.property
+    def scrub_start_time(self) -> _timestamp_pb2.Timestamp:
+        """The walk of the scrubber: when the one in work began, how far it is, and
+        when the last whole one ended. Unset before the first.
+        """
+
+    @_builtins.property
+    def scrub_finish_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        runs: _builtins.int = ...,
+        open_runs: _builtins.int = ...,
+        free_bytes: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
+        is_full: _builtins.bool = ...,
+        damages: _abc.Iterable[Global___Damage] | None = ...,
+        scrub_start_time: _timestamp_pb2.Timestamp | None = ...,
+        scrubbed_runs: _builtins.int = ...,
+        scrub_finish_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scrub_finish_time", b"scrub_finish_time", "scrub_start_time", b"scrub_start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["damages", b"damages", "free_bytes", b"free_bytes", "is_full", b"is_full", "open_runs", b"open_runs", "runs", b"runs", "scrub_finish_time", b"scrub_finish_time", "scrub_start_time", b"scrub_start_time", "scrubbed_runs", b"scrubbed_runs", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStoreStatusResponse: _TypeAlias = GetStoreStatusResponse  # noqa: Y015
+
+@_typing.final
+class Damage(_message.Message):
+    """A run that is not what was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    message: _builtins.str
+    """What is wrong, in English, e.g. "06_output_image.png: digest differs"."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was found."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        message: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "name", b"name", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Damage: _TypeAlias = Damage  # noqa: Y015

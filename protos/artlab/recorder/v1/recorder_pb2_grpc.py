@@ -55,10 +55,20 @@ class RecorderServiceStub:
                 request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.GetRunStats = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/GetRunStats',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetRunStatsRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetRunStatsResponse.FromString,
+                _registered_method=True)
         self.DeleteRun = channel.unary_unary(
                 '/artlab.recorder.v1.RecorderService/DeleteRun',
                 request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.DeleteRunRequest.SerializeToString,
                 response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.DeleteRunResponse.FromString,
+                _registered_method=True)
+        self.SetFavourite = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/SetFavourite',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.SetFavouriteRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.SetFavouriteResponse.FromString,
                 _registered_method=True)
         self.WatchRun = channel.unary_stream(
                 '/artlab.recorder.v1.RecorderService/WatchRun',
@@ -110,6 +120,21 @@ class RecorderServiceStub:
                 request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FinalizeRunRequest.SerializeToString,
                 response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FinalizeRunResponse.FromString,
                 _registered_method=True)
+        self.ExportRuns = channel.unary_stream(
+                '/artlab.recorder.v1.RecorderService/ExportRuns',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ExportRunsRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ExportRunsResponse.FromString,
+                _registered_method=True)
+        self.ImportRuns = channel.stream_unary(
+                '/artlab.recorder.v1.RecorderService/ImportRuns',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ImportRunsRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ImportRunsResponse.FromString,
+                _registered_method=True)
+        self.GetStoreStatus = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/GetStoreStatus',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetStoreStatusRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetStoreStatusResponse.FromString,
+                _registered_method=True)
 
 
 class RecorderServiceServicer:
@@ -131,7 +156,7 @@ class RecorderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Returns one run.
+        """Returns one run, as its reader may see it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,13 +164,32 @@ class RecorderServiceServicer:
 
     def ListRuns(self, request, context):
         """Lists runs, newest first.
+
+        INVALID_ARGUMENT PAGE_TOKEN_INVALID: not a token of this list and filter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRunStats(self, request, context):
+        """Counts runs and tells how long they took.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRun(self, request, context):
-        """Deletes a run and every byte of it. OK when it is already gone.
+        """Deletes a run and every byte of it. OK when it is already gone. Its id is
+        remembered, so that a restored copy is deleted again and CreateRun answers
+        FAILED_PRECONDITION RUN_DELETED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetFavourite(self, request, context):
+        """Marks a run as one to keep, or no longer; retention leaves favourites alone.
+        A mark that is there already changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -247,6 +291,37 @@ class RecorderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportRuns(self, request, context):
+        """Streams runs as one file: names, newest first where a filter chooses them.
+
+        FAILED_PRECONDITION RUN_OPEN: a run by name that is not final.
+        INVALID_ARGUMENT ONE_RUN_REQUIRED: a report is about one run.
+        PERMISSION_DENIED AUDIENCE_TOO_LOW: JSON Lines hold everything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportRuns(self, request_iterator, context):
+        """Takes in the runs of a ZIP file that ExportRuns made for RESEARCH. All of a
+        run's digests are verified before it becomes visible. A run that is here
+        already with the same record is skipped.
+
+        INVALID_ARGUMENT ARCHIVE_INVALID: not such a file, or its digests disagree.
+        ALREADY_EXISTS RUN_DIFFERS: the id is here with another record.
+        FAILED_PRECONDITION RUN_DELETED: the run was deleted here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStoreStatus(self, request, context):
+        """Tells how the store is: room, damage, what its own checks have done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecorderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -265,10 +340,20 @@ def add_RecorderServiceServicer_to_server(servicer, server):
                     request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListRunsRequest.FromString,
                     response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListRunsResponse.SerializeToString,
             ),
+            'GetRunStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRunStats,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetRunStatsRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetRunStatsResponse.SerializeToString,
+            ),
             'DeleteRun': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRun,
                     request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.DeleteRunRequest.FromString,
                     response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.DeleteRunResponse.SerializeToString,
+            ),
+            'SetFavourite': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetFavourite,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.SetFavouriteRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.SetFavouriteResponse.SerializeToString,
             ),
             'WatchRun': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchRun,
@@ -319,6 +404,21 @@ def add_RecorderServiceServicer_to_server(servicer, server):
                     servicer.FinalizeRun,
                     request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FinalizeRunRequest.FromString,
                     response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FinalizeRunResponse.SerializeToString,
+            ),
+            'ExportRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportRuns,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ExportRunsRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ExportRunsResponse.SerializeToString,
+            ),
+            'ImportRuns': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportRuns,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ImportRunsRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ImportRunsResponse.SerializeToString,
+            ),
+            'GetStoreStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStoreStatus,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetStoreStatusRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetStoreStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -419,6 +519,33 @@ class RecorderService:
             _registered_method=True)
 
     @staticmethod
+    def GetRunStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/GetRunStats',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetRunStatsRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetRunStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteRun(request,
             target,
             options=(),
@@ -435,6 +562,33 @@ class RecorderService:
             '/artlab.recorder.v1.RecorderService/DeleteRun',
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.DeleteRunRequest.SerializeToString,
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.DeleteRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetFavourite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/SetFavourite',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.SetFavouriteRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.SetFavouriteResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -705,6 +859,87 @@ class RecorderService:
             '/artlab.recorder.v1.RecorderService/FinalizeRun',
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.FinalizeRunRequest.SerializeToString,
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.FinalizeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/ExportRuns',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ExportRunsRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ExportRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportRuns(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/artlab.recorder.v1.RecorderService/ImportRuns',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ImportRunsRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ImportRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStoreStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/GetStoreStatus',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetStoreStatusRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetStoreStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,11 +45,23 @@ class RecorderServiceStub:
     ALREADY_EXISTS REQUEST_ID_REUSED: the id exists with other content.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.GetRunRequest, _recorder_pb2.GetRunResponse]
-    """Returns one run."""
+    """Returns one run, as its reader may see it."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.ListRunsRequest, _recorder_pb2.ListRunsResponse]
-    """Lists runs, newest first."""
+    """Lists runs, newest first.
+
+    INVALID_ARGUMENT PAGE_TOKEN_INVALID: not a token of this list and filter.
+    """
+    GetRunStats: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.GetRunStatsRequest, _recorder_pb2.GetRunStatsResponse]
+    """Counts runs and tells how long they took."""
     DeleteRun: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.DeleteRunRequest, _recorder_pb2.DeleteRunResponse]
-    """Deletes a run and every byte of it. OK when it is already gone."""
+    """Deletes a run and every byte of it. OK when it is already gone. Its id is
+    remembered, so that a restored copy is deleted again and CreateRun answers
+    FAILED_PRECONDITION RUN_DELETED.
+    """
+    SetFavourite: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.SetFavouriteRequest, _recorder_pb2.SetFavouriteResponse]
+    """Marks a run as one to keep, or no longer; retention leaves favourites alone.
+    A mark that is there already changes nothing.
+    """
     WatchRun: _grpc.UnaryStreamMultiCallable[_recorder_pb2.WatchRunRequest, _recorder_pb2.WatchRunResponse]
     """Streams the events of a run from after_seq on, then live ones. Ends with
     OK after the event that makes the run final.
@@ -104,6 +116,24 @@ class RecorderServiceStub:
     FAILED_PRECONDITION OUTPUTS_DISAGREE: the recorded outputs do not add up to
     this state. UPLOADS_OPEN: a success, while a stream still writes.
     """
+    ExportRuns: _grpc.UnaryStreamMultiCallable[_recorder_pb2.ExportRunsRequest, _recorder_pb2.ExportRunsResponse]
+    """Streams runs as one file: names, newest first where a filter chooses them.
+
+    FAILED_PRECONDITION RUN_OPEN: a run by name that is not final.
+    INVALID_ARGUMENT ONE_RUN_REQUIRED: a report is about one run.
+    PERMISSION_DENIED AUDIENCE_TOO_LOW: JSON Lines hold everything.
+    """
+    ImportRuns: _grpc.StreamUnaryMultiCallable[_recorder_pb2.ImportRunsRequest, _recorder_pb2.ImportRunsResponse]
+    """Takes in the runs of a ZIP file that ExportRuns made for RESEARCH. All of a
+    run's digests are verified before it becomes visible. A run that is here
+    already with the same record is skipped.
+
+    INVALID_ARGUMENT ARCHIVE_INVALID: not such a file, or its digests disagree.
+    ALREADY_EXISTS RUN_DIFFERS: the id is here with another record.
+    FAILED_PRECONDITION RUN_DELETED: the run was deleted here.
+    """
+    GetStoreStatus: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.GetStoreStatusRequest, _recorder_pb2.GetStoreStatusResponse]
+    """Tells how the store is: room, damage, what its own checks have done."""
 
 @_typing.type_check_only
 class RecorderServiceAsyncStub(RecorderServiceStub):
@@ -122,11 +152,23 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     ALREADY_EXISTS REQUEST_ID_REUSED: the id exists with other content.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_recorder_pb2.GetRunRequest, _recorder_pb2.GetRunResponse]  # type: ignore[assignment]
-    """Returns one run."""
+    """Returns one run, as its reader may see it."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_recorder_pb2.ListRunsRequest, _recorder_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """Lists runs, newest first."""
+    """Lists runs, newest first.
+
+    INVALID_ARGUMENT PAGE_TOKEN_INVALID: not a token of this list and filter.
+    """
+    GetRunStats: _aio.UnaryUnaryMultiCallable[_recorder_pb2.GetRunStatsRequest, _recorder_pb2.GetRunStatsResponse]  # type: ignore[assignment]
+    """Counts runs and tells how long they took."""
     DeleteRun: _aio.UnaryUnaryMultiCallable[_recorder_pb2.DeleteRunRequest, _recorder_pb2.DeleteRunResponse]  # type: ignore[assignment]
-    """Deletes a run and every byte of it. OK when it is already gone."""
+    """Deletes a run and every byte of it. OK when it is already gone. Its id is
+    remembered, so that a restored copy is deleted again and CreateRun answers
+    FAILED_PRECONDITION RUN_DELETED.
+    """
+    SetFavourite: _aio.UnaryUnaryMultiCallable[_recorder_pb2.SetFavouriteRequest, _recorder_pb2.SetFavouriteResponse]  # type: ignore[assignment]
+    """Marks a run as one to keep, or no longer; retention leaves favourites alone.
+    A mark that is there already changes nothing.
+    """
     WatchRun: _aio.UnaryStreamMultiCallable[_recorder_pb2.WatchRunRequest, _recorder_pb2.WatchRunResponse]  # type: ignore[assignment]
     """Streams the events of a run from after_seq on, then live ones. Ends with
     OK after the event that makes the run final.
@@ -181,6 +223,24 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     FAILED_PRECONDITION OUTPUTS_DISAGREE: the recorded outputs do not add up to
     this state. UPLOADS_OPEN: a success, while a stream still writes.
     """
+    ExportRuns: _aio.UnaryStreamMultiCallable[_recorder_pb2.ExportRunsRequest, _recorder_pb2.ExportRunsResponse]  # type: ignore[assignment]
+    """Streams runs as one file: names, newest first where a filter chooses them.
+
+    FAILED_PRECONDITION RUN_OPEN: a run by name that is not final.
+    INVALID_ARGUMENT ONE_RUN_REQUIRED: a report is about one run.
+    PERMISSION_DENIED AUDIENCE_TOO_LOW: JSON Lines hold everything.
+    """
+    ImportRuns: _aio.StreamUnaryMultiCallable[_recorder_pb2.ImportRunsRequest, _recorder_pb2.ImportRunsResponse]  # type: ignore[assignment]
+    """Takes in the runs of a ZIP file that ExportRuns made for RESEARCH. All of a
+    run's digests are verified before it becomes visible. A run that is here
+    already with the same record is skipped.
+
+    INVALID_ARGUMENT ARCHIVE_INVALID: not such a file, or its digests disagree.
+    ALREADY_EXISTS RUN_DIFFERS: the id is here with another record.
+    FAILED_PRECONDITION RUN_DELETED: the run was deleted here.
+    """
+    GetStoreStatus: _aio.UnaryUnaryMultiCallable[_recorder_pb2.GetStoreStatusRequest, _recorder_pb2.GetStoreStatusResponse]  # type: ignore[assignment]
+    """Tells how the store is: room, damage, what its own checks have done."""
 
 class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns run folders. Every acknowledged write is on disk before the answer.
@@ -208,7 +268,7 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recorder_pb2.GetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recorder_pb2.GetRunResponse, _abc.Awaitable[_recorder_pb2.GetRunResponse]]:
-        """Returns one run."""
+        """Returns one run, as its reader may see it."""
 
     @_abc_1.abstractmethod
     def ListRuns(
@@ -216,7 +276,18 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recorder_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recorder_pb2.ListRunsResponse, _abc.Awaitable[_recorder_pb2.ListRunsResponse]]:
-        """Lists runs, newest first."""
+        """Lists runs, newest first.
+
+        INVALID_ARGUMENT PAGE_TOKEN_INVALID: not a token of this list and filter.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRunStats(
+        self,
+        request: _recorder_pb2.GetRunStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.GetRunStatsResponse, _abc.Awaitable[_recorder_pb2.GetRunStatsResponse]]:
+        """Counts runs and tells how long they took."""
 
     @_abc_1.abstractmethod
     def DeleteRun(
@@ -224,7 +295,20 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recorder_pb2.DeleteRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recorder_pb2.DeleteRunResponse, _abc.Awaitable[_recorder_pb2.DeleteRunResponse]]:
-        """Deletes a run and every byte of it. OK when it is already gone."""
+        """Deletes a run and every byte of it. OK when it is already gone. Its id is
+        remembered, so that a restored copy is deleted again and CreateRun answers
+        FAILED_PRECONDITION RUN_DELETED.
+        """
+
+    @_abc_1.abstractmethod
+    def SetFavourite(
+        self,
+        request: _recorder_pb2.SetFavouriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.SetFavouriteResponse, _abc.Awaitable[_recorder_pb2.SetFavouriteResponse]]:
+        """Marks a run as one to keep, or no longer; retention leaves favourites alone.
+        A mark that is there already changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def WatchRun(
@@ -339,5 +423,41 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION OUTPUTS_DISAGREE: the recorded outputs do not add up to
         this state. UPLOADS_OPEN: a success, while a stream still writes.
         """
+
+    @_abc_1.abstractmethod
+    def ExportRuns(
+        self,
+        request: _recorder_pb2.ExportRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_recorder_pb2.ExportRunsResponse], _abc.AsyncIterator[_recorder_pb2.ExportRunsResponse]]:
+        """Streams runs as one file: names, newest first where a filter chooses them.
+
+        FAILED_PRECONDITION RUN_OPEN: a run by name that is not final.
+        INVALID_ARGUMENT ONE_RUN_REQUIRED: a report is about one run.
+        PERMISSION_DENIED AUDIENCE_TOO_LOW: JSON Lines hold everything.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportRuns(
+        self,
+        request_iterator: _MaybeAsyncIterator[_recorder_pb2.ImportRunsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.ImportRunsResponse, _abc.Awaitable[_recorder_pb2.ImportRunsResponse]]:
+        """Takes in the runs of a ZIP file that ExportRuns made for RESEARCH. All of a
+        run's digests are verified before it becomes visible. A run that is here
+        already with the same record is skipped.
+
+        INVALID_ARGUMENT ARCHIVE_INVALID: not such a file, or its digests disagree.
+        ALREADY_EXISTS RUN_DIFFERS: the id is here with another record.
+        FAILED_PRECONDITION RUN_DELETED: the run was deleted here.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStoreStatus(
+        self,
+        request: _recorder_pb2.GetStoreStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.GetStoreStatusResponse, _abc.Awaitable[_recorder_pb2.GetStoreStatusResponse]]:
+        """Tells how the store is: room, damage, what its own checks have done."""
 
 def add_RecorderServiceServicer_to_server(servicer: RecorderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61rtlab/recorder/v1/run.proto\x12\x12\x61rtlab.recorder.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x05\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12\x13\n\x0b\x63onfig_name\x18\x03 \x01(\t\x12\x33\n\x0csafety_level\x18\x04 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08progress\x18\t \x01(\x0b\x32\x1c.artlab.recorder.v1.Progress\x12\x16\n\x0elast_event_seq\x18\n \x01(\x03\x12+\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\x12,\n\x08\x65ntities\x18\x0c \x03(\x0b\x32\x1a.artlab.recorder.v1.Entity\x12+\n\x07outputs\x18\r \x03(\x0b\x32\x1a.artlab.recorder.v1.Output\x12\x19\n\x11\x65xpected_entities\x18\x0e \x03(\t\x12\x37\n\x0e\x65xecution_mode\x18\x0f \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12/\n\x0bmodels_used\x18\x10 \x03(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12\x0c\n\x04seed\x18\x13 \x01(\x03J\x04\x08\x11\x10\x12J\x04\x08\x12\x10\x13\"\xc7\x01\n\x06Output\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x12\n\noccurrence\x18\x02 \x01(\x05\x12\x15\n\routput_config\x18\x03 \x01(\t\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12+\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\"b\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x11\n\tcompleted\x18\x03 \x01(\x05\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x05\x12\x14\n\x0coutput_index\x18\x05 \x01(\x05\"M\n\x08RunError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\x05\x12\x11\n\tretryable\x18\x04 \x01(\x08\"\xa6\x04\n\x06\x45ntity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x05\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12(\n\x06\x64igest\x18\x06 \x01(\x0b\x32\x18.artlab.common.v1.Digest\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coutput_index\x18\x08 \x01(\x05\x12:\n\x08metadata\x18\t \x03(\x0b\x32(.artlab.recorder.v1.Entity.MetadataEntry\x12\r\n\x05stage\x18\n \x01(\x05\x12\x0c\n\x04pass\x18\x0b \x01(\x05\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x61ttempt\x18\x0e \x01(\x05\x12.\n\x08\x61udience\x18\x0f \x01(\x0e\x32\x1c.artlab.recorder.v1.Audience\x12/\n\x0bmodels_used\x18\x10 \x03(\x0b\x32\x1a.artlab.common.v1.ModelUse\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe1\x02\n\x08RunEvent\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tignorable\x18\x03 \x01(\x08\x12\x39\n\rstate_changed\x18\n \x01(\x0b\x32 .artlab.recorder.v1.StateChangedH\x00\x12\x39\n\rstage_started\x18\x0b \x01(\x0b\x32 .artlab.recorder.v1.StageStartedH\x00\x12?\n\x10\x65ntity_committed\x18\x0c \x01(\x0b\x32#.artlab.recorder.v1.EntityCommittedH\x00\x12=\n\x0foutput_finished\x18\r \x01(\x0b\x32\".artlab.recorder.v1.OutputFinishedH\x00\x42\t\n\x07payloadJ\x04\x08\x0e\x10\x0fJ\x04\x08\x0f\x10\x10\"h\n\x0cStateChanged\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12+\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\">\n\x0cStageStarted\x12.\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.artlab.recorder.v1.Progress\"=\n\x0f\x45ntityCommitted\x12*\n\x06\x65ntity\x18\x01 \x01(\x0b\x32\x1a.artlab.recorder.v1.Entity\"<\n\x0eOutputFinished\x12*\n\x06output\x18\x01 \x01(\x0b\x32\x1a.artlab.recorder.v1.Output\"\xb2\x01\n\x04Hint\x12\x33\n\ntext_delta\x18\x01 \x01(\x0b\x32\x1d.artlab.recorder.v1.TextDeltaH\x00\x12=\n\x0frender_progress\x18\x02 \x01(\x0b\x32\".artlab.recorder.v1.RenderProgressH\x00\x12.\n\x07preview\x18\x03 \x01(\x0b\x32\x1b.artlab.recorder.v1.PreviewH\x00\x42\x06\n\x04hint\"L\n\tTextDelta\x12\x13\n\x0b\x65ntity_type\x18\x01 \x01(\t\x12\x0c\n\x04pass\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xdf\x01\n\x0eRenderProgress\x12\x14\n\x0coutput_index\x18\x01 \x01(\x05\x12.\n\x05phase\x18\x02 \x01(\x0e\x32\x1f.artlab.recorder.v1.RenderPhase\x12\x10\n\x08\x66raction\x18\x03 \x01(\x01\x12\x16\n\x0equeue_position\x18\x04 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x0c\n\x04node\x18\x07 \x01(\t\x12,\n\tremaining\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\x07Preview\x12\x14\n\x0coutput_index\x18\x01 \x01(\x05\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c*\xe6\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x03\x12\x15\n\x11RUN_STATE_BLOCKED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x06\x12\x15\n\x11RUN_STATE_PARTIAL\x10\x07\x12\x1b\n\x17RUN_STATE_NOT_AVAILABLE\x10\x08*h\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41UDIENCE_STUDENT\x10\x01\x12\x15\n\x11\x41UDIENCE_ADVANCED\x10\x02\x12\x15\n\x11\x41UDIENCE_RESEARCH\x10\x03*\x9a\x01\n\x0bRenderPhase\x12\x1c\n\x18RENDER_PHASE_UNSPECIFIED\x10\x00\x12\x17\n\x13RENDER_PHASE_QUEUED\x10\x01\x12\x1a\n\x16RENDER_PHASE_EXECUTING\x10\x02\x12\x1c\n\x18RENDER_PHASE_DOWNLOADING\x10\x03\x12\x1a\n\x16RENDER_PHASE_RECORDING\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61rtlab/recorder/v1/run.proto\x12\x12\x61rtlab.recorder.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x05\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12\x13\n\x0b\x63onfig_name\x18\x03 \x01(\t\x12\x33\n\x0csafety_level\x18\x04 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08progress\x18\t \x01(\x0b\x32\x1c.artlab.recorder.v1.Progress\x12\x16\n\x0elast_event_seq\x18\n \x01(\x03\x12+\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\x12,\n\x08\x65ntities\x18\x0c \x03(\x0b\x32\x1a.artlab.recorder.v1.Entity\x12+\n\x07outputs\x18\r \x03(\x0b\x32\x1a.artlab.recorder.v1.Output\x12\x19\n\x11\x65xpected_entities\x18\x0e \x03(\t\x12\x37\n\x0e\x65xecution_mode\x18\x0f \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12/\n\x0bmodels_used\x18\x10 \x03(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12\x0c\n\x04seed\x18\x13 \x01(\x03\x12\x11\n\tfavourite\x18\x14 \x01(\x08J\x04\x08\x11\x10\x12J\x04\x08\x12\x10\x13\"\xc7\x01\n\x06Output\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x12\n\noccurrence\x18\x02 \x01(\x05\x12\x15\n\routput_config\x18\x03 \x01(\t\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12+\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\"b\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x11\n\tcompleted\x18\x03 \x01(\x05\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x05\x12\x14\n\x0coutput_index\x18\x05 \x01(\x05\"M\n\x08RunError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\x05\x12\x11\n\tretryable\x18\x04 \x01(\x08\"\xa6\x04\n\x06\x45ntity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x05\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12(\n\x06\x64igest\x18\x06 \x01(\x0b\x32\x18.artlab.common.v1.Digest\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coutput_index\x18\x08 \x01(\x05\x12:\n\x08metadata\x18\t \x03(\x0b\x32(.artlab.recorder.v1.Entity.MetadataEntry\x12\r\n\x05stage\x18\n \x01(\x05\x12\x0c\n\x04pass\x18\x0b \x01(\x05\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x61ttempt\x18\x0e \x01(\x05\x12.\n\x08\x61udience\x18\x0f \x01(\x0e\x32\x1c.artlab.recorder.v1.Audience\x12/\n\x0bmodels_used\x18\x10 \x03(\x0b\x32\x1a.artlab.common.v1.ModelUse\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe1\x02\n\x08RunEvent\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tignorable\x18\x03 \x01(\x08\x12\x39\n\rstate_changed\x18\n \x01(\x0b\x32 .artlab.recorder.v1.StateChangedH\x00\x12\x39\n\rstage_started\x18\x0b \x01(\x0b\x32 .artlab.recorder.v1.StageStartedH\x00\x12?\n\x10\x65ntity_committed\x18\x0c \x01(\x0b\x32#.artlab.recorder.v1.EntityCommittedH\x00\x12=\n\x0foutput_finished\x18\r \x01(\x0b\x32\".artlab.recorder.v1.OutputFinishedH\x00\x42\t\n\x07payloadJ\x04\x08\x0e\x10\x0fJ\x04\x08\x0f\x10\x10\"h\n\x0cStateChanged\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12+\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\">\n\x0cStageStarted\x12.\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.artlab.recorder.v1.Progress\"=\n\x0f\x45ntityCommitted\x12*\n\x06\x65ntity\x18\x01 \x01(\x0b\x32\x1a.artlab.recorder.v1.Entity\"<\n\x0eOutputFinished\x12*\n\x06output\x18\x01 \x01(\x0b\x32\x1a.artlab.recorder.v1.Output\"\xb2\x01\n\x04Hint\x12\x33\n\ntext_delta\x18\x01 \x01(\x0b\x32\x1d.artlab.recorder.v1.TextDeltaH\x00\x12=\n\x0frender_progress\x18\x02 \x01(\x0b\x32\".artlab.recorder.v1.RenderProgressH\x00\x12.\n\x07preview\x18\x03 \x01(\x0b\x32\x1b.artlab.recorder.v1.PreviewH\x00\x42\x06\n\x04hint\"L\n\tTextDelta\x12\x13\n\x0b\x65ntity_type\x18\x01 \x01(\t\x12\x0c\n\x04pass\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xdf\x01\n\x0eRenderProgress\x12\x14\n\x0coutput_index\x18\x01 \x01(\x05\x12.\n\x05phase\x18\x02 \x01(\x0e\x32\x1f.artlab.recorder.v1.RenderPhase\x12\x10\n\x08\x66raction\x18\x03 \x01(\x01\x12\x16\n\x0equeue_position\x18\x04 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x0c\n\x04node\x18\x07 \x01(\t\x12,\n\tremaining\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\x07Preview\x12\x14\n\x0coutput_index\x18\x01 \x01(\x05\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c*\xe6\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x03\x12\x15\n\x11RUN_STATE_BLOCKED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x06\x12\x15\n\x11RUN_STATE_PARTIAL\x10\x07\x12\x1b\n\x17RUN_STATE_NOT_AVAILABLE\x10\x08*h\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41UDIENCE_STUDENT\x10\x01\x12\x15\n\x11\x41UDIENCE_ADVANCED\x10\x02\x12\x15\n\x11\x41UDIENCE_RESEARCH\x10\x03*\x9a\x01\n\x0bRenderPhase\x12\x1c\n\x18RENDER_PHASE_UNSPECIFIED\x10\x00\x12\x17\n\x13RENDER_PHASE_QUEUED\x10\x01\x12\x1a\n\x16RENDER_PHASE_EXECUTING\x10\x02\x12\x1c\n\x18RENDER_PHASE_DOWNLOADING\x10\x03\x12\x1a\n\x16RENDER_PHASE_RECORDING\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,40 +36,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENTITY_METADATAENTRY']._loaded_options = None
   _globals['_ENTITY_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_RUNSTATE']._serialized_start=2955
-  _globals['_RUNSTATE']._serialized_end=3185
-  _globals['_AUDIENCE']._serialized_start=3187
-  _globals['_AUDIENCE']._serialized_end=3291
-  _globals['_RENDERPHASE']._serialized_start=3294
-  _globals['_RENDERPHASE']._serialized_end=3448
+  _globals['_RUNSTATE']._serialized_start=2974
+  _globals['_RUNSTATE']._serialized_end=3204
+  _globals['_AUDIENCE']._serialized_start=3206
+  _globals['_AUDIENCE']._serialized_end=3310
+  _globals['_RENDERPHASE']._serialized_start=3313
+  _globals['_RENDERPHASE']._serialized_end=3467
   _globals['_RUN']._serialized_start=149
-  _globals['_RUN']._serialized_end=815
-  _globals['_OUTPUT']._serialized_start=818
-  _globals['_OUTPUT']._serialized_end=1017
-  _globals['_PROGRESS']._serialized_start=1019
-  _globals['_PROGRESS']._serialized_end=1117
-  _globals['_RUNERROR']._serialized_start=1119
-  _globals['_RUNERROR']._serialized_end=1196
-  _globals['_ENTITY']._serialized_start=1199
-  _globals['_ENTITY']._serialized_end=1749
-  _globals['_ENTITY_METADATAENTRY']._serialized_start=1702
-  _globals['_ENTITY_METADATAENTRY']._serialized_end=1749
-  _globals['_RUNEVENT']._serialized_start=1752
-  _globals['_RUNEVENT']._serialized_end=2105
-  _globals['_STATECHANGED']._serialized_start=2107
-  _globals['_STATECHANGED']._serialized_end=2211
-  _globals['_STAGESTARTED']._serialized_start=2213
-  _globals['_STAGESTARTED']._serialized_end=2275
-  _globals['_ENTITYCOMMITTED']._serialized_start=2277
-  _globals['_ENTITYCOMMITTED']._serialized_end=2338
-  _globals['_OUTPUTFINISHED']._serialized_start=2340
-  _globals['_OUTPUTFINISHED']._serialized_end=2400
-  _globals['_HINT']._serialized_start=2403
-  _globals['_HINT']._serialized_end=2581
-  _globals['_TEXTDELTA']._serialized_start=2583
-  _globals['_TEXTDELTA']._serialized_end=2659
-  _globals['_RENDERPROGRESS']._serialized_start=2662
-  _globals['_RENDERPROGRESS']._serialized_end=2885
-  _globals['_PREVIEW']._serialized_start=2887
-  _globals['_PREVIEW']._serialized_end=2952
+  _globals['_RUN']._serialized_end=834
+  _globals['_OUTPUT']._serialized_start=837
+  _globals['_OUTPUT']._serialized_end=1036
+  _globals['_PROGRESS']._serialized_start=1038
+  _globals['_PROGRESS']._serialized_end=1136
+  _globals['_RUNERROR']._serialized_start=1138
+  _globals['_RUNERROR']._serialized_end=1215
+  _globals['_ENTITY']._serialized_start=1218
+  _globals['_ENTITY']._serialized_end=1768
+  _globals['_ENTITY_METADATAENTRY']._serialized_start=1721
+  _globals['_ENTITY_METADATAENTRY']._serialized_end=1768
+  _globals['_RUNEVENT']._serialized_start=1771
+  _globals['_RUNEVENT']._serialized_end=2124
+  _globals['_STATECHANGED']._serialized_start=2126
+  _globals['_STATECHANGED']._serialized_end=2230
+  _globals['_STAGESTARTED']._serialized_start=2232
+  _globals['_STAGESTARTED']._serialized_end=2294
+  _globals['_ENTITYCOMMITTED']._serialized_start=2296
+  _globals['_ENTITYCOMMITTED']._serialized_end=2357
+  _globals['_OUTPUTFINISHED']._serialized_start=2359
+  _globals['_OUTPUTFINISHED']._serialized_end=2419
+  _globals['_HINT']._serialized_start=2422
+  _globals['_HINT']._serialized_end=2600
+  _globals['_TEXTDELTA']._serialized_start=2602
+  _globals['_TEXTDELTA']._serialized_end=2678
+  _globals['_RENDERPROGRESS']._serialized_start=2681
+  _globals['_RENDERPROGRESS']._serialized_end=2904
+  _globals['_PREVIEW']._serialized_start=2906
+  _globals['_PREVIEW']._serialized_end=2971
 # @@protoc_insertion_point(module_scope)

@@ -141,6 +141,7 @@ class Run(_message.Message):
     EXECUTION_MODE_FIELD_NUMBER: _builtins.int
     MODELS_USED_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    FAVOURITE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}, run_id a canonical lower-case UUID."""
     state: Global___RunState.ValueType
@@ -157,6 +158,8 @@ class Run(_message.Message):
     """Which models may be used."""
     seed: _builtins.int
     """The seed everything random in the run is derived from."""
+    favourite: _builtins.bool
+    """Whether somebody wants to keep it; not part of the record."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the run was created."""
@@ -215,10 +218,11 @@ class Run(_message.Message):
         execution_mode: _common_pb2.ExecutionMode.ValueType = ...,
         models_used: _abc.Iterable[_common_pb2.ModelUse] | None = ...,
         seed: _builtins.int = ...,
+        favourite: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "error", b"error", "finish_time", b"finish_time", "progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "create_time", b"create_time", "deadline", b"deadline", "entities", b"entities", "error", b"error", "execution_mode", b"execution_mode", "expected_entities", b"expected_entities", "finish_time", b"finish_time", "last_event_seq", b"last_event_seq", "models_used", b"models_used", "name", b"name", "outputs", b"outputs", "progress", b"progress", "safety_level", b"safety_level", "seed", b"seed", "state", b"state", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "create_time", b"create_time", "deadline", b"deadline", "entities", b"entities", "error", b"error", "execution_mode", b"execution_mode", "expected_entities", b"expected_entities", "favourite", b"favourite", "finish_time", b"finish_time", "last_event_seq", b"last_event_seq", "models_used", b"models_used", "name", b"name", "outputs", b"outputs", "progress", b"progress", "safety_level", b"safety_level", "seed", b"seed", "state", b"state", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,84 @@
+"""Entities: written, resumed, read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from artlab.recorder.v1 import recorder_pb2 as pb
+from services.kit.ids import EntityName, UploadName
+from services.kit.interceptors import Context
+from services.recorder.parse import (
+    MAX_INT64,
+    parse_chunk,
+    parse_number,
+    parse_small_entity,
+)
+from services.recorder.recorder import Recorder
+from services.recorder.translate import (
+    entity_message,
+)
+from services.recorder.writing import Chunk
+
+
+class EntitiesRpcs:
+    """Parse, call one function, translate; see recorder.proto."""
+
+    _recorder: Recorder
+
+    async def RecordEntity(
+        self, request: pb.RecordEntityRequest, context: Context
+    ) -> pb.RecordEntityResponse:
+        """See recorder.proto."""
+        name = UploadName.parse(request.upload)
+        draft = parse_small_entity(request)
+        entity = await self._recorder.record_entity(name, draft, request.data)
+        return pb.RecordEntityResponse(entity=entity_message(name.run, entity))
+
+    async def WriteEntity(
+        self, requests: AsyncIterator[pb.WriteEntityRequest], context: Context
+    ) -> pb.WriteEntityResponse:
+        """See recorder.proto."""
+        names: list[UploadName] = []
+
+        async def chunks() -> AsyncIterator[Chunk]:
+            async for request in requests:
+                chunk = parse_chunk(request)
+                names.extend([] if chunk.name is None or names else [chunk.name])
+                yield chunk
+
+        written = await self._recorder.write_entity(chunks())
+        entity = written.entity
+        return pb.WriteEntityResponse(
+            committed_size=written.committed_size,
+            entity=None if entity is None else entity_message(names[0].run, entity),
+        )
+
+    async def GetUpload(
+        self, request: pb.GetUploadRequest, context: Context
+    ) -> pb.GetUploadResponse:
+        """See recorder.proto."""
+        name = UploadName.parse(request.upload)
+        size, entity = await self._recorder.get_upload(name)
+        return pb.GetUploadResponse(
+            committed_size=size,
+            entity=None if entity is None else entity_message(name.run, entity),
+        )
+
+    async def DeleteUpload(
+        self, request: pb.DeleteUploadRequest, context: Context
+    ) -> pb.DeleteUploadResponse:
+        """See recorder.proto."""
+        await self._recorder.delete_upload(UploadName.parse(request.upload))
+        return pb.DeleteUploadResponse()
+
+    async def ReadEntity(
+        self, request: pb.ReadEntityRequest, context: Context
+    ) -> AsyncIterator[pb.ReadEntityResponse]:
+        """See recorder.proto."""
+        name = EntityName.parse(request.name)
+        offset = parse_number(request.offset, "offset", most=MAX_INT64)
+        limit = parse_number(request.limit, "limit", most=MAX_INT64)
+        async with aclosing(self._recorder.read_entity(name, offset, limit)) as chunks:
+            async for chunk in chunks:
+                yield pb.ReadEntityResponse(data=chunk)

@@ -1,0 +1,78 @@
+"""Runs: made, moved on, ended, deleted."""
+
+from __future__ import annotations
+
+from artlab.recorder.v1 import recorder_pb2 as pb
+from services.kit.ids import RunId
+from services.kit.interceptors import Context
+from services.recorder.parse import (
+    MAX_OUTPUTS,
+    MAX_STAGE,
+    parse_number,
+    parse_output_end,
+    parse_plan,
+    parse_run_end,
+    parse_step,
+)
+from services.recorder.recorder import Recorder
+from services.recorder.translate import (
+    output_message,
+    progress_message,
+    run_message,
+)
+
+
+class RunsRpcs:
+    """Parse, call one function, translate; see recorder.proto."""
+
+    _recorder: Recorder
+
+    async def CreateRun(
+        self, request: pb.CreateRunRequest, context: Context
+    ) -> pb.CreateRunResponse:
+        """See recorder.proto."""
+        run_id = RunId.parse(request.request_id, "request_id")
+        run = await self._recorder.create_run(run_id, parse_plan(request.run))
+        return pb.CreateRunResponse(run=run_message(run))
+
+    async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
+        """See recorder.proto."""
+        run_id = RunId.parse_name(request.name)
+        run = await self._recorder.get_run(run_id)
+        document = await self._recorder.read_document(run_id) if request.include_document else b""
+        return pb.GetRunResponse(run=run_message(run), document=document)
+
+    async def DeleteRun(
+        self, request: pb.DeleteRunRequest, context: Context
+    ) -> pb.DeleteRunResponse:
+        """See recorder.proto."""
+        await self._recorder.delete_run(RunId.parse_name(request.name))
+        return pb.DeleteRunResponse()
+
+    async def SetProgress(
+        self, request: pb.SetProgressRequest, context: Context
+    ) -> pb.SetProgressResponse:
+        """See recorder.proto."""
+        progress = await self._recorder.set_progress(
+            RunId.parse_name(request.name),
+            parse_number(request.stage, "stage", most=MAX_STAGE),
+            parse_step(request.step),
+            parse_number(request.output_index, "output_index", most=MAX_OUTPUTS),
+        )
+        return pb.SetProgressResponse(progress=progress_message(progress))
+
+    async def FinalizeOutput(
+        self, request: pb.FinalizeOutputRequest, context: Context
+    ) -> pb.FinalizeOutputResponse:
+        """See recorder.proto."""
+        run_id = RunId.parse_name(request.name)
+        output = await self._recorder.finalize_output(run_id, *parse_output_end(request.output))
+        return pb.FinalizeOutputResponse(output=output_message(output))
+
+    async def FinalizeRun(
+        self, request: pb.FinalizeRunRequest, context: Context
+    ) -> pb.FinalizeRunResponse:
+        """See recorder.proto."""
+        run_id = RunId.parse_name(request.name)
+        run = await self._recorder.finalize_run(run_id, *parse_run_end(request))
+        return pb.FinalizeRunResponse(run=run_message(run))

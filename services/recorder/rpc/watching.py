@@ -1,0 +1,48 @@
+"""Watching a run as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from artlab.recorder.v1 import recorder_pb2 as pb
+from artlab.recorder.v1 import run_pb2
+from services.kit.ids import RunId
+from services.kit.interceptors import Context
+from services.recorder.hints import check_hints
+from services.recorder.parse import (
+    MAX_INT64,
+    parse_number,
+)
+from services.recorder.recorder import Recorder
+from services.recorder.translate import (
+    event_message,
+)
+
+
+class WatchingRpcs:
+    """Parse, call one function, translate; see recorder.proto."""
+
+    _recorder: Recorder
+
+    async def WatchRun(
+        self, request: pb.WatchRunRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRunResponse]:
+        """See recorder.proto."""
+        run_id = RunId.parse_name(request.name)
+        after_seq = parse_number(request.after_seq, "after_seq", most=MAX_INT64)
+        # Closed at once when the client leaves, not when the garbage collector comes by.
+        async with aclosing(self._recorder.watch(run_id, after_seq)) as updates:
+            async for run, event, hint in updates:
+                if event is not None:
+                    yield pb.WatchRunResponse(event=event_message(run, event))
+                elif isinstance(hint, run_pb2.Hint):
+                    yield pb.WatchRunResponse(hint=hint)
+
+    async def PublishHints(
+        self, request: pb.PublishHintsRequest, context: Context
+    ) -> pb.PublishHintsResponse:
+        """See recorder.proto."""
+        run_id = RunId.parse_name(request.name)
+        await self._recorder.publish_hints(run_id, check_hints(request.hints))
+        return pb.PublishHintsResponse()
