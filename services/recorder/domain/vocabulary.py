@@ -39,6 +39,11 @@ class Audience(StrEnum):
     ADVANCED = "advanced"
     RESEARCH = "research"
 
+    def includes(self, other: Audience) -> bool:
+        """Whether what is for `other` is for this audience too; words do not compare that way."""
+        order = list(Audience)
+        return order.index(self) >= order.index(other)
+
 
 class EntityType(StrEnum):
     """What an entity is; part of its file name."""
@@ -60,6 +65,7 @@ class EntityType(StrEnum):
     OUTPUT_TEXT = "output_text"
     PREVIEW_SAFETY = "preview_safety"
     SAFETY_OUTPUT = "safety_output"
+    EXPLANATION = "explanation"
     ERROR = "error"
 
     @property
