@@ -56,7 +56,7 @@ test-compose: $(STAMP) ## build the images and run the demo in them (needs podma
 	@$(BIN)/pytest -m compose --timeout=3600
 
 bench: $(STAMP) ## measure, as ratios against the physical limit
-	@for module in benchmarks/*.py; do name=$$(basename $$module .py); case $$name in __init__|table) ;; *) $(BIN)/python -m benchmarks.$$name ;; esac; done
+	@for path in benchmarks/*; do name=$$(basename $$path .py); case $$name in __*|table|*.md) ;; *) $(BIN)/python -m benchmarks.$$name ;; esac; done
 
 clean: ## remove what setup, tests and runs made; never your pipeline_runs
 	@rm -rf .venv .run .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info
