@@ -83,6 +83,7 @@ def configure_logging(service: str, level: str) -> None:
     root.setLevel(level)
     # Libraries log request lines and payloads at INFO and DEBUG.
     for library in (
+        "alembic",
         "grpc",
         "httpx",
         "httpcore",
