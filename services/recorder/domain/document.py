@@ -38,15 +38,15 @@ def run_document(run: Run, entities: list[Document], events: list[Document]) -> 
     return {
         "layout_version": LAYOUT_VERSION,
         "run_id": run.run_id.value,
-        "timestamp": _time(run.created_at),
+        "timestamp": time_text(run.created_at),
         "status": run.state.value,
         "config_name": run.config_name,
         "execution_mode": run.execution_mode.value,
         "safety_level": run.safety_level.value,
         "user_id": run.user_id,
         "seed": run.seed,
-        "deadline": _time(run.deadline),
-        "finished_at": None if run.finished_at is None else _time(run.finished_at),
+        "deadline": time_text(run.deadline),
+        "finished_at": None if run.finished_at is None else time_text(run.finished_at),
         "current_state": {
             "stage": run.stage,
             "step": run.step,
@@ -71,7 +71,7 @@ def entity_document(entity: Entity) -> Document:
         "sequence": entity.sequence,
         "type": entity.type.value,
         "filename": entity.filename,
-        "timestamp": _time(entity.created_at),
+        "timestamp": time_text(entity.created_at),
         "media_type": entity.media_type,
         "size_bytes": entity.size_bytes,
         "sha256": entity.sha256,
@@ -101,7 +101,7 @@ def event_document(event: RunEvent) -> Document:
             kind, payload = "entity_committed", {"sequence": sequence}
         case OutputFinished(index):
             kind, payload = "output_finished", {"index": index}
-    return {"seq": event.seq, "time": _time(event.time), "kind": kind, "payload": payload}
+    return {"seq": event.seq, "time": time_text(event.time), "kind": kind, "payload": payload}
 
 
 def upload_document(record: UploadRecord) -> Document:
@@ -110,7 +110,7 @@ def upload_document(record: UploadRecord) -> Document:
     return {
         "layout_version": LAYOUT_VERSION,
         "upload": str(record.name),
-        "begun_at": _time(record.begun_at),
+        "begun_at": time_text(record.begun_at),
         "type": draft.type.value,
         **_draft(draft),
         "metadata": dict(draft.metadata),
@@ -125,7 +125,7 @@ def _draft(draft: EntityDraft) -> Document:
         "pass": draft.pass_number,
         "attempt": draft.attempt,
         "audience": draft.audience.value,
-        "started_at": None if draft.started_at is None else _time(draft.started_at),
+        "started_at": None if draft.started_at is None else time_text(draft.started_at),
         "duration_ms": draft.duration_ms,
         "models_used": [_model(one) for one in draft.models_used],
     }
@@ -158,5 +158,6 @@ def _model(use: ModelUse) -> Document:
     return {"task": use.task, "backend": use.backend, "model": use.model}
 
 
-def _time(moment: datetime) -> str:
+def time_text(moment: datetime) -> str:
+    """Return a moment as every document has it: UTC, microseconds, a Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -86,3 +86,10 @@ def is_entity_filename(name: str) -> bool:
     """Whether a file in a run folder has the form of an entity's name."""
     found = _FILENAME.fullmatch(name)
     return found is not None and found[2] in _TYPE_NAMES
+
+
+def sequence_of(name: str) -> int:
+    """Return the sequence in an entity's file name. Raises ValueError for another name."""
+    if not is_entity_filename(name):
+        raise ValueError(name)
+    return int(name.partition("_")[0])

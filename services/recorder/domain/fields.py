@@ -39,6 +39,10 @@ class Fields:
             raise self.wrong(key, "missing")
         return self._value[key]
 
+    def has(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return key in self._value
+
     def text(self, key: str) -> str:
         """A string."""
         value = self.get(key)
