@@ -32,6 +32,7 @@ METADATA = "metadata.json"
 REPORT = "report.html"
 MAX_RUNS = 10_000
 MAX_FILES = 100_000
+_NO_NAME = "not a name of an archive"
 _AT_TOP = frozenset({MANIFEST, CRATE, LINES})
 
 
@@ -94,13 +95,13 @@ def split_path(path: str) -> tuple[RunId | None, str]:
     if not slash:
         if filename in _AT_TOP:
             return None, filename
-        raise ValueError(path)
+        raise ValueError(_NO_NAME)
     if filename not in (METADATA, REPORT) and not is_entity_filename(filename):
-        raise ValueError(path)
+        raise ValueError(_NO_NAME)
     try:
         return RunId.parse(folder), filename
     except InvalidArgument:
-        raise ValueError(path) from None
+        raise ValueError(_NO_NAME) from None
 
 
 def stamped_sequence(file: ArchiveFile) -> int:
@@ -174,7 +175,7 @@ def _file(fields: Fields) -> ArchiveFile:
     try:
         split_path(path)
     except ValueError:
-        raise fields.wrong("path", "not a name of an archive") from None
+        raise fields.wrong("path", _NO_NAME) from None
     is_entity = fields.has("recorded_sha256")
     return ArchiveFile(
         path=path,

@@ -77,7 +77,7 @@ def test_names_of_the_table_are_known(path: str) -> None:
     ],
 )
 def test_every_other_name_is_refused(path: str) -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="not a name of an archive"):
         split_path(path)
 
 
