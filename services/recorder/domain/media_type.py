@@ -39,6 +39,7 @@ JSON_TYPES = frozenset(
         EntityType.SAFETY_OUTPUT,
         EntityType.EXPLANATION,
         EntityType.ERROR,
+        EntityType.LEGACY_METADATA,
     }
 )
 _MEDIA: Mapping[EntityType, frozenset[str]] = {

@@ -67,6 +67,8 @@ class EntityType(StrEnum):
     SAFETY_OUTPUT = "safety_output"
     EXPLANATION = "explanation"
     ERROR = "error"
+    # The whole metadata.json of a run that was taken over from the predecessor.
+    LEGACY_METADATA = "legacy_metadata"
 
     @property
     def is_output(self) -> bool:
