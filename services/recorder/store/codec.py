@@ -54,7 +54,7 @@ def decode_run(data: bytes, run_id: RunId) -> Run:
 
 def encode_upload(record: UploadRecord) -> bytes:
     """Return the record of an upload."""
-    return _encode(upload_document(record))
+    return encode_document(upload_document(record))
 
 
 def decode_upload(data: bytes) -> UploadRecord:
@@ -73,9 +73,10 @@ class RunEncoder:
         """Return metadata.json. The run must be the one before, or what became of it."""
         self._entities.extend(map(entity_document, run.entities[len(self._entities) :]))
         self._events.extend(map(event_document, run.events[len(self._events) :]))
-        return _encode(run_document(run, self._entities, self._events))
+        return encode_document(run_document(run, self._entities, self._events))
 
 
-def _encode(document: Document) -> bytes:
+def encode_document(document: Document) -> bytes:
+    """Return a document as it is stored, with its checksum."""
     document[CHECKSUM] = checksum(document)
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,78 @@
+"""Recorded runs as an export reads them: blocking, every byte verified, what is wrong is named."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import orjson
+
+from services.kit.errors import DataLoss
+from services.kit.ids import RunId
+from services.recorder.domain.entity import Entity
+from services.recorder.domain.fields import DocumentError
+from services.recorder.domain.run import Run
+from services.recorder.domain.views import RunView
+from services.recorder.ports import Store
+from services.recorder.store.codec import decode_run
+
+READ_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run, its metadata.json byte for byte, and the checksum in it."""
+
+    run: Run
+    document: bytes
+    checksum: str
+
+    @property
+    def line(self) -> bytes:
+        """The document on one line."""
+        return orjson.dumps(orjson.loads(self.document), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def load_recorded(store: Store, run_id: RunId) -> RecordedRun:
+    """Return a run. Raises NotFound RUN_NOT_FOUND; DataLoss METADATA_CORRUPT, naming it."""
+    with _named(str(run_id)):
+        document = store.read_document(run_id)
+        try:
+            run = decode_run(document, run_id)
+        except DocumentError as error:
+            raise DataLoss("METADATA_CORRUPT", f"metadata.json is damaged: {error}") from error
+    return RecordedRun(run, document, orjson.loads(document)["checksum"])
+
+
+def recorded_bytes(store: Store, run_id: RunId, entity: Entity) -> Iterator[bytes]:
+    """Yield the bytes of an entity in pieces.
+
+    Raises NotFound RUN_NOT_FOUND; DataLoss ENTITY_CORRUPT, naming it, after the last piece when
+    they are not those that were recorded.
+    """
+    digest, size = hashlib.sha256(), 0
+    with _named(f"{run_id}/{entity.filename}"):
+        with closing(store.open_entity(run_id, entity)) as source:
+            while data := source.read(READ_BYTES):
+                digest.update(data)
+                size += len(data)
+                yield data
+        if (size, digest.hexdigest()) != (entity.size_bytes, entity.sha256):
+            raise DataLoss("ENTITY_CORRUPT", "the bytes are not those that were recorded")
+
+
+def check_bytes(store: Store, seen: RunView) -> None:
+    """Read everything of a run that an audience sees. Raises as `recorded_bytes`."""
+    for entity in seen.entities:
+        for _ in recorded_bytes(store, seen.whole.run_id, entity):
+            pass
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except DataLoss as error:
+        raise DataLoss(error.reason, f"{what}: {error.message}") from error

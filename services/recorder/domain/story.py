@@ -1,0 +1,255 @@
+"""What happened in a run, in the order in which it happened and in plain words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.recorder.domain.entity import Entity
+from services.recorder.domain.media_type import JSON_TYPES
+from services.recorder.domain.outcome import Output, RunError
+from services.recorder.domain.run import Run
+from services.recorder.domain.views import RunView
+from services.recorder.domain.vocabulary import EntityType, RunState
+
+TITLES: Mapping[EntityType, str] = {
+    EntityType.INPUT: "Idea",
+    EntityType.CONTEXT: "Own rules",
+    EntityType.INPUT_IMAGE: "Picture that was sent along",
+    EntityType.TRANSLATION: "Translation",
+    EntityType.SAFETY: "Safety check",
+    EntityType.INTERCEPTION_PASS: "Pass",
+    EntityType.INTERCEPTION: "Text after the interception",
+    EntityType.MEDIA_PROMPT: "Prompt for the model",
+    EntityType.SAFETY_PRE_OUTPUT: "Safety check before the output",
+    EntityType.OUTPUT_IMAGE: "Picture",
+    EntityType.OUTPUT_AUDIO: "Sound",
+    EntityType.OUTPUT_MUSIC: "Music",
+    EntityType.OUTPUT_VIDEO: "Video",
+    EntityType.OUTPUT_CODE: "Code",
+    EntityType.OUTPUT_TEXT: "Text",
+    EntityType.PREVIEW_SAFETY: "Safety check of a preview",
+    EntityType.SAFETY_OUTPUT: "Safety check of the output",
+    EntityType.ERROR: "Error",
+}
+_RUN_ENDS: Mapping[RunState, str] = {
+    RunState.SUCCEEDED: "Everything that was asked for was made.",
+    RunState.PARTIAL: "Some of what was asked for was made; the rest says why it was not.",
+    RunState.BLOCKED: "A safety check said no.",
+    RunState.FAILED: "It failed for a technical reason.",
+    RunState.CANCELLED: "Somebody asked to stop.",
+}
+_OUTPUT_ENDS: Mapping[RunState, str] = {
+    RunState.SUCCEEDED: "Made.",
+    RunState.BLOCKED: "Not made: a safety check said no.",
+    RunState.FAILED: "Not made, for a technical reason.",
+    RunState.CANCELLED: "Not made: somebody asked to stop.",
+    RunState.NOT_AVAILABLE: "Not made: what makes it is not available here.",
+}
+_PURPOSES = {
+    "input": "what was typed",
+    "context": "the own rules",
+    "translation": "the translation",
+    "interception": "the text between two passes",
+    "media_prompt": "the text for the output",
+}
+_CHECKS = {"wordlist": "word lists", "personal_data": "personal data", "judge": "a judging model"}
+_VERDICTS_OF_OUTPUT = (EntityType.SAFETY_OUTPUT, EntityType.SAFETY_PRE_OUTPUT)
+_VERDICTS_OF_RUN = (EntityType.SAFETY, EntityType.SAFETY_PRE_OUTPUT, EntityType.SAFETY_OUTPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a check said no, for the person; never the terms, which are evidence."""
+
+    text: str
+    suggestion: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One recorded thing: its title, its text (empty where it has none), and what was checked."""
+
+    title: str
+    entity: Entity
+    text: str = ""
+    is_cut: bool = False
+    language: str = ""
+    is_blocked: bool = False
+    sentences: tuple[str, ...] = ()
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStory:
+    """One requested output: how it ended, and what was recorded for it."""
+
+    output: Output
+    end: str
+    error: RunError | None
+    explanation: Explanation | None
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A run as it is told to one audience."""
+
+    seen: RunView
+    end: str
+    error: RunError | None
+    explanation: Explanation | None
+    steps: tuple[Step, ...]
+    outputs: tuple[OutputStory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The text of an entity, up to where it is shown."""
+
+    text: str
+    is_cut: bool = False
+
+
+def deciding_verdict(run: Run, output: Output | None = None) -> Entity | None:
+    """The entity with the verdict that blocked the run, or one output of it; None if none did."""
+    blocked = run.state if output is None else output.state
+    if blocked is not RunState.BLOCKED:
+        return None
+    if output is not None:
+        of_output = [one for one in run.entities if one.draft.output_index == output.index]
+        found = [one for one in of_output if one.type in _VERDICTS_OF_OUTPUT]
+    else:
+        stage = run.error.stage if run.error is not None else 0
+        at_stage = [one for one in run.entities if one.draft.stage == stage]
+        found = [one for one in at_stage if one.type in _VERDICTS_OF_RUN]
+    return found[-1] if found else None
+
+
+def tell(
+    seen: RunView, texts: Mapping[int, Said], documents: Mapping[int, Mapping[str, Any]]
+) -> Story:
+    """Return the story of a run.
+
+    Args:
+        seen: the run as its audience sees it.
+        texts: of the entities that are texts, by sequence.
+        documents: of the entities that are JSON, by sequence; of the deciding verdicts also those
+            the audience does not see, for their explanation.
+    """
+    run = seen.whole
+    languages = _languages(run, documents)
+    steps = [_step(one, texts, documents, languages) for one in seen.entities]
+
+    def explained(output: Output | None = None) -> Explanation | None:
+        verdict = deciding_verdict(run, output)
+        return None if verdict is None else _explanation(documents.get(verdict.sequence, {}))
+
+    return Story(
+        seen=seen,
+        end=_RUN_ENDS.get(run.state, ""),
+        error=seen.error,
+        explanation=explained(),
+        steps=tuple(one for one in steps if not one.entity.draft.output_index),
+        outputs=tuple(
+            OutputStory(
+                output=output,
+                end=_OUTPUT_ENDS.get(output.state, ""),
+                error=output.error,
+                explanation=explained(output),
+                steps=tuple(one for one in steps if one.entity.draft.output_index == output.index),
+            )
+            for output in seen.outputs
+        ),
+    )
+
+
+def _step(
+    entity: Entity,
+    texts: Mapping[int, Said],
+    documents: Mapping[int, Mapping[str, Any]],
+    languages: tuple[str, str],
+) -> Step:
+    title = TITLES[entity.type]
+    if entity.type is EntityType.INTERCEPTION_PASS:
+        title = f"{title} {entity.draft.pass_number}"
+    if entity.type in JSON_TYPES:
+        document = documents.get(entity.sequence, {})
+        if entity.type is EntityType.ERROR:
+            told = (f"{_word(document, 'type')}: {_word(document, 'message')}",)
+            return Step(title, entity, sentences=told)
+        blocked = _word(document, "decision") == "blocked"
+        return Step(
+            title,
+            entity,
+            is_blocked=blocked,
+            sentences=_sentences(document),
+            explanation=_explanation(document) if blocked else None,
+        )
+    said = texts.get(entity.sequence, Said(""))
+    typed = entity.type in (EntityType.INPUT, EntityType.CONTEXT)
+    language = languages[0] if typed else languages[1]
+    unchanged = entity.draft.metadata.get("translated") == "false"
+    note = ("It did not have to be translated.",) if unchanged else ()
+    return Step(title, entity, said.text, said.is_cut, language, sentences=note)
+
+
+def _sentences(document: Mapping[str, Any]) -> tuple[str, ...]:
+    found = []
+    for verdict in _objects(document, "verdicts"):
+        purpose = _word(verdict, "purpose")
+        said = "safe" if _word(verdict, "decision") == "safe" else "blocked"
+        sentence = f"Checked {_PURPOSES.get(purpose, purpose)}: {said}"
+        checks = [_check(one) for one in _words(verdict, "checks")]
+        if checks:
+            sentence += f", by {_list(checks)}"
+        if rule := _word(verdict, "rule"):
+            sentence += f"; rule {rule}"
+        if terms := _words(verdict, "terms"):
+            sentence += "; found " + ", ".join(f"“{term}”" for term in terms)
+        found.append(sentence + ".")
+    return tuple(found)
+
+
+def _list(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _check(name: str) -> str:
+    kind = name.partition(":")[0]
+    return _CHECKS.get(kind, name)
+
+
+def _explanation(document: Mapping[str, Any]) -> Explanation | None:
+    text = _word(document, "explanation")
+    if not text:
+        return None
+    return Explanation(text, _word(document, "suggestion"), _word(document, "language"))
+
+
+def _languages(run: Run, documents: Mapping[int, Mapping[str, Any]]) -> tuple[str, str]:
+    """Of what was typed, and of what was made of it; empty where nobody said."""
+    typed = made = ""
+    for entity in run.entities:
+        metadata = entity.draft.metadata
+        typed = typed or metadata.get("from_language", "")
+        made = metadata.get("to_language", "") or made
+        typed = typed or _word(documents.get(entity.sequence, {}), "language")
+    return typed, made or typed
+
+
+def _word(document: Mapping[str, Any], key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _words(document: Mapping[str, Any], key: str) -> Sequence[str]:
+    value = document.get(key)
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _objects(document: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+    value = document.get(key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
