@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from artlab.common.v1 import common_pb2
-from artlab.recorder.v1 import run_pb2
+from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.errors import InvalidArgument
 from services.recorder.domain.vocabulary import (
     Audience,
     ExecutionMode,
+    ExportFormat,
     MediaKind,
     RunState,
     SafetyLevel,
@@ -51,3 +52,4 @@ EXECUTION_MODES = Words(common_pb2.ExecutionMode, ExecutionMode, "EXECUTION_MODE
 MEDIA_KINDS = Words(common_pb2.MediaKind, MediaKind, "MEDIA_KIND")
 RUN_STATES = Words(run_pb2.RunState, RunState, "RUN_STATE")
 AUDIENCES = Words(run_pb2.Audience, Audience, "AUDIENCE")
+EXPORT_FORMATS = Words(recorder_pb2.ExportFormat, ExportFormat, "EXPORT_FORMAT")

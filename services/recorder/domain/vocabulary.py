@@ -45,6 +45,14 @@ class Audience(StrEnum):
         return order.index(self) >= order.index(other)
 
 
+class ExportFormat(StrEnum):
+    """What kind of file an export is."""
+
+    ZIP = "zip"
+    JSON_LINES = "jsonl"
+    HTML = "html"
+
+
 class EntityType(StrEnum):
     """What an entity is; part of its file name."""
 
