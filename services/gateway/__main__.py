@@ -34,7 +34,7 @@ async def compose(settings: GatewaySettings, program: Program) -> None:
             ("recorder", settings.recorder_target),
         )
     }
-    recorder = RecorderClient(channels["recorder"])
+    recorder = RecorderClient(channels["recorder"], settings.audience)
     fanout = await program.stack.enter_async_context(
         Fanout(recorder, encode, clock, settings.max_event_streams + settings.max_waiting_runs)
     )

@@ -11,6 +11,7 @@ from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.gateway.domain.run import Event, Run, RunStart
 from services.gateway.translate import event_of, run_of, start_request
+from services.kit.enums import value_of
 from services.kit.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
@@ -46,21 +47,29 @@ class OrchestratorClient:
 
 
 class RecorderClient:
-    """Reads runs."""
+    """Reads runs as their readers may see them.
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    Args:
+        audience: whose views are asked for: student, advanced or research. The one place that
+            decides it, for everybody; who is asked for by whom comes with sign-in.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, audience: str) -> None:
+        self._audience = value_of(run_pb2.Audience, audience)
         self._stub = recorder_pb2_grpc.RecorderServiceStub(channel)
 
     async def get_run(self, run_id: RunId) -> Run:
         """Return one run. Raises NotFound."""
-        request = recorder_pb2.GetRunRequest(name=run_id.name)
+        request = recorder_pb2.GetRunRequest(name=run_id.name, audience=self._audience)
         with remote_errors("recorder"):
             answer = await self._stub.GetRun(request, timeout=CALL_SECONDS)
         return _run(answer.run)
 
     async def get_document(self, run_id: RunId) -> bytes:
         """Return metadata.json as it stands, byte for byte. Raises NotFound."""
-        request = recorder_pb2.GetRunRequest(name=run_id.name, include_document=True)
+        request = recorder_pb2.GetRunRequest(
+            name=run_id.name, include_document=True, audience=self._audience
+        )
         with remote_errors("recorder"):
             answer = await self._stub.GetRun(request, timeout=CALL_SECONDS)
         return answer.document
@@ -70,7 +79,9 @@ class RecorderClient:
 
         Raises Unavailable or DeadlineExceeded when it can be resumed after the last fact yielded.
         """
-        request = recorder_pb2.WatchRunRequest(name=run_id.name, after_seq=after_seq)
+        request = recorder_pb2.WatchRunRequest(
+            name=run_id.name, after_seq=after_seq, audience=self._audience
+        )
         call = self._stub.WatchRun(request, timeout=STREAM_SECONDS)
         try:
             with remote_errors("recorder"):
@@ -108,7 +119,9 @@ class RecorderClient:
         return b"".join([chunk async for chunk in self.read_entity(name, 0, size_bytes)])
 
     async def _read(self, name: EntityName, offset: int, limit: int) -> AsyncGenerator[bytes, None]:
-        request = recorder_pb2.ReadEntityRequest(name=str(name), offset=offset, limit=limit)
+        request = recorder_pb2.ReadEntityRequest(
+            name=str(name), offset=offset, limit=limit, audience=self._audience
+        )
         call = self._stub.ReadEntity(request, timeout=STREAM_SECONDS)
         try:
             with remote_errors("recorder"):

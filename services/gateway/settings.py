@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -47,6 +48,11 @@ class GatewaySettings(Settings):
                 raise ValueError("expected host names or addresses, without scheme and port")
         return hosts
 
+    audience: Literal["student", "advanced", "research"] = Field(
+        "research",
+        description="what everybody who reaches this server may see of runs: student (final "
+        "outputs and explanations), advanced (the process), research (everything)",
+    )
     wait_seconds: float = Field(
         300.0, ge=1.0, le=3600.0, description="longest wait of an execute request for its run"
     )

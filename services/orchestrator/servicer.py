@@ -43,7 +43,8 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         return orchestrator_pb2.CancelRunResponse(run=await self._run(run_id))
 
     async def _run(self, run_id: RunId) -> run_pb2.Run:
-        request = recorder_pb2.GetRunRequest(name=run_id.name)
+        # For services; who shows a run to people asks the recorder for their view of it.
+        request = recorder_pb2.GetRunRequest(name=run_id.name, audience=run_pb2.AUDIENCE_RESEARCH)
         with remote_errors("recorder"):
             answer = await self._recorder.GetRun(request, timeout=budget(READ_SECONDS))
         return answer.run

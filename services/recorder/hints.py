@@ -1,4 +1,8 @@
-"""What may be told to watchers before it is a fact; checked, passed on, never stored."""
+"""What may be told to watchers before it is a fact; checked, passed on, never stored.
+
+Everybody hears how far a job is. Text as it grows is of the process. A preview is a picture that
+nobody has checked, and where a job runs is for operators: both are for research.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Sequence
 from artlab.recorder.v1 import run_pb2
 from services.kit.errors import InvalidArgument
 from services.kit.text import MAX_TEXT_CHARACTERS
+from services.recorder.domain.vocabulary import Audience
 from services.recorder.parse import MAX_ATTEMPT, MAX_INT64, MAX_OUTPUTS, MAX_PASS, parse_number
 
 MAX_HINTS = 100
@@ -32,6 +37,22 @@ def check_hints(hints: Sequence[run_pb2.Hint]) -> list[run_pb2.Hint]:
             case _:
                 raise InvalidArgument("HINT_REQUIRED", "must say something", field=f"{path}.hint")
     return list(hints)
+
+
+def hint_for(hint: run_pb2.Hint, audience: Audience) -> run_pb2.Hint | None:
+    """Return the hint as this audience may see it, None when it is not for them."""
+    if audience is Audience.RESEARCH:
+        return hint
+    match hint.WhichOneof("hint"):
+        case "text_delta":
+            return hint if audience.includes(Audience.ADVANCED) else None
+        case "render_progress":
+            told = run_pb2.Hint(render_progress=hint.render_progress)
+            told.render_progress.ClearField("instance")
+            told.render_progress.ClearField("node")
+            return told
+        case _:
+            return None
 
 
 def _check_delta(delta: run_pb2.TextDelta, path: str) -> None:

@@ -10,6 +10,8 @@ from contextlib import closing
 from services.kit.errors import DataLoss, OutOfRange
 from services.kit.ids import EntityName, RunId
 from services.recorder.domain.entity import Entity
+from services.recorder.domain.views import view
+from services.recorder.domain.vocabulary import Audience
 from services.recorder.ports import Store
 from services.recorder.table import RunTable
 from services.recorder.threads import Threads
@@ -27,13 +29,16 @@ class Reading:
         self._table = table
         self._threads = threads
 
-    async def read(self, name: EntityName, offset: int, limit: int) -> AsyncGenerator[bytes, None]:
+    async def read(
+        self, name: EntityName, offset: int, limit: int, audience: Audience
+    ) -> AsyncGenerator[bytes, None]:
         """Yield `limit` bytes (0: all) from `offset` on, in chunks of at most 256 KiB.
 
         The whole entity is hashed, whatever part is asked for. Raises NotFound RUN_NOT_FOUND,
-        ENTITY_NOT_FOUND; OutOfRange OFFSET_TOO_LARGE; DataLoss ENTITY_CORRUPT.
+        ENTITY_NOT_FOUND (the former also when the run is deleted meanwhile); PermissionDenied
+        AUDIENCE_TOO_LOW; OutOfRange OFFSET_TOO_LARGE; DataLoss ENTITY_CORRUPT.
         """
-        entity = (await self._table.read(name.run)).entity(name.sequence)
+        entity = view(await self._table.read(name.run), audience).entity(name.sequence)
         if offset > entity.size_bytes:
             raise OutOfRange(
                 "OFFSET_TOO_LARGE", f"the entity has {entity.size_bytes} bytes", field="offset"

@@ -20,7 +20,7 @@ from services.recorder.domain.events import (
     StateChanged,
 )
 from services.recorder.domain.outcome import Output, RunError
-from services.recorder.domain.run import Run
+from services.recorder.domain.views import RunView
 from services.recorder.words import (
     AUDIENCES,
     EXECUTION_MODES,
@@ -30,8 +30,10 @@ from services.recorder.words import (
 )
 
 
-def run_message(run: Run, *, with_entities: bool = True) -> run_pb2.Run:
-    """A run, with or without its entities."""
+def run_message(seen: RunView, *, with_entities: bool = True) -> run_pb2.Run:
+    """A run as one audience sees it, with or without its entities."""
+    run = seen.whole
+    entities = seen.entities if with_entities else ()
     message = run_pb2.Run(
         name=run.run_id.name,
         state=RUN_STATES.value(run.state),
@@ -42,17 +44,17 @@ def run_message(run: Run, *, with_entities: bool = True) -> run_pb2.Run:
         deadline=_time(run.deadline),
         progress=progress_message(run.progress),
         last_event_seq=run.last_event_seq,
-        entities=[entity_message(run.run_id, one) for one in run.entities] if with_entities else (),
-        outputs=[output_message(one) for one in run.outputs],
+        entities=[entity_message(run.run_id, one) for one in entities],
+        outputs=[output_message(one) for one in seen.outputs],
         expected_entities=[one.value for one in run.expected_entities],
         execution_mode=EXECUTION_MODES.value(run.execution_mode),
-        models_used=[_model(one) for one in run.models_used],
+        models_used=[_model(one) for one in seen.models_used],
         seed=run.seed,
     )
     if run.finished_at is not None:
         message.finish_time.CopyFrom(_time(run.finished_at))
-    if run.error is not None:
-        message.error.CopyFrom(_error(run.error))
+    if seen.error is not None:
+        message.error.CopyFrom(_error(seen.error))
     return message
 
 
@@ -107,10 +109,10 @@ def progress_message(progress: Progress) -> run_pb2.Progress:
     )
 
 
-def event_message(run: Run, event: RunEvent) -> run_pb2.RunEvent:
-    """A fact; `run` is any state of the run that contains it."""
+def event_message(seen: RunView, event: RunEvent) -> run_pb2.RunEvent:
+    """A fact as one audience hears it; the run seen is any state of it that contains the fact."""
     message = run_pb2.RunEvent(seq=event.seq, time=_time(event.time))
-    match event.payload:
+    match seen.event(event).payload:
         case StateChanged(state, error):
             message.state_changed.state = RUN_STATES.value(state)
             if error is not None:
@@ -118,11 +120,22 @@ def event_message(run: Run, event: RunEvent) -> run_pb2.RunEvent:
         case StageStarted(progress):
             message.stage_started.progress.CopyFrom(progress_message(progress))
         case EntityCommitted(sequence):
-            entity = run.entity(sequence)
-            message.entity_committed.entity.CopyFrom(entity_message(run.run_id, entity))
+            message.entity_committed.entity.CopyFrom(_committed(seen, sequence))
         case OutputFinished(index):
-            message.output_finished.output.CopyFrom(output_message(run.outputs[index - 1]))
+            message.output_finished.output.CopyFrom(output_message(seen.outputs[index - 1]))
     return message
+
+
+def _committed(seen: RunView, sequence: int) -> run_pb2.Entity:
+    run = seen.whole
+    entity = run.entity(sequence)
+    if seen.may_see(entity):
+        return entity_message(run.run_id, seen.entity(sequence))
+    return run_pb2.Entity(
+        name=str(EntityName(run.run_id, sequence)),
+        sequence=sequence,
+        audience=AUDIENCES.value(seen.least_audience(entity)),
+    )
 
 
 def _error(error: RunError) -> run_pb2.RunError:

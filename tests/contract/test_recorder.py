@@ -95,7 +95,7 @@ async def test_create_run_names_the_malformed_field(
     async with refused("INVALID_ARGUMENT", field=field):
         await world.stub.CreateRun(pb.CreateRunRequest(request_id=RUN_ID, run=plan(**changes)))
     async with refused("NOT_FOUND"):
-        await world.stub.GetRun(pb.GetRunRequest(name=RUN))
+        await world.stub.GetRun(pb.GetRunRequest(name=RUN, audience=run_pb2.AUDIENCE_RESEARCH))
 
 
 async def test_the_first_malformed_field_in_proto_order_is_named(world: World) -> None:
@@ -110,7 +110,7 @@ async def test_only_a_canonical_uuid_is_a_run_id(world: World, run_id: str) -> N
         await world.stub.CreateRun(pb.CreateRunRequest(request_id=run_id, run=plan()))
     name = f"runs/{run_id}"
     calls: list[tuple[str, Any, str]] = [
-        ("GetRun", pb.GetRunRequest(name=name), "name"),
+        ("GetRun", pb.GetRunRequest(name=name, audience=run_pb2.AUDIENCE_RESEARCH), "name"),
         ("DeleteRun", pb.DeleteRunRequest(name=name), "name"),
         ("SetProgress", pb.SetProgressRequest(name=name), "name"),
         ("PublishHints", pb.PublishHintsRequest(name=name), "name"),
@@ -124,8 +124,11 @@ async def test_only_a_canonical_uuid_is_a_run_id(world: World, run_id: str) -> N
         async with refused("INVALID_ARGUMENT", "INVALID_NAME", field):
             await getattr(world.stub, method)(request)
     streams: list[tuple[str, Any]] = [
-        ("WatchRun", pb.WatchRunRequest(name=name)),
-        ("ReadEntity", pb.ReadEntityRequest(name=f"{name}/entities/1")),
+        ("WatchRun", pb.WatchRunRequest(name=name, audience=run_pb2.AUDIENCE_RESEARCH)),
+        (
+            "ReadEntity",
+            pb.ReadEntityRequest(name=f"{name}/entities/1", audience=run_pb2.AUDIENCE_RESEARCH),
+        ),
     ]
     for method, request in streams:
         async with refused("INVALID_ARGUMENT", "INVALID_NAME", "name"):
@@ -144,7 +147,11 @@ async def test_only_an_upload_id_is_one(world: World, upload_id: str) -> None:
 async def test_only_ascii_digits_are_a_sequence(world: World, sequence: str) -> None:
     async with refused("INVALID_ARGUMENT", field="name"):
         await everything(
-            world.stub.ReadEntity(pb.ReadEntityRequest(name=f"{RUN}/entities/{sequence}"))
+            world.stub.ReadEntity(
+                pb.ReadEntityRequest(
+                    name=f"{RUN}/entities/{sequence}", audience=run_pb2.AUDIENCE_RESEARCH
+                )
+            )
         )
 
 
@@ -439,9 +446,15 @@ async def test_list_runs_names_the_malformed_field(
 async def test_positions_of_streams_are_checked(world: World) -> None:
     await world.create(RUN_ID)
     async with refused("INVALID_ARGUMENT", field="after_seq"):
-        await everything(world.stub.WatchRun(pb.WatchRunRequest(name=RUN, after_seq=-1)))
+        await everything(
+            world.stub.WatchRun(
+                pb.WatchRunRequest(name=RUN, after_seq=-1, audience=run_pb2.AUDIENCE_RESEARCH)
+            )
+        )
     for field in ("offset", "limit"):
-        request = pb.ReadEntityRequest(name=f"{RUN}/entities/1", **{field: -1})
+        request = pb.ReadEntityRequest(
+            name=f"{RUN}/entities/1", **{field: -1}, audience=run_pb2.AUDIENCE_RESEARCH
+        )
         async with refused("INVALID_ARGUMENT", field=field):
             await everything(world.stub.ReadEntity(request))
 

@@ -1,7 +1,7 @@
 """A recorder in memory, behind the real protocol, that can be told to fail.
 
 For tests of what a reader of the recorder does when it goes away in the middle. It keeps to the
-contract's order of facts; it checks no digests and enforces no limits.
+contract's order of facts; it checks no digests, enforces no limits and knows research's view only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
-from services.kit.errors import ArtlabError, NotFound, OutOfRange
+from services.kit.errors import ArtlabError, InvalidArgument, NotFound, OutOfRange
 from services.kit.interceptors import Context
 
 CHUNK_BYTES = 256 * 1024
@@ -194,7 +194,7 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
         self, request: recorder_pb2.GetRunRequest, context: Context
     ) -> recorder_pb2.GetRunResponse:
         """Return the run; its document is a stand-in with the run's events counted."""
-        self._enter("GetRun")
+        self._enter("GetRun", request.audience)
         recorded = self._find(request.name)
         document = b'{"events": %d}\n' % len(recorded.events) if request.include_document else b""
         return recorder_pb2.GetRunResponse(run=recorded.run, document=document)
@@ -203,7 +203,7 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
         self, request: recorder_pb2.WatchRunRequest, context: Context
     ) -> AsyncIterator[recorder_pb2.WatchRunResponse]:
         """Send facts after a seq, then what happens, until the run is final."""
-        self._enter("WatchRun")
+        self._enter("WatchRun", request.audience)
         recorded = self._find(request.name)
         if request.after_seq > len(recorded.events):
             raise OutOfRange("NO_SUCH_EVENT", "no such event", field="after_seq")
@@ -230,7 +230,7 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
         self, request: recorder_pb2.ReadEntityRequest, context: Context
     ) -> AsyncIterator[recorder_pb2.ReadEntityResponse]:
         """Send the bytes, or fewer and an error."""
-        self._enter("ReadEntity")
+        self._enter("ReadEntity", request.audience)
         run, sequence = request.name.split("/entities/")
         data = self._find(run).data[int(sequence)][request.offset :]
         data = data[: request.limit] if request.limit else data
@@ -244,8 +244,10 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
             yield recorder_pb2.ReadEntityResponse(data=chunk)
             self.bytes_sent += len(chunk)
 
-    def _enter(self, method: str) -> None:
+    def _enter(self, method: str, audience: run_pb2.Audience.ValueType) -> None:
         self.calls[method] += 1
+        if audience != run_pb2.AUDIENCE_RESEARCH:
+            raise InvalidArgument("ENUM_NOT_ALLOWED", "only for research", field="audience")
         if self.failures[method]:
             raise self.failures[method].pop(0)
 

@@ -92,7 +92,11 @@ async def look(
 async def everything_is_true(target: str, root: Path, run: str, log: Log) -> None:
     async with grpc.aio.insecure_channel(target) as channel:
         stub = recorder_pb2_grpc.RecorderServiceStub(channel)
-        present = (await stub.GetRun(pb.GetRunRequest(name=run), timeout=5)).run
+        present = (
+            await stub.GetRun(
+                pb.GetRunRequest(name=run, audience=run_pb2.AUDIENCE_RESEARCH), timeout=5
+            )
+        ).run
         assert [one.sequence for one in present.entities] == list(
             range(1, len(present.entities) + 1)
         )
@@ -106,7 +110,10 @@ async def everything_is_true(target: str, root: Path, run: str, log: Log) -> Non
             assert one.digest == digest_of(log.sent[upload]), "whole or absent"
             read = [
                 part.data
-                async for part in stub.ReadEntity(pb.ReadEntityRequest(name=one.name), timeout=5)
+                async for part in stub.ReadEntity(
+                    pb.ReadEntityRequest(name=one.name, audience=run_pb2.AUDIENCE_RESEARCH),
+                    timeout=5,
+                )
             ]
             assert hashlib.sha256(b"".join(read)).hexdigest() == one.digest.sha256
         assert len(found) == len(present.entities), "nothing twice, nothing from nowhere"

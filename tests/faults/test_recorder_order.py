@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 
 from artlab.recorder.v1 import recorder_pb2 as pb
-from artlab.recorder.v1 import recorder_pb2_grpc
+from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from services.recorder.verify import verify_run
 from tests.faults.recorder_process import IMPATIENT, RecorderProcess
 from tests.faults.test_recorder_kill import create
@@ -82,7 +82,11 @@ async def written_in_order(folder: Path, restarts: int, commits: int) -> None:
         await asyncio.gather(*writers)
         async with grpc.aio.insecure_channel(recorder.process.target) as channel:
             stub = recorder_pb2_grpc.RecorderServiceStub(channel)
-            present = (await stub.GetRun(pb.GetRunRequest(name=run), timeout=10)).run.entities
+            present = (
+                await stub.GetRun(
+                    pb.GetRunRequest(name=run, audience=run_pb2.AUDIENCE_RESEARCH), timeout=10
+                )
+            ).run.entities
     finally:
         recorder.kill()
     assert len(present) >= restarts * commits

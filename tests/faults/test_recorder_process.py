@@ -68,7 +68,9 @@ async def test_a_large_file_passes_through_in_little_memory(process: RecorderPro
         assert written.committed_size == size
         received = 0
         name = written.entity.name
-        async for part in stub.ReadEntity(pb.ReadEntityRequest(name=name), timeout=30):
+        async for part in stub.ReadEntity(
+            pb.ReadEntityRequest(name=name, audience=run_pb2.AUDIENCE_RESEARCH), timeout=30
+        ):
             received += len(part.data)
         assert received == size
     assert peak_bytes(process) - before < ALLOWED_GROWTH_BYTES
@@ -97,7 +99,7 @@ async def test_a_stop_ends_watches_first_and_is_quick(process: RecorderProcess) 
         stub = recorder_pb2_grpc.RecorderServiceStub(channel)
         request = pb.CreateRunRequest(request_id=str(uuid.uuid4()), run=plan())
         run = (await stub.CreateRun(request, timeout=5)).run.name
-        call = stub.WatchRun(pb.WatchRunRequest(name=run))
+        call = stub.WatchRun(pb.WatchRunRequest(name=run, audience=run_pb2.AUDIENCE_RESEARCH))
         await call.read()
         async with refused("UNAVAILABLE", "DRAINING"):
             async with asyncio.timeout(5):
@@ -115,7 +117,10 @@ async def test_a_run_ends_by_its_deadline_without_anybody_asking(tmp_path: Path)
             request = pb.CreateRunRequest(request_id=str(uuid.uuid4()), run=plan())
             run = (await stub.CreateRun(request, timeout=5)).run.name
             events = [
-                one.event async for one in stub.WatchRun(pb.WatchRunRequest(name=run), timeout=10)
+                one.event
+                async for one in stub.WatchRun(
+                    pb.WatchRunRequest(name=run, audience=run_pb2.AUDIENCE_RESEARCH), timeout=10
+                )
             ]
         assert events[-1].state_changed.state == run_pb2.RUN_STATE_FAILED
         assert events[-1].state_changed.error.reason == "RUN_DEADLINE"

@@ -30,6 +30,8 @@ from services.orchestrator.ports import Hint, TextHint
 CALL_SECONDS = 10.0
 HINT_SECONDS = 2.0
 PAGE_SIZE = 200
+# Who drives runs must know all of them; nobody else gets this answer.
+AUDIENCE = run_pb2.AUDIENCE_RESEARCH
 # What the recorder takes; a peer that says more must not keep a run from its end.
 MAX_MESSAGE_CHARACTERS = 1000
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -43,7 +45,7 @@ class RecorderClient:
 
     async def get_run(self, run_id: RunId) -> RecordedRun:
         """Return one run. Raises NotFound."""
-        request = recorder_pb2.GetRunRequest(name=run_id.name)
+        request = recorder_pb2.GetRunRequest(name=run_id.name, audience=AUDIENCE)
         with remote_errors("recorder"):
             answer = await self._stub.GetRun(request, timeout=budget(CALL_SECONDS))
         return _run(answer.run)
@@ -69,7 +71,9 @@ class RecorderClient:
         found: list[RecordedRun] = []
         token = ""
         while True:
-            request = recorder_pb2.ListRunsRequest(page_size=PAGE_SIZE, page_token=token)
+            request = recorder_pb2.ListRunsRequest(
+                page_size=PAGE_SIZE, page_token=token, audience=AUDIENCE
+            )
             with remote_errors("recorder"):
                 answer = await self._stub.ListRuns(request, timeout=budget(CALL_SECONDS))
             runs = [_run(run) for run in answer.runs]

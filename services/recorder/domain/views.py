@@ -44,7 +44,9 @@ class RunView:
 
     def may_see(self, entity: Entity) -> bool:
         """Whether an entity of this run is for this audience, as the run stands."""
-        return self.audience.includes(self.least_audience(entity))
+        return self.audience is Audience.RESEARCH or self.audience.includes(
+            self.least_audience(entity)
+        )
 
     def least_audience(self, entity: Entity) -> Audience:
         """The least audience that may see it now; never less than what was recorded with it."""

@@ -18,6 +18,7 @@ from services.recorder.recorder import Recorder
 from services.recorder.translate import (
     entity_message,
 )
+from services.recorder.words import AUDIENCES
 from services.recorder.writing import Chunk
 
 
@@ -79,6 +80,7 @@ class EntitiesRpcs:
         name = EntityName.parse(request.name)
         offset = parse_number(request.offset, "offset", most=MAX_INT64)
         limit = parse_number(request.limit, "limit", most=MAX_INT64)
-        async with aclosing(self._recorder.read_entity(name, offset, limit)) as chunks:
+        audience = AUDIENCES.word(request.audience, "audience")
+        async with aclosing(self._recorder.read_entity(name, offset, limit, audience)) as chunks:
             async for chunk in chunks:
                 yield pb.ReadEntityResponse(data=chunk)

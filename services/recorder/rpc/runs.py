@@ -5,6 +5,8 @@ from __future__ import annotations
 from artlab.recorder.v1 import recorder_pb2 as pb
 from services.kit.ids import RunId
 from services.kit.interceptors import Context
+from services.recorder.domain.views import audience_too_low, view
+from services.recorder.domain.vocabulary import Audience
 from services.recorder.parse import (
     MAX_OUTPUTS,
     MAX_STAGE,
@@ -20,6 +22,7 @@ from services.recorder.translate import (
     progress_message,
     run_message,
 )
+from services.recorder.words import AUDIENCES
 
 
 class RunsRpcs:
@@ -33,14 +36,17 @@ class RunsRpcs:
         """See recorder.proto."""
         run_id = RunId.parse(request.request_id, "request_id")
         run = await self._recorder.create_run(run_id, parse_plan(request.run))
-        return pb.CreateRunResponse(run=run_message(run))
+        return pb.CreateRunResponse(run=run_message(view(run, Audience.RESEARCH)))
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
+        audience = AUDIENCES.word(request.audience, "audience")
+        if request.include_document and audience is not Audience.RESEARCH:
+            raise audience_too_low()
         run = await self._recorder.get_run(run_id)
         document = await self._recorder.read_document(run_id) if request.include_document else b""
-        return pb.GetRunResponse(run=run_message(run), document=document)
+        return pb.GetRunResponse(run=run_message(view(run, audience)), document=document)
 
     async def DeleteRun(
         self, request: pb.DeleteRunRequest, context: Context
@@ -75,4 +81,4 @@ class RunsRpcs:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
         run = await self._recorder.finalize_run(run_id, *parse_run_end(request))
-        return pb.FinalizeRunResponse(run=run_message(run))
+        return pb.FinalizeRunResponse(run=run_message(view(run, Audience.RESEARCH)))

@@ -126,6 +126,7 @@ async def gateway(
     allowed_hosts: tuple[str, ...] = (),
     away: tuple[str, ...] = (),
     recorder_target: str | None = None,
+    audience: str = "research",
 ) -> AsyncIterator[World]:
     """Serve; peers named in `away` do not listen; a real recorder may stand in for the fake."""
     recorder = FakeRecorder()  # type: ignore[abstract]
@@ -156,7 +157,7 @@ async def gateway(
             for name, target in targets.items()
         }
         clock = SystemClock()
-        reading = RecorderClient(channels["recorder"])
+        reading = RecorderClient(channels["recorder"], audience)
         fanout = await stack.enter_async_context(Fanout(reading, encode, clock, max_readers))
         parts = Parts(
             runs=Runs(OrchestratorClient(channels["orchestrator"]), reading, fanout, max_waiting),

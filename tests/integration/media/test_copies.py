@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from artlab.recorder.v1 import recorder_pb2
+from artlab.recorder.v1 import recorder_pb2, run_pb2
 from tests.fakes.media_backend import CHUNK_BYTES, picture_bytes
 from tests.integration.media.world import CALL_SECONDS, World, media_beside, sha256
 
@@ -43,7 +43,9 @@ class Slowly:
 
 
 async def _entities(world: World, upload: str) -> int:
-    asked = recorder_pb2.GetRunRequest(name=upload.split("/uploads/")[0])
+    asked = recorder_pb2.GetRunRequest(
+        name=upload.split("/uploads/")[0], audience=run_pb2.AUDIENCE_RESEARCH
+    )
     return len((await world.recorder.GetRun(asked, timeout=CALL_SECONDS)).run.entities)
 
 

@@ -103,7 +103,10 @@ async def test_killed_in_the_middle_of_recording_and_asked_again_it_ends_in_one_
         await service.start()
         entity = entity_of(await _all(media.GenerateMedia(asked, timeout=CALL_SECONDS)))
         assert entity.digest.size_bytes == size
-        found = await recorder.GetRun(recorder_pb2.GetRunRequest(name=run), timeout=CALL_SECONDS)
+        found = await recorder.GetRun(
+            recorder_pb2.GetRunRequest(name=run, audience=run_pb2.AUDIENCE_RESEARCH),
+            timeout=CALL_SECONDS,
+        )
         assert len(found.run.entities) == 1
         # The job of the first process was taken up, not repeated.
         assert list(fake.executions.values()) == [1]

@@ -160,7 +160,10 @@ async def test_a_recorder_killed_in_the_middle_ends_in_one_whole_entity(
         assert entity.digest.sha256 == sha256(world.backend.data)
         assert await world.bytes_of(entity) == world.backend.data
         found = await world.recorder.GetRun(
-            recorder_pb2.GetRunRequest(name=upload.rsplit("/uploads", 1)[0]), timeout=CALL_SECONDS
+            recorder_pb2.GetRunRequest(
+                name=upload.rsplit("/uploads", 1)[0], audience=run_pb2.AUDIENCE_RESEARCH
+            ),
+            timeout=CALL_SECONDS,
         )
         assert len(found.run.entities) == 1
 

@@ -94,7 +94,7 @@ class World:
 
     async def bytes_of(self, entity: run_pb2.Entity) -> bytes:
         """What the recorder has."""
-        asked = recorder_pb2.ReadEntityRequest(name=entity.name)
+        asked = recorder_pb2.ReadEntityRequest(name=entity.name, audience=run_pb2.AUDIENCE_RESEARCH)
         return b"".join(
             [chunk.data async for chunk in self.recorder.ReadEntity(asked, timeout=CALL_SECONDS)]
         )

@@ -148,7 +148,14 @@ class World:
 
     async def get(self, name: str) -> run_pb2.Run:
         """Return a run."""
-        return cast(run_pb2.Run, (await self.call("GetRun", pb.GetRunRequest(name=name))).run)
+        return cast(
+            run_pb2.Run,
+            (
+                await self.call(
+                    "GetRun", pb.GetRunRequest(name=name, audience=run_pb2.AUDIENCE_RESEARCH)
+                )
+            ).run,
+        )
 
     async def record(
         self, upload: str, data: bytes, of: run_pb2.Entity | None = None
@@ -186,7 +193,9 @@ class World:
 
     async def read(self, name: str, offset: int = 0, limit: int = 0) -> bytes:
         """Read an entity."""
-        request = pb.ReadEntityRequest(name=name, offset=offset, limit=limit)
+        request = pb.ReadEntityRequest(
+            name=name, offset=offset, limit=limit, audience=run_pb2.AUDIENCE_RESEARCH
+        )
         if self.kind == "grpc":
             with remote_errors("recorder"):
                 parts = [part.data async for part in self.stub.ReadEntity(request, timeout=10)]

@@ -8,6 +8,7 @@ import hashlib
 import pytest
 
 from artlab.recorder.v1 import recorder_pb2 as pb
+from artlab.recorder.v1 import run_pb2
 from services.kit.ids import RunId
 from services.recorder.domain.run import Run
 from services.recorder.store.codec import decode_run
@@ -77,7 +78,12 @@ async def read_the_run_while_it_is_written(served: World) -> None:
                 last = run.entities[-1]
                 data = await served.read(last.name)
                 assert hashlib.sha256(data).hexdigest() == last.digest.sha256
-            answer = await served.call("GetRun", pb.GetRunRequest(name=name, include_document=True))
+            answer = await served.call(
+                "GetRun",
+                pb.GetRunRequest(
+                    name=name, include_document=True, audience=run_pb2.AUDIENCE_RESEARCH
+                ),
+            )
             decode_run(answer.document, RunId.parse_name(name))
 
         return looks

@@ -8,6 +8,7 @@ import pytest
 
 from services.kit.errors import DataLoss, NotFound, OutOfRange
 from services.kit.ids import EntityName
+from services.recorder.domain.vocabulary import Audience
 from services.recorder.reading import CHUNK_BYTES
 from tests.integration.recorder.harness import World, picture, stream
 
@@ -74,7 +75,7 @@ async def test_the_last_chunk_of_damaged_bytes_is_never_sent(disk: World) -> Non
     run, name, data = await stored(disk)
     file = disk.folder(run) / "01_output_image.png"
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    chunks = disk.recorder.read_entity(EntityName.parse(name), 0, 0)
+    chunks = disk.recorder.read_entity(EntityName.parse(name), 0, 0, Audience.RESEARCH)
     received = 0
 
     async def receive() -> None:

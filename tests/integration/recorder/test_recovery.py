@@ -201,7 +201,7 @@ async def test_a_damaged_run_is_data_loss_and_disturbs_no_other(
     listed = await disk.call("ListRuns", pb.ListRunsRequest())
     assert [run.name for run in listed.runs] == [healthy]
     for call, request in (
-        ("GetRun", pb.GetRunRequest(name=damaged)),
+        ("GetRun", pb.GetRunRequest(name=damaged, audience=run_pb2.AUDIENCE_RESEARCH)),
         ("SetProgress", pb.SetProgressRequest(name=damaged, stage=1, step="x")),
         ("FinalizeRun", pb.FinalizeRunRequest(name=damaged, state=run_pb2.RUN_STATE_CANCELLED)),
     ):
@@ -238,7 +238,12 @@ async def test_damage_to_a_final_run_is_found_without_a_restart(disk: World) -> 
     file.write_bytes(file.read_bytes().replace(b'"seed": 7', b'"seed": 8'))
     for document in (False, True):
         with pytest.raises(DataLoss):
-            await disk.call("GetRun", pb.GetRunRequest(name=name, include_document=document))
+            await disk.call(
+                "GetRun",
+                pb.GetRunRequest(
+                    name=name, include_document=document, audience=run_pb2.AUDIENCE_RESEARCH
+                ),
+            )
 
 
 async def test_a_second_store_on_the_same_root_is_refused(disk: World) -> None:

@@ -262,7 +262,7 @@ async def test_delete_run_is_idempotent_and_leaves_nothing(world: World) -> None
     for _ in range(2):
         await world.call("DeleteRun", pb.DeleteRunRequest(name=name))
     for method, request in (
-        ("GetRun", pb.GetRunRequest(name=name)),
+        ("GetRun", pb.GetRunRequest(name=name, audience=run_pb2.AUDIENCE_RESEARCH)),
         ("SetProgress", progress(name, 1, "x")),
         ("GetUpload", pb.GetUploadRequest(upload=f"{name}/uploads/o")),
     ):
@@ -361,7 +361,12 @@ async def test_the_hundredth_entity_has_three_digits(world: World) -> None:
 async def test_the_document_is_metadata_json_byte_for_byte(disk: World) -> None:
     name = await disk.create()
     await disk.record(f"{name}/uploads/input", b"text")
-    answer = await disk.call("GetRun", pb.GetRunRequest(name=name, include_document=True))
+    answer = await disk.call(
+        "GetRun",
+        pb.GetRunRequest(name=name, include_document=True, audience=run_pb2.AUDIENCE_RESEARCH),
+    )
     assert answer.document == (disk.folder(name) / "metadata.json").read_bytes()
-    without = await disk.call("GetRun", pb.GetRunRequest(name=name))
+    without = await disk.call(
+        "GetRun", pb.GetRunRequest(name=name, audience=run_pb2.AUDIENCE_RESEARCH)
+    )
     assert without.document == b""

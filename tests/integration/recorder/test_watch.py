@@ -19,7 +19,10 @@ from tests.support.rpc import refused
 
 @asynccontextmanager
 async def watching(world: World, name: str, after_seq: int = 0) -> AsyncIterator[Any]:
-    call = world.stub.WatchRun(pb.WatchRunRequest(name=name, after_seq=after_seq), timeout=20)
+    call = world.stub.WatchRun(
+        pb.WatchRunRequest(name=name, after_seq=after_seq, audience=run_pb2.AUDIENCE_RESEARCH),
+        timeout=20,
+    )
     try:
         yield call
     finally:
