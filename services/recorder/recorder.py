@@ -21,10 +21,8 @@ from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress
 from services.recorder.domain.outcome import DEADLINE_REASON, Output, RunError
 from services.recorder.domain.run import Plan, Run
-from services.recorder.domain.stats import RunStats
 from services.recorder.domain.vocabulary import Audience, RunState
-from services.recorder.index.port import Index
-from services.recorder.library import Library, Page
+from services.recorder.listing import Listing, Page
 from services.recorder.ports import Follower, Store
 from services.recorder.reading import Reading
 from services.recorder.table import RunTable
@@ -106,13 +104,13 @@ class Recorder:
         """Return metadata.json byte for byte. Raises as `get_run`."""
         return await self._threads.run(self._store.read_document, run_id)
 
-    async def list_runs(self, wanted: Filter, audience: Audience, token: str, size: int) -> Page:
-        """See `Library.page`."""
-        return await self._library.page(wanted, audience, token, size)
+    async def list_runs(self, size: int, token: str, user_id: str) -> tuple[list[Run], str]:
+        """Return a page of runs, newest first, and the token of the next.
 
-    async def run_stats(self, wanted: Filter, audience: Audience) -> RunStats:
-        """See `Library.stats`."""
-        return await self._library.stats(wanted, audience)
+        A damaged run is left out. Raises InvalidArgument PAGE_TOKEN_INVALID.
+        """
+        page = self._listing.page(size, token, user_id)
+        return await self._threads.run(self._load_page, page), page.next_token
 
     async def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run; nothing happens when there is none."""
