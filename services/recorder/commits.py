@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from services.kit.clock import Clock
 from services.kit.errors import AlreadyExists, InvalidArgument
+from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
@@ -38,29 +39,35 @@ class Commits:
         """
         content = data.content
         _check_said(said, Declared(content.sha256, content.size_bytes))
-        entity = run.next_entity(
-            record.draft,
-            record.name.upload_id,
-            media_type=media_type_of(content),
-            size_bytes=said.size_bytes,
-            sha256=said.sha256,
-            now=self._clock.now(),
-        )
-        after = run.with_entity(entity)
+        after, entity = self._next(run, record.name.upload_id, record.draft, content)
         self._store.commit(replace(record, intent=entity), data, after)
         return after, entity
 
-    def record(self, record: UploadRecord, data: bytes, run: Run) -> tuple[Run, Entity]:
-        """Begin, write and commit in one; nothing is left of it when it fails."""
-        opened = self._store.begin_upload(record, resumable=False)
-        try:
-            opened.append(data)
-            said = Declared(opened.content.sha256, opened.content.size_bytes)
-            return self.commit(record, opened, said, run)
-        except BaseException:
-            opened.close()
-            self._store.discard_upload(record.name)
-            raise
+    def record(
+        self, upload_id: str, draft: EntityDraft, data: bytes, run: Run
+    ) -> tuple[Run, Entity]:
+        """Return the run with `data` as its newest entity, durable; nothing is left of a failure.
+
+        Raises what `media_type_of` does, FailedPrecondition RUN_FINAL, errors of the store.
+        """
+        content = Content(draft.type)
+        content.add(data)
+        after, entity = self._next(run, upload_id, draft, content)
+        self._store.add_entity(after, data)
+        return after, entity
+
+    def _next(
+        self, run: Run, upload_id: str, draft: EntityDraft, content: Content
+    ) -> tuple[Run, Entity]:
+        entity = run.next_entity(
+            draft,
+            upload_id,
+            media_type=media_type_of(content),
+            size_bytes=content.size_bytes,
+            sha256=content.sha256,
+            now=self._clock.now(),
+        )
+        return run.with_entity(entity), entity
 
 
 def check_same(entity: Entity, said: Declared, draft: EntityDraft | None) -> Entity:

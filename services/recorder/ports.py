@@ -131,8 +131,12 @@ class Store(Protocol):
         """Remove every byte of a run and its uploads; nothing happens when there is none."""
         ...
 
-    def begin_upload(self, record: UploadRecord, *, resumable: bool) -> UploadBytes:
-        """Start an upload with no bytes; a resumable one outlives this process."""
+    def add_entity(self, run: Run, data: bytes) -> None:
+        """Make `data` the newest entity of `run`, durable together; on failure neither is."""
+        ...
+
+    def begin_upload(self, record: UploadRecord) -> UploadBytes:
+        """Start an upload with no bytes; it outlives this process."""
         ...
 
     def reopen_upload(self, record: UploadRecord) -> UploadBytes:

@@ -1,6 +1,6 @@
 """Uploads into runs: who writes which, how far it is, and the commit that ends it.
 
-Small and large entities take the same way: bytes, checks, intent, commit. Whether an upload may
+Small ones in one call, large ones in pieces: bytes, checks, commit. Whether an upload may
 begin, end or go away is decided under its run's lock; bytes are written outside of it.
 """
 
@@ -96,8 +96,9 @@ class Uploads:
                 raise offset_mismatch(begun.durable_size)
             if begun is not None:
                 await self._discard(begun)
-            record = UploadRecord(name, draft, self._clock.now())
-            run, entity = await self._threads.run(self._commits.record, record, data, held.current)
+            run, entity = await self._threads.run(
+                self._commits.record, name.upload_id, draft, data, held.current
+            )
             self._table.advance(held, run)
             return entity
 
@@ -264,12 +265,9 @@ class Uploads:
             )
         record = UploadRecord(name, draft, self._clock.now())
         upload = Upload(record, 0, self._clock.monotonic())
-        upload.data = await self._threads.run(self._begin_resumable, record)
+        upload.data = await self._threads.run(self._store.begin_upload, record)
         self._open[name] = upload
         return upload
-
-    def _begin_resumable(self, record: UploadRecord) -> UploadBytes:
-        return self._store.begin_upload(record, resumable=True)
 
     def _data_of(self, upload: Upload) -> UploadBytes:
         if upload.is_discarded or upload.data is None:

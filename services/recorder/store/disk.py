@@ -63,9 +63,13 @@ class DiskStore:
         """Remove every byte of a run."""
         self._runs.delete(run_id)
 
-    def begin_upload(self, record: UploadRecord, *, resumable: bool) -> FileUpload:
+    def add_entity(self, run: Run, data: bytes) -> None:
+        """Make `data` the newest entity of a run."""
+        self._runs.add_entity(run, data)
+
+    def begin_upload(self, record: UploadRecord) -> FileUpload:
         """Start an upload with no bytes."""
-        return self._uploads.begin(record, resumable=resumable)
+        return self._uploads.begin(record)
 
     def reopen_upload(self, record: UploadRecord) -> FileUpload:
         """Open an upload at its end."""

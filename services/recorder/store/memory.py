@@ -122,10 +122,14 @@ class MemoryStore:
         for name in [name for name in self._data if name.run == run_id]:
             self.discard_upload(name)
 
-    def begin_upload(self, record: UploadRecord, *, resumable: bool) -> MemoryUpload:
+    def add_entity(self, run: Run, data: bytes) -> None:
+        """Make `data` the newest entity of a run."""
+        self._entities[run.run_id, run.entities[-1].filename] = data
+        self.save_run(run)
+
+    def begin_upload(self, record: UploadRecord) -> MemoryUpload:
         """Start an upload with no bytes."""
-        if resumable:
-            self._records[record.name] = record
+        self._records[record.name] = record
         self._data[record.name] = bytearray()
         return MemoryUpload(record.draft.type, self._data[record.name])
 

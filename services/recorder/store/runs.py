@@ -63,6 +63,24 @@ class RunFolders:
         with storage_errors(), self._layout.run_folder(run.run_id) as folder:
             self.replace(folder, run)
 
+    def add_entity(self, run: Run, data: bytes) -> None:
+        """Make `data` the newest entity of a run, in its folder from the first byte on.
+
+        Nobody was told of any of it before the end, so there is nothing to resume and no intent:
+        what a crash leaves is a temporary file, or a file no record knows.
+        """
+        name = run.entities[-1].filename
+        with storage_errors(), self._layout.run_folder(run.run_id) as folder:
+            try:
+                atomic.put_file(folder, name, data, durable=True)
+                atomic.sync_folder(folder)
+                self.replace(folder, run)
+            except UnsureError:
+                raise
+            except OSError:
+                atomic.remove(folder, name)
+                raise
+
     def replace(self, folder: int, run: Run) -> None:
         """Replace metadata.json in an opened folder; raises OSError as `replace_file`."""
         # Taken out while in use: after a failure what it remembers may not be what is stored.

@@ -76,17 +76,16 @@ class UploadFiles:
         self._layout = layout
         self._runs = runs
 
-    def begin(self, record: UploadRecord, *, resumable: bool) -> FileUpload:
-        """Start an upload with no bytes; a resumable one outlives this process."""
+    def begin(self, record: UploadRecord) -> FileUpload:
+        """Start an upload with no bytes."""
         opened = self._open(record, new=True)
-        if resumable:
-            file, encoded = self._layout.record_name(record.name), encode_upload(record)
-            try:
-                with storage_errors():
-                    atomic.put_file(self._layout.uploads_fd, file, encoded)
-            except ArtlabError:
-                opened.close()
-                raise
+        file, encoded = self._layout.record_name(record.name), encode_upload(record)
+        try:
+            with storage_errors():
+                atomic.put_file(self._layout.uploads_fd, file, encoded)
+        except ArtlabError:
+            opened.close()
+            raise
         return opened
 
     def reopen(self, record: UploadRecord) -> FileUpload:

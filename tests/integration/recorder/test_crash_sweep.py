@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from services.kit.clock import ManualClock
 from services.kit.errors import NotFound
 from services.kit.ids import UploadName
+from services.recorder.commits import Commits
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import RunState
@@ -100,7 +102,7 @@ def sweep(
 def record_entity(store: DiskStore, run: Run, upload_id: str, data: bytes) -> Run:
     """The whole protocol of one entity, as the recorder goes through it."""
     record = UploadRecord(UploadName(RUN_ID, upload_id), draft(), NOW)
-    opened = store.begin_upload(record, resumable=True)
+    opened = store.begin_upload(record)
     for at in range(0, len(data), 3):
         opened.append(data[at : at + 3])
     entity = run.next_entity(
@@ -113,6 +115,12 @@ def record_entity(store: DiskStore, run: Run, upload_id: str, data: bytes) -> Ru
     )
     changed = run.with_entity(entity)
     store.commit(replace(record, intent=entity), opened, changed)
+    return changed
+
+
+def add_entity(store: DiskStore, run: Run, upload_id: str, data: bytes) -> Run:
+    """The protocol of an entity that comes in one call."""
+    changed, _ = Commits(store, ManualClock()).record(upload_id, draft(), data, run)
     return changed
 
 
@@ -148,6 +156,26 @@ def test_an_entity_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.Monkey
                 store.discard_upload(found.record.name)
             run = record_entity(store, run, "b", b"second")
         assert is_whole(root, record_entity(store, run, "c", b"third"))
+
+    sweep(monkeypatch, tmp_path, with_one_entity, change, check)
+
+
+def test_an_entity_of_one_call_is_whole_or_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(store: DiskStore, run: Run) -> None:
+        add_entity(store, run, "b", b"second")
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        run = store.load_run(RUN_ID)
+        assert is_whole(root, run)
+        assert [one.upload_id for one in run.entities] in (["a"], ["a", "b"])
+        if acknowledged:
+            assert len(run.entities) == 2
+        assert not contents.uploads
+        assert not list((root / ".uploads").iterdir())
+        assert not list((root / RUN_ID.value).glob("*.tmp"))
+        assert is_whole(root, add_entity(store, run, "c", b"third"))
 
     sweep(monkeypatch, tmp_path, with_one_entity, change, check)
 

@@ -19,7 +19,15 @@ from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
 from services.kit.errors import Internal, NotFound, ResourceExhausted
 from services.recorder.verify import verify_run
-from tests.integration.recorder.harness import World, digest_of, entity, picture, stream, world_of
+from tests.integration.recorder.harness import (
+    PNG,
+    World,
+    digest_of,
+    entity,
+    picture,
+    stream,
+    world_of,
+)
 from tests.integration.recorder.test_recovery import interrupted
 
 
@@ -264,10 +272,30 @@ async def test_a_commit_that_cannot_even_be_undone_is_settled_later(
 ) -> None:
     name = await disk.create()
     await disk.record(f"{name}/uploads/a", b"first")
-    # The record, the bytes, then metadata.json and everything after it.
-    with failing(monkeypatch, "rename", 3, errno.EIO, for_ever=True):
-        assert await outcome(disk.record(f"{name}/uploads/b", b"second")) == "STORAGE_ERROR"
+    upload = f"{name}/uploads/b"
+    # The record, the intent, the bytes, then metadata.json and everything after it.
+    with failing(monkeypatch, "rename", 4, errno.EIO, for_ever=True):
+        assert await outcome(disk.write(stream(upload, PNG))) == "STORAGE_ERROR"
         assert await outcome(disk.record(f"{name}/uploads/c", b"third")) == "STORAGE_ERROR"
+    assert len((await disk.get(name)).entities) == 1
+    assert (await disk.write(stream(upload, PNG))).entity.sequence == 2
+    await healthy(disk, name, ["01_input.txt", "02_output_image.png"])
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+async def test_a_small_entity_that_cannot_even_be_undone_is_settled_later(
+    disk: World, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    name = await disk.create()
+    await disk.record(f"{name}/uploads/a", b"first")
+    # The bytes are in place, metadata.json is not, and nothing can be removed.
+    with (
+        failing(monkeypatch, "rename", 2, number, for_ever=True),
+        failing(monkeypatch, "unlink", 1, number, for_ever=True),
+    ):
+        for upload in "bc":
+            said = await outcome(disk.record(f"{name}/uploads/{upload}", b"second"))
+            assert said in ("STORAGE_ERROR", "STORAGE_FULL")
     assert len((await disk.get(name)).entities) == 1
     assert (await disk.record(f"{name}/uploads/b", b"second")).sequence == 2
     await healthy(disk, name, ["01_input.txt", "02_input.txt"])
