@@ -22,7 +22,7 @@ async def compose(settings: RecorderSettings, program: Program) -> None:
     """Put the recorder together and serve until a signal."""
     root = settings.root.absolute()
     recorder = Recorder(
-        DiskStore(root),
+        DiskStore(root, reserve_bytes=settings.reserve_bytes),
         SystemClock(),
         UploadLimits(
             max_entity_bytes=settings.max_entity_bytes,

@@ -13,6 +13,7 @@ from typing import Protocol
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity
+from services.recorder.domain.room import Room
 from services.recorder.domain.run import Place, Run
 from services.recorder.domain.upload import UploadRecord
 
@@ -111,8 +112,11 @@ class Store(Protocol):
         """Make the run durable."""
         ...
 
-    def save_run(self, run: Run) -> None:
-        """Replace the run's metadata durably, or leave it as it was."""
+    def save_run(self, run: Run, *, is_end: bool) -> None:
+        """Replace the run's metadata durably, or leave it as it was.
+
+        What ends a run or an output may take room that is kept back for it.
+        """
         ...
 
     def load_run(self, run_id: RunId) -> Run:
@@ -129,6 +133,14 @@ class Store(Protocol):
 
     def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run and its uploads; nothing happens when there is none."""
+        ...
+
+    def sweep(self) -> None:
+        """Keep room back again if there is any. Logs what fails."""
+        ...
+
+    def room(self) -> Room:
+        """How much room there is."""
         ...
 
     def add_entity(self, run: Run, data: bytes) -> None:

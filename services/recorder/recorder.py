@@ -20,6 +20,7 @@ from services.kit.log import facts
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress
 from services.recorder.domain.outcome import DEADLINE_REASON, Output, RunError
+from services.recorder.domain.room import Room
 from services.recorder.domain.run import Plan, Run
 from services.recorder.domain.vocabulary import Audience, RunState
 from services.recorder.listing import Listing, Page
@@ -137,7 +138,8 @@ class Recorder:
         def end(run: Run) -> Run:
             return run.with_final_output(index, state, error, self._clock.now())
 
-        return (await self._unbroken(self._change(run_id, end))).outputs[index - 1]
+        run = await self._unbroken(self._change(run_id, end, is_end=True))
+        return run.outputs[index - 1]
 
     async def finalize_run(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
         """Make a run final and return it as recorded, which may be from an earlier call.
@@ -187,6 +189,10 @@ class Recorder:
         """How many watches are open."""
         return self._watching.count
 
+    async def room(self) -> Room:
+        """Return how much room the store has. Raises Internal STORAGE_ERROR."""
+        return await self._threads.run(self._store.room)
+
     async def drain(self) -> None:
         """End every watch with DRAINING."""
         await self._watching.drain()
@@ -211,6 +217,7 @@ class Recorder:
             await self._uploads.sweep()
         except ArtlabError as problem:
             log.error("cannot sweep uploads", extra=facts(reason=problem.reason))
+        await self._threads.run(self._store.sweep)
 
     async def _create(self, run_id: RunId, plan: Plan) -> Run:
         async with self._table.locked(run_id, absent_ok=True) as held:
@@ -243,10 +250,12 @@ class Recorder:
             self._table.drop(run_id, held)
             self._listing.remove(run_id)
 
-    async def _change(self, run_id: RunId, change: Callable[[Run], Run]) -> Run:
+    async def _change(
+        self, run_id: RunId, change: Callable[[Run], Run], *, is_end: bool = False
+    ) -> Run:
         async with self._table.locked(run_id) as held:
             run = change(held.current)
-            await self._table.save(held, run)
+            await self._table.save(held, run, is_end=is_end)
             return run
 
     async def _finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
@@ -256,7 +265,7 @@ class Recorder:
                 return run
             if state in _CLAIM_COMPLETENESS and self._uploads.is_written_to(run_id):
                 raise FailedPrecondition("UPLOADS_OPEN", "an upload of this run is being written")
-            await self._table.save(held, run)
+            await self._table.save(held, run, is_end=True)
             try:
                 await self._uploads.discard_all(run_id, held)
             except ArtlabError as problem:

@@ -26,6 +26,12 @@ class RecorderSettings(Settings):
     upload_ttl_seconds: float = Field(
         3600.0, ge=1, le=7 * 86400, description="age at which an idle upload is swept"
     )
+    reserve_bytes: int = Field(
+        16 * 1024**2,
+        ge=0,
+        le=2**40,
+        description="room kept back so that runs can end on a full disk, in bytes; 0: none",
+    )
     run_limit_seconds: float = Field(
         3600.0, ge=1, le=86400, description="when a run is ended if its creator set no deadline"
     )

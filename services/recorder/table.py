@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
-from services.kit.errors import ArtlabError, DataLoss, NotFound
+from services.kit.errors import ArtlabError, DataLoss, Internal, NotFound, ResourceExhausted
 from services.kit.ids import RunId
 from services.recorder.domain.run import Run
 from services.recorder.ports import Follower, Store
 from services.recorder.threads import Threads
 from services.recorder.watcher import Watcher
-
-_STORAGE_REASONS = frozenset({"STORAGE_FULL", "STORAGE_ERROR"})
 
 
 class OpenRun:
@@ -100,8 +99,8 @@ class RunTable:
     ) -> AsyncIterator[OpenRun]:
         """Be the only one who changes this run; its `run` is None where that was allowed.
 
-        Raises NotFound RUN_NOT_FOUND unless `absent_ok`, DataLoss METADATA_CORRUPT unless
-        `damaged_ok`.
+        Raises NotFound RUN_NOT_FOUND unless `absent_ok`; unless `damaged_ok` DataLoss
+        METADATA_CORRUPT, and what the store says when it cannot settle a write that failed.
         """
         while True:
             held = self._open.setdefault(run_id, OpenRun())
@@ -115,13 +114,14 @@ class RunTable:
                     except NotFound:
                         if not absent_ok:
                             raise
-                    except DataLoss:
+                    except (DataLoss, Internal, ResourceExhausted):
                         if not damaged_ok:
                             raise
                     try:
                         yield held
                     except ArtlabError as error:
-                        held.is_doubtful |= error.reason in _STORAGE_REASONS
+                        # STORAGE_FULL promises that nothing happened.
+                        held.is_doubtful |= error.reason == "STORAGE_ERROR"
                         raise
                     except BaseException:
                         held.is_doubtful = True
@@ -130,10 +130,13 @@ class RunTable:
             finally:
                 self._leave(run_id, held)
 
-    async def save(self, held: OpenRun, run: Run) -> None:
-        """Make the changed run durable, then visible; nothing happens when it did not change."""
+    async def save(self, held: OpenRun, run: Run, *, is_end: bool) -> None:
+        """Make the changed run durable, then visible; nothing happens when it did not change.
+
+        The end of a run or an output may take the room that is kept back for it.
+        """
         if run is not held.run:
-            await self._threads.run(self._store.save_run, run)
+            await self._threads.run(partial(self._store.save_run, run, is_end=is_end))
             self.advance(held, run)
 
     def advance(self, held: OpenRun, run: Run) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.entity import Entity
+from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import Contents, UploadBytes
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.layout import Layout
 from services.recorder.store.recovery import Recovery
+from services.recorder.store.reserve import Reserve
 from services.recorder.store.runs import FileBytes, RunFolders
 from services.recorder.store.uploads import FileUpload, UploadFiles
 
@@ -19,33 +21,45 @@ from services.recorder.store.uploads import FileUpload, UploadFiles
 class DiskStore:
     """See `services.recorder.ports.Store`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, reserve_bytes: int = 0) -> None:
+        """Over a root; `reserve_bytes` are kept back for ends on a full disk."""
         self._root = root
+        self._reserve_bytes = reserve_bytes
 
     def open(self) -> Contents:
         """Lock the root and recover."""
         with storage_errors():
             self._layout = Layout(self._root)
         self._runs = RunFolders(self._layout)
-        self._uploads = UploadFiles(self._layout, self._runs)
+        self._reserve = Reserve(self._layout, self._reserve_bytes)
+        self._uploads = UploadFiles(self._layout, self._runs, self._reserve)
         self._recovery = Recovery(self._layout, self._runs, self._uploads)
         try:
-            return self._recovery.recover_all()
+            contents = self._recovery.recover_all()
         except BaseException:
             self._layout.close()
             raise
+        # What was begun goes first.
+        self._reserve.prepare()
+        return contents
 
     def close(self) -> None:
         """Unlock the root. Nothing is written: a stop is a crash that was announced."""
+        self._reserve.close()
         self._layout.close()
 
     def create_run(self, run: Run) -> None:
         """Make the run durable."""
-        self._runs.create(run)
+        with storage_errors(), self._reserve.ordinary():
+            self._runs.create(run)
 
-    def save_run(self, run: Run) -> None:
+    def save_run(self, run: Run, *, is_end: bool) -> None:
         """Replace the run's metadata."""
-        self._runs.save(run)
+        if is_end:
+            self._reserve.end(lambda: self._runs.save(run))
+        else:
+            with storage_errors(), self._reserve.ordinary():
+                self._runs.save(run)
 
     def load_run(self, run_id: RunId) -> Run:
         """Return a run."""
@@ -53,7 +67,8 @@ class DiskStore:
 
     def reload_run(self, run_id: RunId) -> Run:
         """Finish or undo what a failed write left behind, then load."""
-        return self._recovery.recover_run(run_id)
+        # Without it nothing can end the run. It takes no room that it does not give back.
+        return self._reserve.end(lambda: self._recovery.recover_run(run_id))
 
     def read_document(self, run_id: RunId) -> bytes:
         """Return metadata.json."""
@@ -61,11 +76,20 @@ class DiskStore:
 
     def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run."""
-        self._runs.delete(run_id)
+        self._reserve.end(lambda: self._runs.delete(run_id))
+
+    def sweep(self) -> None:
+        """Try to make the reserve whole again."""
+        self._reserve.refill()
+
+    def room(self) -> Room:
+        """How much room there is on the disk."""
+        return self._reserve.room()
 
     def add_entity(self, run: Run, data: bytes) -> None:
         """Make `data` the newest entity of a run."""
-        self._runs.add_entity(run, data)
+        with storage_errors(), self._reserve.ordinary():
+            self._runs.add_entity(run, data)
 
     def begin_upload(self, record: UploadRecord) -> FileUpload:
         """Start an upload with no bytes."""

@@ -27,13 +27,18 @@ def storage_error(error: OSError) -> ArtlabError:
     name = errno.errorcode.get(error.errno or 0, "UNKNOWN")
     # "Full" promises that nothing happened, which an unsure write cannot.
     if is_full(error) and not isinstance(error, UnsureError):
-        return ResourceExhausted(
-            "STORAGE_FULL",
-            "the disk is full",
-            retry_after_seconds=RETRY_WHEN_FULL_SECONDS,
-            metadata={"errno": name},
-        )
+        return storage_full(name)
     return Internal("STORAGE_ERROR", f"the disk answered {name}", metadata={"errno": name})
+
+
+def storage_full(errno_name: str = "ENOSPC") -> ResourceExhausted:
+    """What is said where there is no room; it promises that nothing happened."""
+    return ResourceExhausted(
+        "STORAGE_FULL",
+        "the disk is full",
+        retry_after_seconds=RETRY_WHEN_FULL_SECONDS,
+        metadata={"errno": errno_name},
+    )
 
 
 def is_full(error: OSError) -> bool:

@@ -6,6 +6,7 @@
     <root>/.uploads/<run_id>.<upload_id>.intent    the entity they are about to become
     <root>/.trash/<run_id>.<random>/               deleted, bytes about to go
     <root>/.orphans/<run_id>.<time>.<name>         files no record knows
+    <root>/.reserve/spare-<n>                      room kept back for a full disk
 
 See `services.recorder.store.files` for how it is opened.
 """
@@ -31,6 +32,7 @@ METADATA = "metadata.json"
 _UPLOADS = ".uploads"
 _TRASH = ".trash"
 _ORPHANS = ".orphans"
+_RESERVE = ".reserve"
 _DATA = ".data"
 _RECORD = ".json"
 _INTENT = ".intent"
@@ -146,6 +148,12 @@ class Layout:
                 return False
             raise
         return True
+
+    def open_reserve(self, *, make: bool) -> int | None:
+        """The descriptor of the folder of spare files; None when there is none to be made."""
+        if not make and not exists(self.root_fd, _RESERVE):
+            return None
+        return self._inner(_RESERVE)
 
     # Uploads
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.kit.errors import DataLoss, FailedPrecondition, NotFound
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
+from services.recorder.domain.room import Room, Supply, may_open
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import EntityType
 from services.recorder.ports import Contents, OpenedUpload, UploadBytes
 from services.recorder.store.codec import RunEncoder, decode_run
+from services.recorder.store.faults import storage_full
+
+UNLIMITED_BYTES = 2**62
 
 
 class MemoryUpload:
@@ -20,14 +26,18 @@ class MemoryUpload:
     is_lost = False
     synced_size = 0
 
-    def __init__(self, entity_type: EntityType, data: bytearray) -> None:
+    def __init__(
+        self, entity_type: EntityType, data: bytearray, check_room: Callable[[int], None]
+    ) -> None:
         self._data = data
+        self._check_room = check_room
         self.content = Content(entity_type)
         if data:
             self.content.add(bytes(data))
 
     def append(self, data: bytes) -> None:
         """Write at the end."""
+        self._check_room(len(data))
         self._data += data
         self.content.add(data)
 
@@ -58,7 +68,11 @@ class MemoryBytes:
 class MemoryStore:
     """See `services.recorder.ports.Store`. May be closed and opened again."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity_bytes: int = UNLIMITED_BYTES, reserve_bytes: int = 0) -> None:
+        """Full at so many bytes; only ends may take the last `reserve_bytes` of them."""
+        self.capacity_bytes = capacity_bytes
+        self._reserve_bytes = reserve_bytes
+        self._takes_new = True
         self._documents: dict[RunId, bytes] = {}
         self._entities: dict[tuple[RunId, str], bytes] = {}
         self._data: dict[UploadName, bytearray] = {}
@@ -91,11 +105,11 @@ class MemoryStore:
 
     def create_run(self, run: Run) -> None:
         """Keep the run."""
-        self.save_run(run)
+        self.save_run(run, is_end=False)
 
-    def save_run(self, run: Run) -> None:
+    def save_run(self, run: Run, *, is_end: bool) -> None:
         """Replace the run's metadata."""
-        self._documents[run.run_id] = RunEncoder().encode(run)
+        self._documents[run.run_id] = self._encoded(run, is_end=is_end)
 
     def load_run(self, run_id: RunId) -> Run:
         """Return a run."""
@@ -122,20 +136,31 @@ class MemoryStore:
         for name in [name for name in self._data if name.run == run_id]:
             self.discard_upload(name)
 
+    def sweep(self) -> None:
+        """See whether there is room again, or none any more."""
+        self._takes_new = may_open(0, self._supply())
+
+    def room(self) -> Room:
+        """How much room there is."""
+        supply = self._supply()
+        return Room(supply.free_bytes, supply.total_bytes, not self._takes_new or supply.is_short)
+
     def add_entity(self, run: Run, data: bytes) -> None:
         """Make `data` the newest entity of a run."""
+        self._check_room(len(data))
+        document = self._encoded(run, is_end=False)
         self._entities[run.run_id, run.entities[-1].filename] = data
-        self.save_run(run)
+        self._documents[run.run_id] = document
 
     def begin_upload(self, record: UploadRecord) -> MemoryUpload:
         """Start an upload with no bytes."""
         self._records[record.name] = record
         self._data[record.name] = bytearray()
-        return MemoryUpload(record.draft.type, self._data[record.name])
+        return self.reopen_upload(record)
 
     def reopen_upload(self, record: UploadRecord) -> MemoryUpload:
         """Open an upload at its end."""
-        return MemoryUpload(record.draft.type, self._data[record.name])
+        return MemoryUpload(record.draft.type, self._data[record.name], self._check_room)
 
     def keep_upload(self, record: UploadRecord, data: UploadBytes) -> int:
         """Keep an unfinished upload."""
@@ -151,8 +176,9 @@ class MemoryStore:
         """Make an upload an entity."""
         if record.intent is None:
             raise ValueError("an upload is committed with an intent")
+        document = self._encoded(run, is_end=False)
         self._entities[run.run_id, record.intent.filename] = bytes(self._data[record.name])
-        self.save_run(run)
+        self._documents[run.run_id] = document
         self.discard_upload(record.name)
 
     def upload_sizes(self) -> dict[str, int]:
@@ -165,3 +191,29 @@ class MemoryStore:
         if data is None:
             raise NotFound("RUN_NOT_FOUND", "no such run")
         return MemoryBytes(data)
+
+    def _encoded(self, run: Run, *, is_end: bool) -> bytes:
+        document = RunEncoder().encode(run)
+        more = len(document) - len(self._documents.get(run.run_id, b""))
+        self._check_room(more, is_end=is_end)
+        return document
+
+    def _check_room(self, more: int, *, is_end: bool = False) -> None:
+        free = self._supply().free_bytes
+        if is_end:
+            free += self._reserve_bytes
+        elif not self._takes_new:
+            free = 0
+        if more > free:
+            raise storage_full()
+
+    def _supply(self) -> Supply:
+        free = self.capacity_bytes - self._used() - self._reserve_bytes
+        return Supply(free, self.capacity_bytes, None)
+
+    def _used(self) -> int:
+        if self.capacity_bytes == UNLIMITED_BYTES:
+            return 0
+        documents = sum(map(len, self._documents.values()))
+        entities = sum(map(len, self._entities.values()))
+        return documents + entities + sum(map(len, self._data.values()))

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 
-from services.kit.errors import ArtlabError, Internal
+from services.kit.errors import Internal
 from services.kit.ids import UploadName
 from services.kit.log import facts
 from services.recorder.domain.content import Content
@@ -21,6 +21,7 @@ from services.recorder.store.codec import encode_upload
 from services.recorder.store.faults import is_full, storage_errors
 from services.recorder.store.files import open_for_append, sync_regular
 from services.recorder.store.layout import Layout
+from services.recorder.store.reserve import Reserve
 from services.recorder.store.runs import RunFolders
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,10 @@ _READ_BYTES = 1024 * 1024
 class FileUpload:
     """The bytes of one upload, open at their end."""
 
-    def __init__(self, fd: int, entity_type: EntityType) -> None:
+    def __init__(self, fd: int, entity_type: EntityType, reserve: Reserve) -> None:
         """Take over the descriptor; what the file holds already is hashed again."""
         self._fd = fd
+        self._reserve = reserve
         self.is_lost = False
         self.content = Content(entity_type)
         while data := os.pread(fd, _READ_BYTES, self.content.size_bytes):
@@ -42,7 +44,7 @@ class FileUpload:
 
     def append(self, data: bytes) -> None:
         """Write at the end; on failure the file is cut back to where it was."""
-        with storage_errors():
+        with storage_errors(), self._reserve.ordinary():
             try:
                 atomic.write_all(self._fd, data)
             except OSError:
@@ -72,20 +74,23 @@ class FileUpload:
 class UploadFiles:
     """Begins, keeps, discards and commits uploads."""
 
-    def __init__(self, layout: Layout, runs: RunFolders) -> None:
+    def __init__(self, layout: Layout, runs: RunFolders, reserve: Reserve) -> None:
         self._layout = layout
         self._runs = runs
+        self._reserve = reserve
 
     def begin(self, record: UploadRecord) -> FileUpload:
         """Start an upload with no bytes."""
-        opened = self._open(record, new=True)
         file, encoded = self._layout.record_name(record.name), encode_upload(record)
-        try:
-            with storage_errors():
+        with storage_errors(), self._reserve.ordinary():
+            opened = self._open(record, new=True)
+            try:
                 atomic.put_file(self._layout.uploads_fd, file, encoded)
-        except ArtlabError:
-            opened.close()
-            raise
+            except OSError:
+                opened.close()
+                # Without a record nobody would ever remove them.
+                atomic.remove(self._layout.uploads_fd, self._layout.data_name(record.name))
+                raise
         return opened
 
     def reopen(self, record: UploadRecord) -> FileUpload:
@@ -130,10 +135,12 @@ class UploadFiles:
             # If power goes before step 5 nothing was acknowledged, so the intent is not durable by
             # itself. But bytes somebody was told to be safe must be found again wherever they are.
             try:
-                atomic.put_file(uploads, intent_file, encode_upload(record), durable=is_relied_on)
-                if is_relied_on:
-                    atomic.sync_folder(uploads)
-                with self._layout.run_folder(run.run_id) as folder:
+                with self._reserve.ordinary(), self._layout.run_folder(run.run_id) as folder:
+                    atomic.put_file(
+                        uploads, intent_file, encode_upload(record), durable=is_relied_on
+                    )
+                    if is_relied_on:
+                        atomic.sync_folder(uploads)
                     atomic.move(
                         uploads, self._layout.data_name(record.name), folder, entity.filename
                     )
@@ -169,7 +176,7 @@ class UploadFiles:
         with storage_errors():
             fd = open_for_append(self._layout.uploads_fd, file, new=new)
             try:
-                return FileUpload(fd, record.draft.type)
+                return FileUpload(fd, record.draft.type, self._reserve)
             except OSError:
                 os.close(fd)
                 raise

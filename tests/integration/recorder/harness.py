@@ -107,12 +107,17 @@ class World:
     limits: UploadLimits = LIMITS
     recorder: Recorder = field(init=False)
     stub: Any = field(init=False)
-    _memory: MemoryStore = field(default_factory=MemoryStore)
+    reserve_bytes: int = 0
+    memory: MemoryStore = field(default_factory=MemoryStore)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> None:
         """Open the store and serve it."""
-        store: Store = self._memory if self.kind == "memory" else DiskStore(self.root)
+        store: Store = (
+            self.memory
+            if self.kind == "memory"
+            else DiskStore(self.root, reserve_bytes=self.reserve_bytes)
+        )
         self.recorder = Recorder(store, self.clock, self.limits, RUN_LIMIT_SECONDS)
         await self.recorder.open()
         self._stack.push_async_callback(self.recorder.close)
@@ -212,7 +217,7 @@ class World:
     def unfinished_bytes(self) -> int:
         """What unfinished uploads take of the disk or the memory."""
         if self.kind == "memory":
-            return sum(self._memory.upload_sizes().values())
+            return sum(self.memory.upload_sizes().values())
         folder = self.root / ".uploads"
         return sum(one.stat().st_size for one in folder.iterdir())
 

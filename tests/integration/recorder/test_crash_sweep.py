@@ -198,7 +198,7 @@ def test_a_run_exists_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_run_is_final_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(store: DiskStore, run: Run) -> None:
-        store.save_run(run.finalized(RunState.CANCELLED, None, NOW))
+        store.save_run(run.finalized(RunState.CANCELLED, None, NOW), is_end=True)
 
     def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
         run = store.load_run(RUN_ID)
