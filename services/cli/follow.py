@@ -16,7 +16,9 @@ from services.cli.screen import Screen
 # Larger texts are for files, not for a terminal.
 MAX_SHOWN_BYTES = 128 * 1024
 _TEXTS = frozenset({"translation", "interception_pass", "interception", "media_prompt"})
-_DOCUMENTS = frozenset({"safety", "safety_pre_output", "safety_output", "preview_safety", "error"})
+_DOCUMENTS = frozenset(
+    {"safety", "safety_pre_output", "safety_output", "preview_safety", "explanation", "error"}
+)
 
 
 async def run_to_the_end(
@@ -50,7 +52,8 @@ async def _follow(client: GatewayClient, run_id: str, screen: Screen) -> list[Se
             async for event in events:
                 view.apply(event)
                 screen.show(view, event)
-                if event.kind == "entity_committed":
+                # What is not for us has no type.
+                if event.kind == "entity_committed" and event.text("type"):
                     entity = await _read(client, run_id, event)
                     seen.append(entity)
                     screen.committed(entity)

@@ -46,6 +46,9 @@ def entity_row(entity: SeenEntity) -> Row:
     document = entity.document
     if document is not None and entity.type in _CHECKS:
         return Row(label, _decision(document))
+    if document is not None and entity.type == "explanation":
+        words = f"{document.get('explanation', '')} {document.get('suggestion', '')}".strip()
+        return Row(label, Text(printable(words), style="magenta"))
     if document is not None and entity.type == "error":
         what = f"{document.get('type', '')}: {document.get('message', '')}"
         return Row(label, Text(printable(what), style="red"))

@@ -11,10 +11,10 @@ from typing import Protocol
 from services.gateway.domain.outcome import (
     Block,
     OutputResult,
+    block_entity,
     output_results,
     read_block,
     text_entity,
-    verdict_entity,
 )
 from services.gateway.domain.run import Entity, Output, Run, RunStart
 from services.gateway.fanout import Fanout
@@ -137,10 +137,10 @@ class Runs:
 
     async def _block(self, run: Run, output: Output | None = None) -> Block:
         error = output.error if output else run.error
-        entity = verdict_entity(run, output)
+        entity = block_entity(run, output)
         if entity is None:
             # Blocked before this output had its turn: the verdict is that of the run.
-            entity = verdict_entity(run)
+            entity = block_entity(run)
         document = await self._small(run, entity) if entity else b"{}"
         block = read_block(document, error.stage if error else 0)
         if not block.rule and error is not None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError
-from services.orchestrator.domain.documents import error_document, verdict_document
+from services.orchestrator.domain.documents import (
+    blocking,
+    error_document,
+    explanation_document,
+    verdict_document,
+)
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
     Audience,
@@ -98,21 +103,35 @@ class Journal:
         output_index: int = 0,
         pass_number: int = 0,
     ) -> None:
-        """Record what the checks said. Evidence: for research; people get the explanation."""
-        await self._record(
-            EntityDraft(
-                upload_id=upload_id,
-                type=entity_type,
-                data=verdict_document(stage, self._plan.level, verdicts),
-                stage=stage,
-                audience="research",
-                started=self._clock.now() - began.elapsed(),
-                duration=began.elapsed(),
-                output_index=output_index,
-                pass_number=pass_number,
-                models=tuple(dict.fromkeys(verdict.used for verdict in verdicts)),
-            )
+        """Record what the checks said, and for a no its explanation as an entity of its own.
+
+        The verdict is evidence, for research; the explanation is for the person.
+        """
+        evidence = EntityDraft(
+            upload_id=upload_id,
+            type=entity_type,
+            data=verdict_document(stage, self._plan.level, verdicts),
+            stage=stage,
+            audience="research",
+            started=self._clock.now() - began.elapsed(),
+            duration=began.elapsed(),
+            output_index=output_index,
+            pass_number=pass_number,
+            models=tuple(dict.fromkeys(verdict.used for verdict in verdicts)),
         )
+        await self._record(evidence)
+        no = blocking(verdicts)
+        if no is not None:
+            await self._record(
+                replace(
+                    evidence,
+                    upload_id=f"{upload_id}-explanation",
+                    type="explanation",
+                    data=explanation_document(stage, no),
+                    audience="student",
+                    models=(no.used,),
+                )
+            )
 
     async def error(
         self, error: ArtlabError, began: Began, *, stage: int, output: PlannedOutput | None = None

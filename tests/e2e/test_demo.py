@@ -101,7 +101,11 @@ async def test_blocked_ends_with_three_and_nothing_reached_writer_or_renderer(
     assert "blocked at stage 1" in ended.out
     document = json.loads((folder / "metadata.json").read_text())
     assert document["status"] == "blocked"
-    assert [entity["type"] for entity in document["entities"]] == ["input", "safety"]
+    assert [entity["type"] for entity in document["entities"]] == [
+        "input",
+        "safety",
+        "explanation",
+    ]
     assert {model["task"] for model in document["models_used"]} <= {"safety"}
     assert (await artlab("verify", str(folder))).code == 0
     assert services_left(tmp_path) == []

@@ -107,7 +107,11 @@ async def test_blocked_at_stage_one_explains_itself_and_reaches_nobody(
     assert answer["block"]["explanation"]
     assert answer["block"]["suggestion"]
     document = await document_of(http, answer["run_id"])
-    assert [entity["type"] for entity in document["entities"]] == ["input", "safety"]
+    assert [entity["type"] for entity in document["entities"]] == [
+        "input",
+        "safety",
+        "explanation",
+    ]
     assert not [e for e in document["events"] if e["kind"] == "stage_started" and _stage(e) > 1]
     for service in ("interception", "media"):
         assert "ermordet" not in artlab_running.log(service)

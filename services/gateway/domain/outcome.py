@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from services.gateway.domain.run import Entity, Output, Run, client_status
 from services.gateway.domain.selection import is_released
 
+# Begins for an output once the check of stage 3 let its text through.
+STAGE_MEDIA = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -38,7 +41,7 @@ def text_entity(run: Run) -> Entity | None:
     at least one output, the translation because stage 1 checks it before it is recorded.
     """
     let_through = {output.index for output in run.outputs if output.state != "blocked"}
-    checked = any(output.state == "succeeded" for output in run.outputs) or any(
+    checked = any(_got_to_media(output) for output in run.outputs) or any(
         entity.type == "safety_pre_output" and entity.output_index in let_through
         for entity in run.entities
     )
@@ -49,19 +52,31 @@ def text_entity(run: Run) -> Entity | None:
     return None
 
 
-def verdict_entity(run: Run, output: Output | None = None) -> Entity | None:
-    """The entity that holds the verdict which blocked the run, or one output of it."""
+def _got_to_media(output: Output) -> bool:
+    return output.state == "succeeded" or (
+        output.error is not None and output.error.stage == STAGE_MEDIA
+    )
+
+
+def block_entity(run: Run, output: Output | None = None) -> Entity | None:
+    """The entity that tells why the run, or one output of it, was blocked.
+
+    The explanation, or the verdict itself where there is none: runs of before had only that.
+    """
     if output is not None:
-        types = ("safety_output", "safety_pre_output")
-        found = [e for e in run.entities if e.type in types and e.output_index == output.index]
+        found = [e for e in run.entities if e.output_index == output.index and _tells(e)]
     else:
         stage = run.error.stage if run.error else 0
-        found = [e for e in run.entities if e.type.startswith("safety") and e.stage == stage]
-    return max(found, key=lambda entity: entity.sequence) if found else None
+        found = [e for e in run.entities if e.stage == stage and _tells(e)]
+    return max(found, key=lambda e: (e.type == "explanation", e.sequence), default=None)
+
+
+def _tells(entity: Entity) -> bool:
+    return entity.type == "explanation" or entity.type.startswith("safety")
 
 
 def read_block(document: bytes, stage: int) -> Block:
-    """Return the block that a safety entity tells. What does not parse tells nothing."""
+    """Return the block that such an entity tells. What does not parse tells nothing."""
     try:
         parsed = json.loads(document)
     except ValueError:

@@ -25,6 +25,7 @@ ENTITY_TYPES = frozenset(
         "output_text",
         "preview_safety",
         "safety_output",
+        "explanation",
         "error",
     }
 )

@@ -1,4 +1,4 @@
-"""The JSON entities the orchestrator writes: verdicts and errors. Pure.
+"""The JSON entities the orchestrator writes: verdicts, their explanations, errors. Pure.
 
 Readers of run folders know these shapes; docs/run-folder.md describes them.
 """
@@ -17,7 +17,7 @@ def verdict_document(stage: int, level: Level, verdicts: Sequence[Verdict]) -> b
 
     At the top stands what decided: the first blocking verdict, else the last one.
     """
-    deciding = next((v for v in verdicts if not v.safe), verdicts[-1])
+    deciding = blocking(verdicts) or verdicts[-1]
     return _json(
         {
             "stage": stage,
@@ -30,6 +30,28 @@ def verdict_document(stage: int, level: Level, verdicts: Sequence[Verdict]) -> b
             "suggestion": deciding.suggestion,
             "language": deciding.language,
             "verdicts": [_verdict(verdict) for verdict in verdicts],
+        }
+    )
+
+
+def blocking(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The first verdict that says no, None when there is none."""
+    return next((verdict for verdict in verdicts if not verdict.safe), None)
+
+
+def explanation_document(stage: int, verdict: Verdict) -> bytes:
+    """Return the JSON of an explanation: why not, and what to try instead, for the person.
+
+    It says what a verdict says without its evidence: no codes, no terms, no checks.
+    """
+    return _json(
+        {
+            "stage": stage,
+            "decision": "blocked",
+            "rule": verdict.rule,
+            "explanation": verdict.explanation,
+            "suggestion": verdict.suggestion,
+            "language": verdict.language,
         }
     )
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from services.gateway.domain.outcome import (
     Block,
+    block_entity,
     output_results,
     read_block,
     text_entity,
-    verdict_entity,
 )
 from services.gateway.domain.run import Entity, Fault, Output, Run, client_status
 from services.gateway.domain.selection import by_sequence, is_released, latest
@@ -79,7 +79,7 @@ def test_the_verdict_of_a_run_is_the_one_of_its_stage() -> None:
     before = entity(3, "safety_pre_output", stage=3, output_index=1)
     for stage, found in ((1, first), (2, between), (3, before), (4, None)):
         error = Fault("SAFETY_BLOCKED", "kids.x", stage)
-        assert verdict_entity(run("blocked", first, between, before, error=error)) == found
+        assert block_entity(run("blocked", first, between, before, error=error)) == found
 
 
 def test_the_verdict_of_an_output_is_its_own() -> None:
@@ -87,9 +87,32 @@ def test_the_verdict_of_an_output_is_its_own() -> None:
     two = entity(2, "safety_pre_output", stage=3, output_index=2)
     image = entity(3, "safety_output", stage=4, output_index=2)
     made = run("partial", one, two, image)
-    assert verdict_entity(made, Output(1, 1, "a", "image", "blocked")) == one
-    assert verdict_entity(made, Output(2, 1, "a", "image", "blocked")) == image
-    assert verdict_entity(made, Output(3, 1, "a", "image", "blocked")) is None
+    assert block_entity(made, Output(1, 1, "a", "image", "blocked")) == one
+    assert block_entity(made, Output(2, 1, "a", "image", "blocked")) == image
+    assert block_entity(made, Output(3, 1, "a", "image", "blocked")) is None
+
+
+def test_an_explanation_goes_before_the_verdict_it_explains() -> None:
+    verdict = entity(2, "safety", stage=1)
+    explanation = entity(3, "explanation", stage=1)
+    error = Fault("SAFETY_BLOCKED", "kids.x", 1)
+    assert block_entity(run("blocked", explanation, verdict, error=error)) == explanation
+    # To whom verdicts are not shown, the explanation is.
+    assert block_entity(run("blocked", explanation, error=error)) == explanation
+
+    one = entity(4, "explanation", stage=3, output_index=1)
+    two = entity(6, "safety_pre_output", stage=3, output_index=2)
+    made = run("partial", one, two)
+    assert block_entity(made, Output(1, 1, "a", "image", "blocked")) == one
+    assert block_entity(made, Output(2, 1, "a", "image", "blocked")) == two
+
+
+def test_an_output_that_failed_in_stage_4_had_its_text_checked() -> None:
+    text = entity(1, "interception")
+    for stage, shown in ((4, text), (3, None), (0, None)):
+        fault = Fault("COMFY_LOST", "", stage)
+        made = run("failed", text, outputs=(Output(1, 1, "a", "image", "failed", fault),))
+        assert text_entity(made) == shown
 
 
 def test_a_block_never_carries_the_terms() -> None:

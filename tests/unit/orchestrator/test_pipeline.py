@@ -104,7 +104,7 @@ async def test_nothing_is_translated_before_the_input_was_checked(stage: Stage) 
     assert state == "blocked"
     assert stage.interception.asked == []
     assert stage.media.made == []
-    assert stage.recorder.types == ["input", "safety"]
+    assert stage.recorder.types == ["input", "safety", "explanation"]
     assert stage.recorder.outputs[1][0] == "blocked"
     assert stage.recorder.error is not None
     assert (stage.recorder.error.reason, stage.recorder.error.stage) == ("SAFETY_BLOCKED", 1)
@@ -115,11 +115,42 @@ async def test_nothing_is_translated_before_the_input_was_checked(stage: Stage) 
     assert stage.safety.languages == ["de"]
 
 
+async def test_a_no_is_explained_to_the_person_without_its_evidence(stage: Stage) -> None:
+    await stage.run(replace(REQUEST, input_text="verboten"))
+    evidence, explanation = stage.recorder.drafts[-2:]
+    assert (evidence.type, evidence.audience) == ("safety", "research")
+    assert (explanation.type, explanation.audience) == ("explanation", "student")
+    assert json.loads(explanation.data) == {
+        "stage": 1,
+        "decision": "blocked",
+        "rule": "youth.test",
+        "explanation": "Das geht hier nicht.",
+        "suggestion": "Versuch etwas anderes.",
+        "language": "de",
+    }
+    assert explanation.models == evidence.models
+
+
+async def test_every_blocked_output_has_an_explanation_of_its_own(stage: Stage) -> None:
+    stage.interception.write = lambda *_: "verboten"
+    await stage.run(_offer(stage, "a", "b"))
+    found = [d for d in stage.recorder.drafts if d.type == "explanation"]
+    assert [(d.output_index, d.stage, d.audience) for d in found] == [
+        (1, 3, "student"),
+        (2, 3, "student"),
+    ]
+
+
+async def test_a_yes_needs_no_explanation(stage: Stage) -> None:
+    await stage.run()
+    assert "explanation" not in stage.recorder.types
+
+
 async def test_a_translation_is_checked_like_the_input(stage: Stage) -> None:
     stage.interception.translate = lambda text: "verboten in English"
     assert await stage.run() == "blocked"
     assert [config for config, *_ in stage.interception.asked] == ["translation_en"]
-    assert stage.recorder.types == ["input", "translation", "safety"]
+    assert stage.recorder.types == ["input", "translation", "safety", "explanation"]
     translation = stage.recorder.drafts[1]
     assert translation.audience == "research"
     assert translation.metadata["translated"] == "true"
@@ -158,7 +189,8 @@ async def test_what_a_pass_made_up_does_not_reach_the_next_unchecked() -> None:
     stage.interception.write = lambda _, text, number: text + (" verboten" if number == 3 else "")
     assert await stage.run() == "blocked"
     assert len(stage.interception.asked) == 3
-    assert stage.recorder.types[-1] == "safety"
+    assert stage.recorder.types[-2:] == ["safety", "explanation"]
+    assert [d.pass_number for d in stage.recorder.drafts[-2:]] == [3, 3]
     assert stage.recorder.error is not None
     assert stage.recorder.error.stage == 2
 
