@@ -10,8 +10,9 @@ import grpc.aio
 from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.gateway.domain.run import Event, Run, RunStart
+from services.gateway.status import status_document
 from services.gateway.translate import event_of, run_of, start_request
-from services.kit.enums import value_of
+from services.kit.enums import value_of, word_of
 from services.kit.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
@@ -66,13 +67,27 @@ class RecorderClient:
         return _run(answer.run)
 
     async def get_document(self, run_id: RunId) -> bytes:
-        """Return metadata.json as it stands, byte for byte. Raises NotFound."""
+        """Return metadata.json as it stands, byte for byte; their view of it to all but research.
+
+        Raises NotFound.
+        """
+        whole = self._audience == run_pb2.AUDIENCE_RESEARCH
         request = recorder_pb2.GetRunRequest(
-            name=run_id.name, include_document=True, audience=self._audience
+            name=run_id.name, include_document=whole, audience=self._audience
         )
         with remote_errors("recorder"):
             answer = await self._stub.GetRun(request, timeout=CALL_SECONDS)
-        return answer.document
+        if whole:
+            return answer.document
+        return status_document(answer.run, word_of(run_pb2.Audience, self._audience))
+
+    async def check_shown(self, name: EntityName) -> None:
+        """Raise PermissionDenied when an entity that is not shown is there for others."""
+        if self._audience == run_pb2.AUDIENCE_RESEARCH:
+            return
+        async with aclosing(self._read(name, 0, 1)) as chunks:
+            async for _ in chunks:
+                return
 
     async def watch_run(self, run_id: RunId, after_seq: int) -> AsyncGenerator[Event, None]:
         """Yield what happens after a fact until the run is final, or the call ends with an error.

@@ -8,6 +8,7 @@ from services.gateway.answers import Problem
 
 _DESCRIPTIONS = {
     400: "Not a request we can read.",
+    403: "It is there, but not for whom this server serves.",
     404: "No such run, entity, recipe or output config.",
     408: "The body did not come in time.",
     409: "The key was used for another request, or it is not possible in this state.",

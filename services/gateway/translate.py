@@ -167,6 +167,9 @@ def _progress_of(progress: run_pb2.RenderProgress) -> Event:
 
 
 def _entity_json(run_id: RunId, entity: Entity) -> dict[str, object]:
+    if not entity.type:
+        # Not for this audience: it is only counted.
+        return {"sequence": entity.sequence, "audience": entity.audience}
     return {
         "sequence": entity.sequence,
         "type": entity.type,

@@ -29,7 +29,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes.", "content": {"*/*": {}}},
     206: {"description": "One range of the bytes.", "content": {"*/*": {}}},
     304: {"description": "As the client has them."},
-    **problems(404, 410, 416, 422, 503),
+    **problems(403, 404, 410, 416, 422, 503),
 }
 
 
@@ -65,6 +65,9 @@ async def entity_by_sequence(
     except InvalidArgument:
         raise NotFound("ENTITY_NOT_FOUND", "there is no such entity", field="sequence") from None
     run = await parts.runs.get(run_id)
+    if not any(entity.sequence == number for entity in run.entities):
+        # Perhaps it is there, and not for us.
+        await parts.recorder.check_shown(EntityName(run_id, number))
     return await _serve(request, parts, run_id, selection.by_sequence(run, number))
 
 

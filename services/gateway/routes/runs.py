@@ -30,7 +30,7 @@ NoParameters = Annotated[NoQuery, Query()]
     response_class=Response,
     responses={
         200: {
-            "description": "metadata.json of the run, byte for byte.",
+            "description": "metadata.json of the run, byte for byte, or the caller's view of it.",
             "content": {"application/json": {"schema": {"type": "object"}}},
         },
         304: {"description": "As the client has it."},
@@ -38,7 +38,7 @@ NoParameters = Annotated[NoQuery, Query()]
     },
 )
 async def status(request: Request, run_id: RunHere, parts: PartsHere, _: NoParameters) -> Response:
-    """Return the run's own document as it stands now."""
+    """Return the run's own document as it stands now, or what of it the caller may see."""
     document = await parts.recorder.get_document(run_id)
     tag = etag(hashlib.sha256(document).hexdigest())
     headers = {**API_HEADERS, "ETag": tag}
