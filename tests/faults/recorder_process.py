@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -30,9 +31,11 @@ def free_port() -> int:
 
 
 class RecorderProcess:
-    """``python -m services.recorder`` over one root."""
+    """``python -m services.recorder`` over one root, as an argument of `under` if that is given."""
 
-    def __init__(self, root: Path, log: Path, **settings: str) -> None:
+    def __init__(
+        self, root: Path, log: Path, *, under: Sequence[str] = (), **settings: str
+    ) -> None:
         self.port = free_port()
         self.target = f"127.0.0.1:{self.port}"
         environ = {k: v for k, v in os.environ.items() if not k.startswith("ARTLAB_")}
@@ -44,7 +47,7 @@ class RecorderProcess:
         environ |= {f"ARTLAB_RECORDER_{key.upper()}": value for key, value in settings.items()}
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.recorder"],
+                [*under, sys.executable, "-m", "services.recorder"],
                 cwd=REPOSITORY,
                 env=environ,
                 stderr=stderr,
