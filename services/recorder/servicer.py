@@ -8,12 +8,19 @@ import grpc.aio
 
 from artlab.recorder.v1 import recorder_pb2_grpc
 from services.recorder.recorder import Recorder
+from services.recorder.rpc.archive import ArchiveRpcs
 from services.recorder.rpc.entities import EntitiesRpcs
 from services.recorder.rpc.library import LibraryRpcs
 from services.recorder.rpc.runs import RunsRpcs
 from services.recorder.rpc.watching import WatchingRpcs
 
-CAPS: Mapping[str, float] = {"WatchRun": 3600.0, "WriteEntity": 3600.0, "ReadEntity": 3600.0}
+CAPS: Mapping[str, float] = {
+    "WatchRun": 3600.0,
+    "WriteEntity": 3600.0,
+    "ReadEntity": 3600.0,
+    "ExportRuns": 6 * 3600.0,
+    "ImportRuns": 6 * 3600.0,
+}
 
 
 class RecorderServicer(
@@ -21,6 +28,7 @@ class RecorderServicer(
     EntitiesRpcs,
     WatchingRpcs,
     LibraryRpcs,
+    ArchiveRpcs,
     recorder_pb2_grpc.RecorderServiceServicer,
 ):
     """See recorder.proto; one class a subject in `rpc/`."""

@@ -33,12 +33,13 @@ def verify_run(folder: Path) -> list[str]:
     except OSError as error:
         return [f"{folder}: {error.strerror}"]
     try:
-        return _verify(fd, run_id)
+        return verify_opened(fd, run_id)
     finally:
         os.close(fd)
 
 
-def _verify(folder: int, run_id: RunId) -> list[str]:
+def verify_opened(folder: int, run_id: RunId) -> list[str]:
+    """The same of a folder that is open and may lie anywhere."""
     try:
         run = decode_run(read_regular(folder, METADATA), run_id)
     except OSError as error:

@@ -17,7 +17,7 @@ from services.recorder.archive.source import recorded_bytes
 from services.recorder.domain.content import MAX_JSON_BYTES
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.media_type import JSON
-from services.recorder.domain.story import Said, deciding_verdict, tell
+from services.recorder.domain.story import Said, tell
 from services.recorder.domain.views import RunView
 from services.recorder.ports import Store
 
@@ -57,10 +57,6 @@ def render_report(store: Store, seen: RunView, checksum: str, *, embed: bool) ->
             media[entity.sequence] = (
                 f"data:{entity.media_type};base64,{base64.b64encode(data).decode()}"
             )
-    # Who may not see the evidence still learns why, as the person did who asked.
-    for verdict in map(lambda output: deciding_verdict(run, output), (None, *run.outputs)):
-        if verdict is not None and verdict.sequence not in documents:
-            documents[verdict.sequence] = _document(store, seen, verdict)
     page = _template().render(
         story=tell(seen, texts, documents),
         run=run,

@@ -19,6 +19,7 @@ TITLES: Mapping[EntityType, str] = {
     EntityType.INPUT_IMAGE: "Picture that was sent along",
     EntityType.TRANSLATION: "Translation",
     EntityType.SAFETY: "Safety check",
+    EntityType.EXPLANATION: "Why not",
     EntityType.INTERCEPTION_PASS: "Pass",
     EntityType.INTERCEPTION: "Text after the interception",
     EntityType.MEDIA_PROMPT: "Prompt for the model",
@@ -55,8 +56,6 @@ _PURPOSES = {
     "media_prompt": "the text for the output",
 }
 _CHECKS = {"wordlist": "word lists", "personal_data": "personal data", "judge": "a judging model"}
-_VERDICTS_OF_OUTPUT = (EntityType.SAFETY_OUTPUT, EntityType.SAFETY_PRE_OUTPUT)
-_VERDICTS_OF_RUN = (EntityType.SAFETY, EntityType.SAFETY_PRE_OUTPUT, EntityType.SAFETY_OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,6 @@ class OutputStory:
 
     output: Output
     end: str
-    error: RunError | None
-    explanation: Explanation | None
     steps: tuple[Step, ...]
 
 
@@ -113,21 +110,6 @@ class Said:
     is_cut: bool = False
 
 
-def deciding_verdict(run: Run, output: Output | None = None) -> Entity | None:
-    """The entity with the verdict that blocked the run, or one output of it; None if none did."""
-    blocked = run.state if output is None else output.state
-    if blocked is not RunState.BLOCKED:
-        return None
-    if output is not None:
-        of_output = [one for one in run.entities if one.draft.output_index == output.index]
-        found = [one for one in of_output if one.type in _VERDICTS_OF_OUTPUT]
-    else:
-        stage = run.error.stage if run.error is not None else 0
-        at_stage = [one for one in run.entities if one.draft.stage == stage]
-        found = [one for one in at_stage if one.type in _VERDICTS_OF_RUN]
-    return found[-1] if found else None
-
-
 def tell(
     seen: RunView, texts: Mapping[int, Said], documents: Mapping[int, Mapping[str, Any]]
 ) -> Story:
@@ -136,29 +118,23 @@ def tell(
     Args:
         seen: the run as its audience sees it.
         texts: of the entities that are texts, by sequence.
-        documents: of the entities that are JSON, by sequence; of the deciding verdicts also those
-            the audience does not see, for their explanation.
+        documents: of the entities that are JSON, by sequence.
     """
     run = seen.whole
     languages = _languages(run, documents)
     steps = [_step(one, texts, documents, languages) for one in seen.entities]
-
-    def explained(output: Output | None = None) -> Explanation | None:
-        verdict = deciding_verdict(run, output)
-        return None if verdict is None else _explanation(documents.get(verdict.sequence, {}))
-
+    of_run = tuple(one for one in steps if not one.entity.draft.output_index)
+    why = [one.explanation for one in of_run if one.entity.type is EntityType.EXPLANATION]
     return Story(
         seen=seen,
         end=_RUN_ENDS.get(run.state, ""),
         error=seen.error,
-        explanation=explained(),
-        steps=tuple(one for one in steps if not one.entity.draft.output_index),
+        explanation=why[-1] if why and run.state is RunState.BLOCKED else None,
+        steps=of_run,
         outputs=tuple(
             OutputStory(
                 output=output,
                 end=_OUTPUT_ENDS.get(output.state, ""),
-                error=output.error,
-                explanation=explained(output),
                 steps=tuple(one for one in steps if one.entity.draft.output_index == output.index),
             )
             for output in seen.outputs
@@ -180,13 +156,14 @@ def _step(
         if entity.type is EntityType.ERROR:
             told = (f"{_word(document, 'type')}: {_word(document, 'message')}",)
             return Step(title, entity, sentences=told)
-        blocked = _word(document, "decision") == "blocked"
+        # What a verdict says to the person stands in an entity of its own.
+        is_explanation = entity.type is EntityType.EXPLANATION
         return Step(
             title,
             entity,
-            is_blocked=blocked,
+            is_blocked=_word(document, "decision") == "blocked",
             sentences=_sentences(document),
-            explanation=_explanation(document) if blocked else None,
+            explanation=_explanation(document) if is_explanation else None,
         )
     said = texts.get(entity.sequence, Said(""))
     typed = entity.type in (EntityType.INPUT, EntityType.CONTEXT)
