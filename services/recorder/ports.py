@@ -109,7 +109,7 @@ class Store(Protocol):
         ...
 
     def create_run(self, run: Run) -> None:
-        """Make the run durable."""
+        """Make the run durable. Raises FailedPrecondition RUN_DELETED."""
         ...
 
     def save_run(self, run: Run, *, is_end: bool) -> None:
@@ -132,11 +132,18 @@ class Store(Protocol):
         ...
 
     def delete_run(self, run_id: RunId) -> None:
-        """Remove every byte of a run and its uploads; nothing happens when there is none."""
+        """Put a run out of sight for ever and remove every byte of it and its uploads.
+
+        Nothing happens when there is none. What cannot be removed now is left to `sweep`.
+        """
+        ...
+
+    def is_deleted(self, run_id: RunId) -> bool:
+        """Whether the run was here and was deleted. Asks the memory only."""
         ...
 
     def sweep(self) -> None:
-        """Keep room back again if there is any. Logs what fails."""
+        """Try again to remove what deletions left, and to keep room back. Logs what fails."""
         ...
 
     def room(self) -> Room:

@@ -13,7 +13,7 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.views import view
 from services.recorder.domain.vocabulary import Audience
 from services.recorder.ports import Store
-from services.recorder.table import RunTable
+from services.recorder.table import RunTable, run_not_found
 from services.recorder.threads import Threads
 
 CHUNK_BYTES = 256 * 1024
@@ -70,6 +70,9 @@ def _verified(store: Store, run_id: RunId, entity: Entity, start: int, end: int)
                     yield kept
                 kept = part
     if position != entity.size_bytes or digest.hexdigest() != entity.sha256:
+        # The bytes of a run that is deleted go away under whoever reads them.
+        if store.is_deleted(run_id):
+            raise run_not_found()
         raise DataLoss("ENTITY_CORRUPT", "the bytes are not those that were recorded")
     if kept:
         yield kept

@@ -93,7 +93,8 @@ class Recorder:
     async def create_run(self, run_id: RunId, plan: Plan) -> Run:
         """Return the run of that id, made now or by the same request before.
 
-        Raises AlreadyExists REQUEST_ID_REUSED, InvalidArgument INVALID_DEADLINE.
+        Raises AlreadyExists REQUEST_ID_REUSED, InvalidArgument INVALID_DEADLINE,
+        FailedPrecondition RUN_DELETED.
         """
         return await self._unbroken(self._create(run_id, plan))
 
@@ -114,7 +115,7 @@ class Recorder:
         return await self._threads.run(self._load_page, page), page.next_token
 
     async def delete_run(self, run_id: RunId) -> None:
-        """Remove every byte of a run; nothing happens when there is none."""
+        """Put a run out of sight for ever and remove its bytes; nothing happens without one."""
         await self._unbroken(self._delete(run_id))
 
     async def set_progress(
@@ -200,7 +201,7 @@ class Recorder:
     # What happens by itself
 
     async def sweep(self) -> None:
-        """End runs past their deadline and discard uploads nobody goes on with."""
+        """End runs past their deadline, discard idle uploads, remove what deletions left."""
         now = self._clock.now()
         for run in self._table.open_runs():
             if run.deadline <= now:

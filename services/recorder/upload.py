@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.recorder.domain.upload import UploadRecord
@@ -32,3 +34,21 @@ class Upload:
         # Cleared while what a stream has written is made durable.
         self.settled = asyncio.Event()
         self.settled.set()
+        self._wait: asyncio.Timeout | None = None
+
+    def discard(self) -> None:
+        """Say that it is gone; a writer that waits for its client's next chunk hears of it."""
+        self.is_discarded = True
+        if self._wait is not None:
+            self._wait.reschedule(asyncio.get_running_loop().time())
+
+    @contextmanager
+    def waiting(self, wait: asyncio.Timeout) -> Iterator[None]:
+        """Around the writer's wait for the next chunk; the wait times out when it is discarded."""
+        self._wait = wait
+        if self.is_discarded:
+            wait.reschedule(asyncio.get_running_loop().time())
+        try:
+            yield
+        finally:
+            self._wait = None

@@ -33,7 +33,7 @@ from services.recorder.table import OpenRun, RunTable
 from services.recorder.threads import Threads
 from services.recorder.upload import Upload, UploadLimits
 
-__all__ = ["UploadLimits", "Uploads", "offset_mismatch"]
+__all__ = ["UploadLimits", "Uploads", "offset_mismatch", "upload_discarded"]
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ class Uploads:
 
     def _data_of(self, upload: Upload) -> UploadBytes:
         if upload.is_discarded or upload.data is None:
-            raise Aborted("UPLOAD_DISCARDED", "the upload was discarded meanwhile")
+            raise upload_discarded()
         return upload.data
 
     async def _discard(self, upload: Upload) -> None:
@@ -282,7 +282,7 @@ class Uploads:
         await self._threads.run(self._store.discard_upload, upload.record.name)
 
     def _forget(self, upload: Upload) -> None:
-        upload.is_discarded = True
+        upload.discard()
         self._open.pop(upload.record.name, None)
 
 
@@ -294,6 +294,11 @@ def offset_mismatch(committed_size: int) -> OutOfRange:
         field="offset",
         metadata={"committed_size": str(committed_size)},
     )
+
+
+def upload_discarded() -> Aborted:
+    """What is said to the writer of an upload that is gone."""
+    return Aborted("UPLOAD_DISCARDED", "the upload was discarded meanwhile")
 
 
 def _busy() -> Aborted:

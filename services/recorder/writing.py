@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from services.kit.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
+from services.kit.errors import Aborted, DeadlineExceeded, InvalidArgument, ResourceExhausted
 from services.kit.ids import UploadName
 from services.recorder.commits import Declared, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.threads import Threads
 from services.recorder.upload import Upload
-from services.recorder.uploads import Uploads, offset_mismatch
+from services.recorder.uploads import Uploads, offset_mismatch, upload_discarded
 
 # A writer that stays silent for longer is cut off, and its upload is free for the next one.
 STREAM_IDLE_SECONDS = 60.0
@@ -66,7 +66,7 @@ class Writing:
             chunk: Chunk | None = first
             while chunk is not None:
                 await stream.take(chunk)
-                chunk = await _next(chunks)
+                chunk = await stream.next(chunks)
             await stream.settle()
             if stream.said is not None:
                 finished = await stream.commit(stream.said)
@@ -131,6 +131,17 @@ class _Stream:
             self._position += len(chunk.data)
         self.said = chunk.said if chunk.finish else None
 
+    async def next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
+        """The next chunk, None at the end.
+
+        Raises Aborted UPLOAD_DISCARDED as soon as the upload is gone, or why it went.
+        """
+        try:
+            return await _next(chunks, self.upload)
+        except Aborted:
+            await self.settle()
+            raise
+
     async def settle(self) -> None:
         """Wait for the chunk in flight and raise what went wrong with it."""
         if self._in_flight is not None:
@@ -164,11 +175,16 @@ async def _repeat(entity: Entity, first: Chunk, chunks: AsyncIterator[Chunk]) ->
     return Written(entity.size_bytes, entity)
 
 
-async def _next(chunks: AsyncIterator[Chunk]) -> Chunk | None:
+async def _next(chunks: AsyncIterator[Chunk], upload: Upload | None = None) -> Chunk | None:
     try:
-        async with asyncio.timeout(STREAM_IDLE_SECONDS):
-            return await anext(chunks, None)
+        async with asyncio.timeout(STREAM_IDLE_SECONDS) as wait:
+            if upload is None:
+                return await anext(chunks, None)
+            with upload.waiting(wait):
+                return await anext(chunks, None)
     except TimeoutError:
+        if upload is not None and upload.is_discarded:
+            raise upload_discarded() from None
         raise DeadlineExceeded(
             "UPLOAD_IDLE", f"no message for {STREAM_IDLE_SECONDS:.0f} s"
         ) from None

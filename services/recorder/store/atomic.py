@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 
 TEMPORARY = ".tmp"
 _FILE_MODE = 0o640
@@ -56,10 +57,7 @@ def replace_file(dir_fd: int, name: str, data: bytes) -> None:
     Raises OSError with the old file in place, or UnsureError with the new one in place.
     """
     put_file(dir_fd, name, data, durable=True)
-    try:
-        sync_folder(dir_fd)
-    except OSError as error:
-        raise UnsureError(error.errno, error.strerror) from error
+    _sync_change(dir_fd)
 
 
 def put_file(dir_fd: int, name: str, data: bytes, *, durable: bool = False) -> None:
@@ -86,3 +84,45 @@ def remove(dir_fd: int, name: str) -> None:
     """Unlink a file; nothing happens when there is none."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=dir_fd)
+
+
+def mark(dir_fd: int, name: str) -> None:
+    """Make an empty file, durably. Raises OSError, or UnsureError with the file in place."""
+    # One that is there may be left by a sync that failed, so it is made anew.
+    remove(dir_fd, name)
+    write_new(dir_fd, name, b"", durable=False)
+    _sync_change(dir_fd)
+
+
+def unmark(dir_fd: int, name: str) -> None:
+    """Remove such a file, durably; nothing happens when there is none. Raises as `mark`."""
+    remove(dir_fd, name)
+    _sync_change(dir_fd)
+
+
+def erase(dir_fd: int, name: str) -> None:
+    """Unlink a file, its bytes too if somebody has it open; nothing happens when there is none.
+
+    Whoever reads it meanwhile sees it end. A file with a second name elsewhere is only unlinked:
+    that is somebody's copy.
+    """
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(name, flags, dir_fd=dir_fd)
+    except OSError:
+        pass  # no regular file, or none of ours to write
+    else:
+        try:
+            found = os.fstat(fd)
+            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                os.ftruncate(fd, 0)
+        finally:
+            os.close(fd)
+    remove(dir_fd, name)
+
+
+def _sync_change(dir_fd: int) -> None:
+    try:
+        sync_folder(dir_fd)
+    except OSError as error:
+        raise UnsureError(error.errno, error.strerror) from error

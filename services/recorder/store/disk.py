@@ -10,6 +10,7 @@ from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import Contents, UploadBytes
+from services.recorder.store.deletions import Deletions
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.layout import Layout
 from services.recorder.store.recovery import Recovery
@@ -21,20 +22,28 @@ from services.recorder.store.uploads import FileUpload, UploadFiles
 class DiskStore:
     """See `services.recorder.ports.Store`."""
 
-    def __init__(self, root: Path, *, reserve_bytes: int = 0) -> None:
-        """Over a root; `reserve_bytes` are kept back for ends on a full disk."""
+    def __init__(
+        self, root: Path, tombstones: Path | None = None, *, reserve_bytes: int = 0
+    ) -> None:
+        """Over a root; tombstones are in the folder given, or below the root.
+
+        `reserve_bytes` are kept back for ends on a full disk.
+        """
         self._root = root
+        self._tombstones = tombstones
         self._reserve_bytes = reserve_bytes
 
     def open(self) -> Contents:
         """Lock the root and recover."""
         with storage_errors():
-            self._layout = Layout(self._root)
+            self._layout = Layout(self._root, self._tombstones)
+        self._deletions = Deletions(self._layout)
         self._runs = RunFolders(self._layout)
         self._reserve = Reserve(self._layout, self._reserve_bytes)
         self._uploads = UploadFiles(self._layout, self._runs, self._reserve)
         self._recovery = Recovery(self._layout, self._runs, self._uploads)
         try:
+            self._deletions.recover()
             contents = self._recovery.recover_all()
         except BaseException:
             self._layout.close()
@@ -76,10 +85,16 @@ class DiskStore:
 
     def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run."""
-        self._reserve.end(lambda: self._runs.delete(run_id))
+        self._runs.forget(run_id)
+        self._reserve.end(lambda: self._deletions.delete(run_id))
+
+    def is_deleted(self, run_id: RunId) -> bool:
+        """Whether the run was here and was deleted."""
+        return self._deletions.is_deleted(run_id)
 
     def sweep(self) -> None:
-        """Try to make the reserve whole again."""
+        """Try again to remove what deletions left, then to make the reserve whole."""
+        self._deletions.sweep()
         self._reserve.refill()
 
     def room(self) -> Room:

@@ -89,16 +89,21 @@ def exists(dir_fd: int, name: str) -> bool:
 
 
 def remove_tree(dir_fd: int, name: str) -> None:
-    """Unlink a file, or a folder with everything in it."""
+    """Erase a file, or a folder with everything in it."""
     try:
-        os.unlink(name, dir_fd=dir_fd)
+        atomic.erase(dir_fd, name)
         return
     except IsADirectoryError:
         pass
+    empty_folder(dir_fd, name)
+    os.rmdir(name, dir_fd=dir_fd)
+
+
+def empty_folder(dir_fd: int, name: str) -> None:
+    """Erase everything in a folder."""
     fd = os.open(name, FOLDER, dir_fd=dir_fd)
     try:
         for inner in names_in(fd):
             remove_tree(fd, inner)
     finally:
         os.close(fd)
-    os.rmdir(name, dir_fd=dir_fd)

@@ -7,7 +7,10 @@
     <root>/.trash/<run_id>.<random>/               deleted, bytes about to go
     <root>/.orphans/<run_id>.<time>.<name>         files no record knows
     <root>/.reserve/spare-<n>                      room kept back for a full disk
+    <root>/.tombstones/<run_id>                    empty: the run is deleted, since this file's time
+    <root>/.favourites/<run_id>                    empty: somebody wants to keep the run
 
+Where the tombstones are is a setting, so that a backup of the root need not bring old ones back.
 See `services.recorder.store.files` for how it is opened.
 """
 
@@ -26,13 +29,22 @@ from pathlib import Path
 from services.kit.errors import FailedPrecondition, InvalidArgument
 from services.kit.ids import RunId, UploadName
 from services.recorder.store import atomic
-from services.recorder.store.files import FOLDER, exists, names_in, open_folder, remove_tree
+from services.recorder.store.files import (
+    FOLDER,
+    empty_folder,
+    exists,
+    names_in,
+    open_folder,
+    remove_tree,
+)
 
 METADATA = "metadata.json"
 _UPLOADS = ".uploads"
 _TRASH = ".trash"
 _ORPHANS = ".orphans"
 _RESERVE = ".reserve"
+_TOMBSTONES = ".tombstones"
+_FAVOURITES = ".favourites"
 _DATA = ".data"
 _RECORD = ".json"
 _INTENT = ".intent"
@@ -43,19 +55,14 @@ _FOLDER_MODE = 0o750
 class Layout:
     """The opened root, locked for this process."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tombstones: Path | None = None) -> None:
         """Open the root, make it when its parent exists, and lock it.
 
-        Raises FailedPrecondition STORE_MISSING, STORE_LOCKED.
+        Tombstones are in the folder given, or below the root. Raises FailedPrecondition
+        STORE_MISSING, STORE_LOCKED.
         """
         self.root = root
-        try:
-            _make_root(root)
-        except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
-            # Probably a volume that is not mounted: a new tree beside it would hide the runs.
-            raise FailedPrecondition(
-                "STORE_MISSING", f"{root} is not a folder, or its parent does not exist"
-            ) from error
+        _make_folder(root)
         self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             try:
@@ -64,6 +71,14 @@ class Layout:
                 raise FailedPrecondition("STORE_LOCKED", f"another recorder uses {root}") from error
             self.uploads_fd = self._inner(_UPLOADS)
             self._trash_fd = self._inner(_TRASH)
+            self.favourites_fd = self._inner(_FAVOURITES)
+            if tombstones is None:
+                self.tombstones_fd = self._inner(_TOMBSTONES)
+            else:
+                _make_folder(tombstones)
+                self.tombstones_fd = open_folder(tombstones)
+            # Ids: a folder of such a name is no run, wherever it came from.
+            self.deleted = set(names_in(self.tombstones_fd))
             atomic.sync_folder(self.root_fd)
         except BaseException:
             os.close(self.root_fd)
@@ -71,7 +86,13 @@ class Layout:
 
     def close(self) -> None:
         """Unlock."""
-        for fd in (self.uploads_fd, self._trash_fd, self.root_fd):
+        for fd in (
+            self.uploads_fd,
+            self._trash_fd,
+            self.favourites_fd,
+            self.tombstones_fd,
+            self.root_fd,
+        ):
             os.close(fd)
 
     def _inner(self, name: str) -> int:
@@ -91,13 +112,15 @@ class Layout:
                 run_id = RunId.parse(name)
             except InvalidArgument:
                 continue
-            if stat.S_ISDIR(os.stat(name, dir_fd=self.root_fd, follow_symlinks=False).st_mode):
+            if name not in self.deleted and stat.S_ISDIR(
+                os.stat(name, dir_fd=self.root_fd, follow_symlinks=False).st_mode
+            ):
                 found.append(run_id)
         return found
 
     def has_run(self, run_id: RunId) -> bool:
-        """Whether there is anything of that name."""
-        return exists(self.root_fd, run_id.value)
+        """Whether there is anything of that name that is not deleted."""
+        return run_id.value not in self.deleted and exists(self.root_fd, run_id.value)
 
     def make_run(self, run_id: RunId) -> None:
         """Make a run's folder; nothing happens when it exists."""
@@ -109,29 +132,43 @@ class Layout:
     @contextmanager
     def run_folder(self, run_id: RunId) -> Iterator[int]:
         """The descriptor of a run's folder. Raises FileNotFoundError."""
+        if run_id.value in self.deleted:
+            raise FileNotFoundError(errno.ENOENT, "the run is deleted")
         fd = os.open(run_id.value, FOLDER, dir_fd=self.root_fd)
         try:
             yield fd
         finally:
             os.close(fd)
 
-    def remove_run(self, run_id: RunId) -> None:
-        """Put a run out of sight, durably, then remove its bytes; none is fine.
-
-        Does what is left to do after a removal that failed half-way, too.
-        """
+    def trash_run(self, run_id: RunId) -> None:
+        """Take a run's folder out of sight, durably; nothing happens when there is none."""
         with contextlib.suppress(FileNotFoundError):
             trashed = f"{run_id}.{secrets.token_hex(4)}"
             atomic.move(self.root_fd, run_id.value, self._trash_fd, trashed)
-        atomic.sync_folder(self.root_fd)
-        for name in names_in(self._trash_fd):
-            if name.startswith(f"{run_id}."):
+            atomic.sync_folder(self.root_fd)
+
+    def trash(self) -> dict[str, str]:
+        """What lies in the trash: name, and the id of the run it was."""
+        return {name: name.partition(".")[0] for name in names_in(self._trash_fd)}
+
+    def empty_trash(self, run_id: RunId, *, keep_folder: bool) -> None:
+        """Erase what lies in the trash of a run, perhaps except for the emptied folder."""
+        for name, run in self.trash().items():
+            if run != run_id.value:
+                continue
+            if keep_folder:
+                empty_folder(self._trash_fd, name)
+            else:
                 remove_tree(self._trash_fd, name)
 
-    def empty_trash(self) -> None:
-        """Remove what a deletion that was cut short left in the trash."""
-        for name in names_in(self._trash_fd):
-            remove_tree(self._trash_fd, name)
+    def restored(self) -> list[RunId]:
+        """Every run that is deleted and has a folder all the same."""
+        found = []
+        for name in names_in(self.root_fd):
+            if name in self.deleted:
+                with contextlib.suppress(InvalidArgument):
+                    found.append(RunId.parse(name))
+        return found
 
     def remove_new_run(self, run_id: RunId) -> None:
         """Remove a run nobody was told of."""
@@ -186,7 +223,7 @@ class Layout:
         """Remove every upload into a run."""
         for file, name, _ in self.upload_files():
             if name is not None and name.run == run_id:
-                atomic.remove(self.uploads_fd, file)
+                atomic.erase(self.uploads_fd, file)
 
     # Orphans
 
@@ -199,25 +236,32 @@ class Layout:
             os.close(orphans_fd)
 
     def remove_orphans(self) -> None:
-        """Remove the orphans of runs that are deleted."""
+        """Erase the orphans of runs that are not there."""
         try:
             orphans_fd = os.open(_ORPHANS, FOLDER, dir_fd=self.root_fd)
         except FileNotFoundError:
             return
         try:
             for name in names_in(orphans_fd):
-                if not exists(self.root_fd, name.partition(".")[0]):
+                run = name.partition(".")[0]
+                if run in self.deleted or not exists(self.root_fd, run):
                     remove_tree(orphans_fd, name)
         finally:
             os.close(orphans_fd)
 
 
-def _make_root(root: Path) -> None:
-    if root.is_dir():
-        return
-    root.mkdir(mode=_FOLDER_MODE)
+def _make_folder(path: Path) -> None:
+    try:
+        if path.is_dir():
+            return
+        path.mkdir(mode=_FOLDER_MODE)
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        # Probably a volume that is not mounted: a new tree beside it would hide the runs.
+        raise FailedPrecondition(
+            "STORE_MISSING", f"{path} is not a folder, or its parent does not exist"
+        ) from error
     # A root that power loss takes away would take every acknowledged run with it.
-    parent = open_folder(root.absolute().parent)
+    parent = open_folder(path.absolute().parent)
     try:
         atomic.sync_folder(parent)
     finally:

@@ -77,6 +77,7 @@ class MemoryStore:
         self._entities: dict[tuple[RunId, str], bytes] = {}
         self._data: dict[UploadName, bytearray] = {}
         self._records: dict[UploadName, UploadRecord] = {}
+        self._deleted: set[RunId] = set()
         self._is_open = False
 
     def open(self) -> Contents:
@@ -105,6 +106,8 @@ class MemoryStore:
 
     def create_run(self, run: Run) -> None:
         """Keep the run."""
+        if run.run_id in self._deleted:
+            raise FailedPrecondition("RUN_DELETED", "a run of this id was deleted")
         self.save_run(run, is_end=False)
 
     def save_run(self, run: Run, *, is_end: bool) -> None:
@@ -130,14 +133,19 @@ class MemoryStore:
 
     def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run."""
-        self._documents.pop(run_id, None)
+        if self._documents.pop(run_id, None) is not None:
+            self._deleted.add(run_id)
         for key in [key for key in self._entities if key[0] == run_id]:
             del self._entities[key]
         for name in [name for name in self._data if name.run == run_id]:
             self.discard_upload(name)
 
+    def is_deleted(self, run_id: RunId) -> bool:
+        """Whether the run was here and was deleted."""
+        return run_id in self._deleted
+
     def sweep(self) -> None:
-        """See whether there is room again, or none any more."""
+        """Nothing is ever left; see whether there is room again, or none any more."""
         self._takes_new = may_open(0, self._supply())
 
     def room(self) -> Room:

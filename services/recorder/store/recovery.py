@@ -57,7 +57,6 @@ class Recovery:
     def recover_all(self) -> Contents:
         """Recover everything; called once, before anybody else touches the store."""
         with storage_errors():
-            self._layout.empty_trash()
             self._layout.remove_orphans()
             uploads = self._find_uploads()
         # Not all of them: there may be a hundred thousand, and what is final can be read again.

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 
-from services.kit.errors import DataLoss, NotFound
+from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, NotFound
 from services.kit.ids import RunId
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
@@ -41,7 +41,9 @@ class RunFolders:
         self._encoders: dict[RunId, RunEncoder] = {}
 
     def create(self, run: Run) -> None:
-        """Make folder and metadata durable."""
+        """Make folder and metadata durable. Raises FailedPrecondition RUN_DELETED."""
+        if run.run_id.value in self._layout.deleted:
+            raise FailedPrecondition("RUN_DELETED", "a run of this id was deleted")
         with storage_errors():
             self._layout.make_run(run.run_id)
             try:
@@ -99,7 +101,7 @@ class RunFolders:
         try:
             return decode_run(data, run_id)
         except DocumentError as error:
-            raise _corrupt(str(error)) from error
+            raise self._unless_deleted(run_id, _corrupt(str(error))) from error
 
     def document(self, run_id: RunId) -> bytes:
         """Return metadata.json once its checksum was verified. Raises as `load`."""
@@ -107,16 +109,8 @@ class RunFolders:
         try:
             parse_document(data)
         except DocumentError as error:
-            raise _corrupt(str(error)) from error
+            raise self._unless_deleted(run_id, _corrupt(str(error))) from error
         return data
-
-    def delete(self, run_id: RunId) -> None:
-        """Remove the run and everything of it; nothing happens when there is none."""
-        self.forget(run_id)
-        with storage_errors():
-            self._layout.remove_run(run_id)
-            self._layout.remove_uploads(run_id)
-            self._layout.remove_orphans()
 
     def open_entity(self, run_id: RunId, entity: Entity) -> FileBytes:
         """Open an entity's bytes.
@@ -132,11 +126,12 @@ class RunFolders:
                     raise
             if error.errno == errno.ENOENT and not self._layout.has_run(run_id):
                 raise _unknown() from error
-            raise _damaged_entity("not a readable file") from error
+            damage = _damaged_entity("not a readable file")
+            raise self._unless_deleted(run_id, damage) from error
         found = FileBytes(fd)
         if found.size_bytes != entity.size_bytes:
             found.close()
-            raise _damaged_entity("not as long as recorded")
+            raise self._unless_deleted(run_id, _damaged_entity("not as long as recorded"))
         return found
 
     def _read(self, run_id: RunId) -> bytes:
@@ -150,6 +145,10 @@ class RunFolders:
                 raise _corrupt("not a readable file") from error
             with storage_errors():
                 raise
+
+    def _unless_deleted(self, run_id: RunId, damage: DataLoss) -> ArtlabError:
+        # A deletion takes bytes away under whoever reads them.
+        return damage if self._layout.has_run(run_id) else _unknown()
 
 
 class FileBytes:

@@ -120,7 +120,7 @@ class UploadFiles:
             # The bytes last: without the others they are swept at start.
             atomic.remove(self._layout.uploads_fd, self._layout.intent_name(name))
             atomic.remove(self._layout.uploads_fd, self._layout.record_name(name))
-            atomic.remove(self._layout.uploads_fd, self._layout.data_name(name))
+            atomic.erase(self._layout.uploads_fd, self._layout.data_name(name))
 
     def commit(self, record: UploadRecord, data: UploadBytes, run: Run) -> None:
         """Steps 2 to 5 of the protocol, and the removal of intent and record."""

@@ -209,7 +209,7 @@ class DiskCalls:
         found = self.disk.nodes[node]
         if isinstance(found, Folder):
             return SimpleNamespace(st_mode=stat.S_IFDIR, st_size=0)
-        return SimpleNamespace(st_mode=stat.S_IFREG, st_size=len(found.data))
+        return SimpleNamespace(st_mode=stat.S_IFREG, st_size=len(found.data), st_nlink=1)
 
 
 class Locks:

@@ -105,6 +105,7 @@ class World:
     root: Path
     clock: ManualClock = field(default_factory=ManualClock)
     limits: UploadLimits = LIMITS
+    tombstones: Path | None = None
     recorder: Recorder = field(init=False)
     stub: Any = field(init=False)
     reserve_bytes: int = 0
@@ -116,7 +117,7 @@ class World:
         store: Store = (
             self.memory
             if self.kind == "memory"
-            else DiskStore(self.root, reserve_bytes=self.reserve_bytes)
+            else DiskStore(self.root, self.tombstones, reserve_bytes=self.reserve_bytes)
         )
         self.recorder = Recorder(store, self.clock, self.limits, RUN_LIMIT_SECONDS)
         await self.recorder.open()

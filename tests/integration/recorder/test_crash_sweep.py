@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from services.kit.clock import ManualClock
-from services.kit.errors import NotFound
+from services.kit.errors import FailedPrecondition, NotFound
 from services.kit.ids import UploadName
 from services.recorder.commits import Commits
 from services.recorder.domain.run import Run
@@ -219,7 +219,11 @@ def test_a_deleted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         if contents.places:
             assert is_whole(root, store.load_run(RUN_ID))
             store.delete_run(RUN_ID)
-        assert [one for one in root.rglob("*") if one.is_file()] == []
+        tombstone = root / ".tombstones" / RUN_ID.value
+        assert [one for one in root.rglob("*") if one.is_file()] == [tombstone]
+        assert [one for one in root.iterdir() if not one.name.startswith(".")] == []
+        with pytest.raises(FailedPrecondition):
+            store.create_run(new_run())
 
     sweep(monkeypatch, tmp_path, with_one_entity, change, check)
 
