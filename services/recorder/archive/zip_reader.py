@@ -63,9 +63,12 @@ class ZipReader:
         """
         self._file = file
         with _broken_archives():
-            _check_list_size(file, size_bytes)
+            count = _count(file, size_bytes)
             self._zip = zipfile.ZipFile(file)
-            self.files: Mapping[str, zipfile.ZipInfo] = _checked(self._zip.infolist())
+            infos = self._zip.infolist()
+            if len(infos) != count:
+                raise archive_invalid("not as many files as it says")
+            self.files: Mapping[str, zipfile.ZipInfo] = _checked(infos)
         total = sum(info.file_size for info in self.files.values())
         if total > max_bytes:
             raise archive_invalid(f"its files would take {total} bytes; at most {max_bytes}")
@@ -101,7 +104,8 @@ class ZipReader:
                 yield data
 
 
-def _check_list_size(file: BinaryIO, size_bytes: int) -> None:
+def _count(file: BinaryIO, size_bytes: int) -> int:
+    """How many files there are said to be, once that list is known to be small."""
     # zipfile would read all of it into memory, however much the end of the file claims.
     if size_bytes < _END.size:
         raise archive_invalid("not a ZIP file, or not all of it")
@@ -119,6 +123,7 @@ def _check_list_size(file: BinaryIO, size_bytes: int) -> None:
     # The manifest itself is not counted by what is counted.
     if count > MAX_FILES + 1 or list_bytes > MAX_LIST_BYTES:
         raise archive_invalid(f"more than {MAX_FILES} files")
+    return int(count)
 
 
 def _checked(infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:

@@ -55,7 +55,7 @@ _PURPOSES = {
     "interception": "the text between two passes",
     "media_prompt": "the text for the output",
 }
-_CHECKS = {"wordlist": "word lists", "personal_data": "personal data", "judge": "a judging model"}
+_CHECKS = {"wordlist": "word lists", "personal_data": "patterns of personal data", "judge": "a judging model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +178,9 @@ def _sentences(document: Mapping[str, Any]) -> tuple[str, ...]:
     for verdict in _objects(document, "verdicts"):
         purpose = _word(verdict, "purpose")
         said = "safe" if _word(verdict, "decision") == "safe" else "blocked"
-        sentence = f"Checked {_PURPOSES.get(purpose, purpose)}: {said}"
         checks = [_check(one) for one in _words(verdict, "checks")]
-        if checks:
-            sentence += f", by {_list(checks)}"
+        means = f" with {_list(checks)}" if checks else ""
+        sentence = f"Checked {_PURPOSES.get(purpose, purpose)}{means}: {said}"
         if rule := _word(verdict, "rule"):
             sentence += f"; rule {rule}"
         if terms := _words(verdict, "terms"):

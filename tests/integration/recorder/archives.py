@@ -17,7 +17,8 @@ from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
 from services.kit.status import remote_errors
-from tests.integration.recorder.harness import World, entity
+from services.recorder.store.codec import encode_document
+from tests.integration.recorder.harness import World, entity, stream
 
 RESEARCH = run_pb2.AUDIENCE_RESEARCH
 IDEA = "Eine Blume <b>auf</b> der Wiese & mehr"
@@ -57,7 +58,7 @@ async def finished_run(
         "SetProgress", pb.SetProgressRequest(name=name, stage=4, step="s", output_index=1)
     )
     made = entity(stage=4, output_index=1, audience=1, metadata={"seed": "7"}, models_used=used)
-    await world.record(f"{name}/uploads/d", picture or png(), made)
+    await world.write(stream(f"{name}/uploads/d", picture or png(), chunk=256 * 1024, of=made))
     output = run_pb2.Output(index=1, state=run_pb2.RUN_STATE_SUCCEEDED)
     await world.call("FinalizeOutput", pb.FinalizeOutputRequest(name=name, output=output))
     await world.finalize(name, run_pb2.RUN_STATE_SUCCEEDED)
@@ -100,14 +101,12 @@ def zipped(files: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
         for name, data in files.items() if isinstance(files, Mapping) else files:
-            made.writestr(zipfile.ZipInfo(name), data)
+            made.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
 def with_manifest(files: dict[str, bytes], **changes: Any) -> dict[str, bytes]:
     """The files with a manifest that agrees with them, but for the changes."""
-    from services.recorder.store.codec import encode_document
-
     manifest = json.loads(files["manifest.json"])
     del manifest["checksum"]
     known = {one["path"]: one for one in manifest["files"]}
