@@ -16,6 +16,7 @@ LEAST_FREE_FILES = 4
 class Supply:
     """What a file system has left for us."""
 
+    # Not counted where the total is 0, as some network file systems have it.
     free_bytes: int
     total_bytes: int
     # None where files are not counted.
@@ -24,9 +25,9 @@ class Supply:
     @property
     def is_short(self) -> bool:
         """Whether nothing worth a word can be written."""
-        return self.free_bytes < LEAST_FREE_BYTES or (
-            self.free_files is not None and self.free_files < LEAST_FREE_FILES
-        )
+        if self.total_bytes and self.free_bytes < LEAST_FREE_BYTES:
+            return True
+        return self.free_files is not None and self.free_files < LEAST_FREE_FILES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def spares_to_make(missing: int, size: int, supply: Supply) -> int:
     if supply.is_short:
         return 0
     affordable = missing
-    if size:
+    if size and supply.total_bytes:
         affordable = min(affordable, (supply.free_bytes - LEAST_FREE_BYTES) // size)
     if supply.free_files is not None:
         affordable = min(affordable, supply.free_files - LEAST_FREE_FILES)

@@ -17,10 +17,19 @@ from typing import Any
 import pytest
 
 from services.recorder import verify
-from services.recorder.store import atomic, files, layout, recovery, runs, uploads
+from services.recorder.store import atomic, files, layout, recovery, reserve, runs, uploads
 from tests.faults.power.disk import ROOT, Folder, LossyDisk
 
-MODULES: tuple[ModuleType, ...] = (atomic, files, layout, recovery, runs, uploads, verify)
+MODULES: tuple[ModuleType, ...] = (
+    atomic,
+    files,
+    layout,
+    recovery,
+    reserve,
+    runs,
+    uploads,
+    verify,
+)
 _FIRST_FD = 1_000_000
 
 
@@ -189,6 +198,11 @@ class DiskCalls:
     def mkdir(self, name: str, mode: int = 0o777, *, dir_fd: int) -> None:
         with self._changing():
             self.disk.mkdir(self._parent(dir_fd), name)
+
+    def fstatvfs(self, fd: int) -> SimpleNamespace:
+        with self._mutex:
+            self._of(fd)
+            return SimpleNamespace(f_blocks=0, f_frsize=0, f_bavail=0, f_files=0, f_favail=0)
 
     def listdir(self, fd: int) -> list[str]:
         with self._mutex:

@@ -60,6 +60,12 @@ def test_a_file_system_that_counts_no_files_never_runs_out_of_them() -> None:
     assert may_open(0, supply(free_files=None))
 
 
+def test_a_file_system_that_does_not_tell_its_room_is_tried() -> None:
+    silent = Supply(free_bytes=0, total_bytes=0, free_files=None)
+    assert spares_to_make(SPARE_FILES, 2 * MIB, silent) == SPARE_FILES
+    assert may_open(0, silent)
+
+
 def test_ordinary_writes_go_on_once_the_reserve_is_whole_and_something_is_free() -> None:
     assert may_open(0, PLENTY)
     assert not may_open(1, PLENTY)
