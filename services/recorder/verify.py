@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from services.kit.errors import InvalidArgument
 from services.kit.ids import RunId
-from services.recorder.domain.entity import Entity, is_entity_filename
+from services.recorder.domain.archive import FORMAT, MANIFEST, MAX_MANIFEST_BYTES
+from services.recorder.domain.document import CHECKSUM
+from services.recorder.domain.entity import is_entity_filename
 from services.recorder.domain.fields import DocumentError
+from services.recorder.domain.png_stamp import stamp_of, without_stamp
 from services.recorder.store.atomic import TEMPORARY
-from services.recorder.store.codec import decode_run
+from services.recorder.store.codec import decode_run, parse_document
 from services.recorder.store.files import names_in, open_folder, open_regular, read_regular
 from services.recorder.store.layout import METADATA
 
@@ -22,7 +26,8 @@ def verify_run(folder: Path) -> list[str]:
     """Return what is wrong with a run folder, one line each; nothing when all is well.
 
     Checked: the folder's name, schema and checksum of metadata.json, the order of entities and
-    events, and of each entity its file, size and SHA-256; files nobody lists.
+    events, and of each entity its file, size and SHA-256; files nobody lists. In an export that was
+    unpacked a picture may carry its stamp, without which it must be what was recorded.
     """
     try:
         run_id = RunId.parse(folder.absolute().name)
@@ -33,24 +38,44 @@ def verify_run(folder: Path) -> list[str]:
     except OSError as error:
         return [f"{folder}: {error.strerror}"]
     try:
-        return verify_opened(fd, run_id)
+        return verify_opened(fd, run_id, may_be_stamped=is_export(folder.absolute().parent))
     finally:
         os.close(fd)
 
 
-def verify_opened(folder: int, run_id: RunId) -> list[str]:
+def is_export(folder: Path) -> bool:
+    """Whether a folder is an export that was unpacked."""
+    try:
+        fd = open_folder(folder)
+    except OSError:
+        return False
+    try:
+        data = read_regular(fd, MANIFEST, MAX_MANIFEST_BYTES)
+        return parse_document(data).get("format") == FORMAT
+    except (OSError, DocumentError):
+        return False
+    finally:
+        os.close(fd)
+
+
+def verify_opened(folder: int, run_id: RunId, *, may_be_stamped: bool = False) -> list[str]:
     """The same of a folder that is open and may lie anywhere."""
     try:
-        run = decode_run(read_regular(folder, METADATA), run_id)
+        document = read_regular(folder, METADATA)
+        run = decode_run(document, run_id)
+        checksum = str(parse_document(document)[CHECKSUM])
     except OSError as error:
         return [f"{METADATA}: {error.strerror}"]
     except DocumentError as error:
         return [f"{METADATA}: {error}"]
-    defects = [
-        f"{entity.filename}: {defect}"
-        for entity in run.entities
-        if (defect := _entity_defect(folder, entity)) is not None
-    ]
+    defects = []
+    for entity in run.entities:
+        stamp = b""
+        if may_be_stamped:
+            stamp = stamp_of(run_id.value, entity.sequence, entity.sha256, checksum)
+        defect = file_defect(folder, entity.filename, entity.size_bytes, entity.sha256, stamp)
+        if defect is not None:
+            defects.append(f"{entity.filename}: {defect}")
     listed = {entity.filename for entity in run.entities}
     for name in names_in(folder):
         if name not in listed and (is_entity_filename(name) or name.endswith(TEMPORARY)):
@@ -58,19 +83,28 @@ def verify_opened(folder: int, run_id: RunId) -> list[str]:
     return defects
 
 
-def _entity_defect(folder: int, entity: Entity) -> str | None:
+def file_defect(
+    folder: int, name: str, size_bytes: int, sha256: str, stamp: bytes = b""
+) -> str | None:
+    """What is wrong with a file that must have this size and digest, without a stamp it may carry.
+
+    None when nothing is.
+    """
     try:
-        fd = open_regular(folder, entity.filename)
+        fd = open_regular(folder, name)
     except OSError as error:
         return error.strerror
     try:
         size = os.fstat(fd).st_size
-        if size != entity.size_bytes:
-            return f"{size} bytes instead of {entity.size_bytes}"
+        chunks: Iterator[bytes] = iter(lambda: os.read(fd, _READ_BYTES), b"")
+        if stamp and size == size_bytes + len(stamp):
+            chunks = without_stamp(chunks, stamp)
+        elif size != size_bytes:
+            return f"{size} bytes instead of {size_bytes}"
         digest = hashlib.sha256()
-        while data := os.read(fd, _READ_BYTES):
+        for data in chunks:
             digest.update(data)
-        return None if digest.hexdigest() == entity.sha256 else "not the recorded SHA-256"
+        return None if digest.hexdigest() == sha256 else "not the recorded SHA-256"
     except OSError as error:
         return error.strerror
     finally:

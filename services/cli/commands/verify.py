@@ -1,43 +1,63 @@
-"""`artlab verify`: are run folders what their metadata says."""
+"""`artlab verify`: are run folders, and exports that were unpacked, what was recorded."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from services.cli.domain.exit_codes import FAILED
 from services.cli.domain.printable import printable
 
+if TYPE_CHECKING:
+    from services.recorder.domain.archive import Manifest
 
-@click.command(short_help="Is a run folder what was recorded?")
+
+@click.command(short_help="Is a run folder, or an unpacked export, what was recorded?")
 @click.argument(
     "folders",
     nargs=-1,
     required=True,
-    metavar="RUN_FOLDER...",
+    metavar="FOLDER...",
     type=click.Path(file_okay=False, path_type=Path),
 )
 def verify(folders: tuple[Path, ...]) -> None:
     """Check run folders: schema, checksum and order of metadata.json, and every file's digest.
 
-    Needs no running service. One line for each defect; exit code 1 if there are any.
+    FOLDER may also be an export that was unpacked: then every file in it is checked against its
+    manifest.json too. Needs no running service. One line for each defect; exit code 1 if there are
+    any.
     """
     # Only here: the other commands start without the libraries of the services.
-    from services.recorder.verify import verify_run
+    from services.recorder.verify import is_export, verify_run
+    from services.recorder.verify_export import verify_export
 
     failed = False
     for folder in folders:
-        defects = verify_run(folder)
+        if is_export(folder):
+            manifest, defects = verify_export(folder)
+            told = "" if manifest is None else _matched(manifest)
+        else:
+            defects = verify_run(folder)
+            told = "" if defects else _checked(folder)
         failed = failed or bool(defects)
         for defect in defects:
-            told = defect if defect.startswith(f"{folder}: ") else f"{folder}: {defect}"
-            click.echo(printable(told))
+            line = defect if defect.startswith(f"{folder}: ") else f"{folder}: {defect}"
+            click.echo(printable(line))
         if not defects:
-            click.echo(f"{folder}: {_checked(folder)}")
+            click.echo(f"{folder}: {told}")
     if failed:
         raise SystemExit(FAILED)
+
+
+def _matched(manifest: Manifest) -> str:
+    left_out = f"; {len(manifest.left_out)} damaged runs were left out" if manifest.left_out else ""
+    return (
+        f"as exported for {manifest.audience.value}: {len(manifest.runs)} runs, size and SHA-256 "
+        f"of {len(manifest.files)} files{left_out}"
+    )
 
 
 def _checked(folder: Path) -> str:

@@ -12,6 +12,7 @@ from services.recorder.domain.archive import (
     CRATE,
     LINES,
     MANIFEST,
+    MAX_MANIFEST_BYTES,
     METADATA,
     REPORT,
     ArchivedRun,
@@ -27,7 +28,6 @@ from services.recorder.domain.run import Run
 from services.recorder.ports import StagedImport
 from services.recorder.store.codec import decode_run, parse_document
 
-MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 MAX_METADATA_BYTES = 64 * 1024 * 1024
 
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from services.kit.errors import InvalidArgument
 from services.kit.ids import RunId
 from services.recorder.domain.document import LAYOUT_VERSION, Document, time_text
-from services.recorder.domain.entity import is_entity_filename, sequence_of
+from services.recorder.domain.entity import is_entity_filename
 from services.recorder.domain.fields import Fields
 from services.recorder.domain.vocabulary import Audience, RunState
 
@@ -32,6 +32,7 @@ METADATA = "metadata.json"
 REPORT = "report.html"
 MAX_RUNS = 10_000
 MAX_FILES = 100_000
+MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 _NO_NAME = "not a name of an archive"
 _AT_TOP = frozenset({MANIFEST, CRATE, LINES})
 
@@ -102,11 +103,6 @@ def split_path(path: str) -> tuple[RunId | None, str]:
         return RunId.parse(folder), filename
     except InvalidArgument:
         raise ValueError(_NO_NAME) from None
-
-
-def stamped_sequence(file: ArchiveFile) -> int:
-    """The sequence of the entity a stamped file is."""
-    return sequence_of(split_path(file.path)[1])
 
 
 def manifest_document(manifest: Manifest) -> Document:
