@@ -75,6 +75,7 @@ class Journal:
         pass_number: int = 0,
         metadata: Mapping[str, str] | None = None,
         models: Sequence[ModelUse] = (),
+        attempt: int = 1,
     ) -> None:
         """Record a text."""
         await self._record(
@@ -89,6 +90,7 @@ class Journal:
                 pass_number=pass_number,
                 metadata=metadata or {},
                 models=tuple(models),
+                attempt=attempt,
             )
         )
 
@@ -118,6 +120,7 @@ class Journal:
             output_index=output_index,
             pass_number=pass_number,
             models=tuple(dict.fromkeys(verdict.used for verdict in verdicts)),
+            attempt=max(verdict.attempt for verdict in verdicts),
         )
         await self._record(evidence)
         no = blocking(verdicts)
@@ -130,6 +133,7 @@ class Journal:
                     data=explanation_document(stage, no),
                     audience="student",
                     models=(no.used,),
+                    attempt=no.attempt,
                 )
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from services.kit.clock import Clock
@@ -63,13 +63,25 @@ class RunInWork:
         """Make an idempotent call, and again while its service is away or full for a moment."""
         return await patiently(call, self.services.patience_seconds, self.clock, peer_may_recover)
 
+    async def counted(self, call: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+        """Like `steady`; also return which attempt, from 1, was the one that was answered."""
+        attempts = 0
+
+        async def once() -> T:
+            nonlocal attempts
+            attempts += 1
+            return await call()
+
+        return await self.steady(once), attempts
+
     async def verdict(self, purpose: Purpose, text: str, kind: Kind | None = None) -> Verdict:
         """Have a text judged at the run's level."""
-        return await self.steady(
+        verdict, attempt = await self.counted(
             lambda: self.services.safety.check_text(
                 text, self.plan.level, purpose, self.language, kind
             )
         )
+        return replace(verdict, attempt=attempt)
 
     async def check(self, stage: int, verdicts: list[Verdict], purpose: Purpose, text: str) -> None:
         """Have a text judged and keep the verdict. Raises Blocked for a no."""

@@ -6,6 +6,8 @@ translation, not what one pass hands to the next.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.kit.errors import ArtlabError, Internal
 from services.orchestrator.domain.run import PassResult, Verdict
 from services.orchestrator.run_in_work import Blocked, RunInWork
@@ -70,12 +72,11 @@ class TextStages:
             stage=1,
             audience="research" if blocked else "advanced",
             metadata={
-                **result.parameters,
-                "from_language": result.from_language,
-                "to_language": result.to_language,
+                **self._metadata(result),
                 "translated": "true" if result.translated else "false",
             },
             models=[result.used],
+            attempt=result.attempt,
         )
         if blocked is not None:
             raise blocked
@@ -107,8 +108,9 @@ class TextStages:
                     stage=2,
                     audience="advanced",
                     pass_number=number,
-                    metadata=_pass_metadata(result),
+                    metadata=self._metadata(result),
                     models=[result.used],
+                    attempt=result.attempt,
                 )
         if result is None:
             raise Internal("NO_PASSES", f"{recipe.name} has no passes")
@@ -119,8 +121,9 @@ class TextStages:
             began,
             stage=2,
             audience="student",
-            metadata=_pass_metadata(result),
+            metadata=self._metadata(result),
             models=[result.used],
+            attempt=result.attempt,
         )
         return text
 
@@ -144,9 +147,11 @@ class TextStages:
             raise
 
     async def _pass(self, config_name: str, entity_type: str, text: str, number: int) -> PassResult:
-        return await self._run.steady(
+        result, attempt = await self._run.counted(
             lambda: self._pass_once(config_name, entity_type, text, number)
         )
+        # The writer may have asked its model more than once itself.
+        return replace(result, attempt=attempt - 1 + result.attempt)
 
     async def _pass_once(
         self, config_name: str, entity_type: str, text: str, number: int
@@ -169,15 +174,15 @@ class TextStages:
             offset += len(update)
         raise Internal("INTERCEPTION_PROTOCOL", "the stream ended without a result")
 
+    def _metadata(self, result: PassResult) -> dict[str, str]:
+        return {
+            "seed": str(self._run.plan.seed),
+            **result.parameters,
+            "from_language": result.from_language,
+            "to_language": result.to_language,
+        }
+
 
 def _seam(first: str, second: str) -> str:
     # A forbidden word can be split over two fields; a model reads them one after the other.
     return f"{first[-SEAM_CHARACTERS:]}\n{second[:SEAM_CHARACTERS]}"
-
-
-def _pass_metadata(result: PassResult) -> dict[str, str]:
-    return {
-        **result.parameters,
-        "from_language": result.from_language,
-        "to_language": result.to_language,
-    }

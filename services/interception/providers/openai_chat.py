@@ -99,7 +99,7 @@ class OpenAIWriter:
                     ) as pieces:
                         async for piece in pieces:
                             yield piece
-                    yield answer.written()
+                    yield answer.written(attempt)
                     return
                 except Unavailable as error:
                     if answer.begun or attempt > RETRIES:
@@ -121,8 +121,7 @@ class OpenAIWriter:
                     temperature=task.recipe.sampling.temperature,
                     top_p=task.recipe.sampling.top_p,
                     max_tokens=task.recipe.sampling.max_tokens,
-                    # Servers differ in how large a seed may be; 31 bits fit all.
-                    seed=Draw("model", task.seed, task.number).below(2**31),
+                    seed=_model_seed(task),
                     stream=True,
                 )
         try:
@@ -156,6 +155,7 @@ class _Answer:
         self._recipe: Recipe = task.recipe
         self._language = task.to_language
         self._asked_model = asked_model
+        self._model_seed = _model_seed(task)
         self._thoughts = ThoughtFilter()
         self._shown: list[str] = []
         self._size = 0
@@ -201,8 +201,8 @@ class _Answer:
             self._size += len(piece)
         return piece
 
-    def written(self) -> Written:
-        """The whole answer, checked."""
+    def written(self, attempt: int) -> Written:
+        """The whole answer, checked; it came at this attempt, from 1."""
         text = checked("".join(self._shown), self._instructions.own, self._instructions.user)
         if self._model and self._model != self._asked_model:
             log.warning(
@@ -223,8 +223,15 @@ class _Answer:
                 "max_tokens": str(sampling.max_tokens),
                 "finish": "cut_at_limit" if self.full else self._finish,
                 "asked_language": self._language,
+                "model_seed": str(self._model_seed),
+                "attempt": str(attempt),
             },
         )
+
+
+def _model_seed(task: WritingTask) -> int:
+    # Servers differ in how large a seed may be; 31 bits fit all.
+    return Draw("model", task.seed, task.number).below(2**31)
 
 
 def _model_name(name: object) -> str:

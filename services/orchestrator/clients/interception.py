@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -18,6 +19,7 @@ from services.orchestrator.domain.run import Kind, Mode, ModelUse, PassResult, R
 CALL_SECONDS = 5.0
 # Longer than any pass may take by the interception service's own settings, which end it first.
 PASS_SECONDS = 930.0
+_NUMBER = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
 
 
 class InterceptionClient:
@@ -80,6 +82,8 @@ class InterceptionClient:
 
 
 def _result(result: interception_pb2.PassResult) -> PassResult:
+    parameters = dict(result.parameters)
+    attempt = parameters.pop("attempt", "")
     return PassResult(
         number=getattr(result, "pass"),
         passes=result.passes,
@@ -88,5 +92,6 @@ def _result(result: interception_pb2.PassResult) -> PassResult:
         from_language=result.from_language,
         to_language=result.to_language,
         translated=result.translated if result.HasField("translated") else None,
-        parameters=dict(result.parameters),
+        parameters=parameters,
+        attempt=int(attempt) if _NUMBER.fullmatch(attempt) else 1,
     )

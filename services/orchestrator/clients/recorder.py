@@ -159,7 +159,7 @@ def _entity(draft: EntityDraft) -> run_pb2.Entity:
         output_index=draft.output_index,
         metadata=dict(draft.metadata),
         stage=draft.stage,
-        attempt=1,
+        attempt=draft.attempt,
         audience=value_of(run_pb2.Audience, draft.audience),
         models_used=[
             common_pb2.ModelUse(task=used.task, backend=used.backend, model=used.model)

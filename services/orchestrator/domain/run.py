@@ -83,6 +83,7 @@ class Verdict:
     suggestion: str
     language: str
     used: ModelUse
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class PassResult:
     to_language: str
     translated: bool | None
     parameters: Mapping[str, str]
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class EntityDraft:
     pass_number: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
     models: tuple[ModelUse, ...] = ()
+    # From 1; which one it was that succeeded.
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

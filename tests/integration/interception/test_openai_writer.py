@@ -95,6 +95,8 @@ async def test_the_answer_is_streamed_while_it_grows() -> None:
     assert (result.used.backend, result.used.model) == ("openai", "fake-model-q4")
     assert result.parameters["finish"] == "stop"
     assert result.parameters["temperature"] == "1.1"
+    assert result.parameters["model_seed"] == str(fake.requests[-1].body["seed"])
+    assert result.parameters["attempt"] == "1"
 
 
 async def test_pass_k_gets_the_text_of_pass_k_minus_one_and_its_languages() -> None:
@@ -218,6 +220,7 @@ async def test_three_failures_and_then_an_answer_are_one_answer() -> None:
         fake.script(Status(500), Drop(), Body(b"<html>", "text/html"), Say("Guten Tag"))
         answer = await heard(stub, request("dada", TEXT))
     assert answer.result.text == "Guten Tag"
+    assert answer.result.parameters["attempt"] == "4"
     assert len(fake.requests) == 4
 
 

@@ -293,6 +293,28 @@ async def test_a_stream_that_broke_starts_its_text_again(stage: Stage) -> None:
         Unavailable("INTERCEPTION_UNAVAILABLE", "interception answered UNAVAILABLE")
     ]
     assert await stage.run() == "succeeded"
+    assert {d.type: d.attempt for d in stage.recorder.drafts} == {
+        "input": 1,
+        "translation": 2,
+        "safety": 1,
+        "interception": 1,
+        "safety_pre_output": 1,
+    }
+
+
+async def test_a_check_that_was_asked_again_says_at_which_attempt_it_was_made(
+    stage: Stage,
+) -> None:
+    away = Unavailable("SAFETY_UNAVAILABLE", "safety answered UNAVAILABLE")
+    stage.safety.failures = [away, away]
+    assert await stage.run(replace(REQUEST, input_text="verboten")) == "blocked"
+    assert [d.attempt for d in stage.recorder.drafts] == [1, 3, 3]
+
+
+async def test_a_text_says_from_which_seed_it_follows(stage: Stage) -> None:
+    await stage.run(replace(REQUEST, seed=4711))
+    texts = [d for d in stage.recorder.drafts if d.type in ("translation", "interception")]
+    assert [d.metadata["seed"] for d in texts] == ["4711", "4711"]
 
 
 async def test_cancel_stops_the_job_and_ends_as_cancelled(stage: Stage) -> None:
