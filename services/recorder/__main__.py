@@ -12,7 +12,10 @@ from services.recorder.recorder import Recorder
 from services.recorder.servicer import CAPS, register
 from services.recorder.settings import RecorderSettings
 from services.recorder.store.disk import DiskStore
+from services.recorder.store.layout import tracker_file
 from services.recorder.sweeper import sweep_forever
+from services.recorder.tracker.choice import tracker_of
+from services.recorder.tracker.feed import Feed
 from services.recorder.upload import UploadLimits
 
 log = logging.getLogger(__name__)
@@ -21,6 +24,8 @@ log = logging.getLogger(__name__)
 async def compose(settings: RecorderSettings, program: Program) -> None:
     """Put the recorder together and serve until a signal."""
     root = settings.root.absolute()
+    tracker = tracker_of(settings.tracker.get_secret_value(), tracker_file(root))
+    feed = Feed(tracker) if tracker else None
     recorder = Recorder(
         DiskStore(root, reserve_bytes=settings.reserve_bytes),
         SystemClock(),
@@ -30,9 +35,13 @@ async def compose(settings: RecorderSettings, program: Program) -> None:
             ttl_seconds=settings.upload_ttl_seconds,
         ),
         settings.run_limit_seconds,
+        [feed] if feed else [],
     )
     await recorder.open()
     program.stack.push_async_callback(recorder.close)
+    if feed:
+        program.stack.push_async_callback(feed.close)
+        program.add_task(feed.follow(recorder), "tracker")
     log.info("runs live here", extra=facts(root=str(root)))
     program.add_task(sweep_forever(recorder), "sweeper")
     program.on_drain(recorder.drain)

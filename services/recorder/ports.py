@@ -108,6 +108,14 @@ class Store(Protocol):
         """Let another process have it."""
         ...
 
+    def store_id(self) -> str:
+        """Return the id of this store: a UUID, the same for its whole life."""
+        ...
+
+    def run_ids(self) -> list[RunId]:
+        """Return every run there is now, damaged ones included, in any order."""
+        ...
+
     def create_run(self, run: Run) -> None:
         """Make the run durable. Raises FailedPrecondition RUN_DELETED."""
         ...

@@ -102,6 +102,14 @@ class Recorder:
         """Return a run. Raises NotFound RUN_NOT_FOUND, DataLoss METADATA_CORRUPT."""
         return await self._table.read(run_id)
 
+    async def store_id(self) -> str:
+        """Return the id of the store, the same for its whole life."""
+        return await self._threads.run(self._store.store_id)
+
+    async def run_ids(self) -> list[RunId]:
+        """Return every run there is now, damaged ones included, in any order."""
+        return await self._threads.run(self._store.run_ids)
+
     async def read_document(self, run_id: RunId) -> bytes:
         """Return metadata.json byte for byte. Raises as `get_run`."""
         return await self._threads.run(self._store.read_document, run_id)

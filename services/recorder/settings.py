@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from services.kit.settings import DEFAULT_PORTS, Port, Settings
+from services.recorder.tracker.choice import check_tracker
 
 
 class RecorderSettings(Settings):
@@ -32,6 +33,18 @@ class RecorderSettings(Settings):
         le=2**40,
         description="room kept back so that runs can end on a full disk, in bytes; 0: none",
     )
+    tracker: SecretStr = Field(
+        SecretStr("sqlite"),
+        max_length=2000,
+        description="where tables of runs and steps are kept for analysis: sqlite (a file below"
+        " the root), none, or postgresql://user:password@host:port/database",
+    )
     run_limit_seconds: float = Field(
         3600.0, ge=1, le=86400, description="when a run is ended if its creator set no deadline"
     )
+
+    @field_validator("tracker")
+    @classmethod
+    def _known_tracker(cls, value: SecretStr) -> SecretStr:
+        check_tracker(value.get_secret_value())
+        return value

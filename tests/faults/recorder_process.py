@@ -42,6 +42,8 @@ class RecorderProcess:
         environ |= {
             "ARTLAB_RECORDER_PORT": str(self.port),
             "ARTLAB_RECORDER_ROOT": str(root),
+            # It would write beside what a test counts, fills or breaks.
+            "ARTLAB_RECORDER_TRACKER": "none",
             "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'protos'}",
         }
         environ |= {f"ARTLAB_RECORDER_{key.upper()}": value for key, value in settings.items()}

@@ -57,6 +57,16 @@ class DiskStore:
         self._reserve.close()
         self._layout.close()
 
+    def store_id(self) -> str:
+        """Return the id of this store."""
+        with storage_errors():
+            return self._layout.store_id()
+
+    def run_ids(self) -> list[RunId]:
+        """Return every run there is."""
+        with storage_errors():
+            return self._layout.run_ids()
+
     def create_run(self, run: Run) -> None:
         """Make the run durable."""
         with storage_errors(), self._reserve.ordinary():

@@ -6,6 +6,8 @@
     <root>/.uploads/<run_id>.<upload_id>.intent    the entity they are about to become
     <root>/.trash/<run_id>.<random>/               deleted, bytes about to go
     <root>/.orphans/<run_id>.<time>.<name>         files no record knows
+    <root>/.store_id                               whose runs these are, for a tracker
+    <root>/.tracker/executions.sqlite              the embedded tracker
     <root>/.reserve/spare-<n>                      room kept back for a full disk
     <root>/.tombstones/<run_id>                    empty: the run is deleted, since this file's time
     <root>/.favourites/<run_id>                    empty: somebody wants to keep the run
@@ -22,6 +24,8 @@ import fcntl
 import os
 import secrets
 import stat
+import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,13 +39,16 @@ from services.recorder.store.files import (
     exists,
     names_in,
     open_folder,
+    read_regular,
     remove_tree,
 )
 
 METADATA = "metadata.json"
+_TRACKER = Path(".tracker", "executions.sqlite")
 _UPLOADS = ".uploads"
 _TRASH = ".trash"
 _ORPHANS = ".orphans"
+_STORE_ID = ".store_id"
 _RESERVE = ".reserve"
 _TOMBSTONES = ".tombstones"
 _FAVOURITES = ".favourites"
@@ -62,6 +69,7 @@ class Layout:
         STORE_MISSING, STORE_LOCKED.
         """
         self.root = root
+        self._naming = threading.Lock()
         _make_folder(root)
         self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -101,6 +109,16 @@ class Layout:
         except FileExistsError:
             pass
         return os.open(name, FOLDER, dir_fd=self.root_fd)
+
+    def store_id(self) -> str:
+        """The id of this store, made when it is first asked for; it moves with the root."""
+        with self._naming:
+            try:
+                return str(uuid.UUID(read_regular(self.root_fd, _STORE_ID).decode().strip()))
+            except (FileNotFoundError, ValueError):
+                made = str(uuid.uuid4())
+                atomic.replace_file(self.root_fd, _STORE_ID, f"{made}\n".encode())
+                return made
 
     # Runs
 
@@ -248,6 +266,11 @@ class Layout:
                     remove_tree(orphans_fd, name)
         finally:
             os.close(orphans_fd)
+
+
+def tracker_file(root: Path) -> Path:
+    """Where the embedded tracker of a root is."""
+    return root / _TRACKER
 
 
 def _make_folder(path: Path) -> None:

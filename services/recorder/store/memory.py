@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
 from services.kit.errors import DataLoss, FailedPrecondition, NotFound
@@ -73,6 +74,7 @@ class MemoryStore:
         self.capacity_bytes = capacity_bytes
         self._reserve_bytes = reserve_bytes
         self._takes_new = True
+        self._store_id = str(uuid.uuid4())
         self._documents: dict[RunId, bytes] = {}
         self._entities: dict[tuple[RunId, str], bytes] = {}
         self._data: dict[UploadName, bytearray] = {}
@@ -103,6 +105,14 @@ class MemoryStore:
     def close(self) -> None:
         """Let somebody else open it."""
         self._is_open = False
+
+    def store_id(self) -> str:
+        """Return the id of this store."""
+        return self._store_id
+
+    def run_ids(self) -> list[RunId]:
+        """Return every run there is."""
+        return list(self._documents)
 
     def create_run(self, run: Run) -> None:
         """Keep the run."""

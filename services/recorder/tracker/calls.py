@@ -51,17 +51,27 @@ class Calls:
             raise Unavailable("TRACKER_UNAVAILABLE", f"no answer within {seconds:g} s")
         return future.result()
 
-    async def settle(self, seconds: float) -> None:
-        """Wait until the call under way has ended; interrupt it when it takes longer than that."""
-        if self._under_way is not None:
-            done, _ = await asyncio.wait([self._under_way], timeout=seconds)
-            if not done:
-                self._tracker.interrupt()
+    async def settle(self, seconds: float) -> bool:
+        """Wait until the call under way has ended; interrupt it and return False when it lasts."""
+        if self._under_way is None or self._under_way.done():
+            return True
+        done, _ = await asyncio.wait([self._under_way], timeout=seconds)
+        if not done:
+            self._tracker.interrupt()
+        return bool(done)
 
-    def close(self) -> None:
-        """End the thread once its call has ended."""
+    async def close(self, seconds: float) -> None:
+        """Close the tracker and end the thread, but do not wait for it longer than that."""
+        await self.settle(0)
+        if self._thread is None:
+            return
+        loop = asyncio.get_running_loop()
+        closed = loop.create_future()
+        self._queue.put((loop, closed, self._tracker.close, ()))
         self._queue.put(None)
         self._thread = None
+        _forget(closed)
+        await asyncio.wait([closed], timeout=seconds)
 
     def _serve(self) -> None:
         while (found := self._queue.get()) is not None:

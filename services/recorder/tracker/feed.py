@@ -38,7 +38,7 @@ class Pace:
     between: float = 0.2
     first_retry: float = 0.5
     last_retry: float = 30.0
-    close: float = 2.0
+    close: float = 1.0
 
 
 class Feed:
@@ -54,7 +54,8 @@ class Feed:
         self._woken = asyncio.Event()
         self._record: Record | None = None
         self._is_open = False
-        self._trouble = ""
+        # What went wrong since it last worked, each told once.
+        self._troubles: set[str] = set()
         self._is_told = False
         self._retry_seconds = self._pace.first_retry
 
@@ -90,15 +91,14 @@ class Feed:
 
         What is left is found by the next start.
         """
-        await self._calls.settle(self._pace.close)
+        self._is_open &= await self._calls.settle(self._pace.close)
         try:
             async with asyncio.timeout(self._pace.close):
                 while self._is_open and self._record is not None and self._woken.is_set():
                     await self._advance(self._record)
-                await self._calls.make(self._pace.close, self._tracker.close)
         except (ArtlabError, TimeoutError) as error:
-            log.warning("tracker was left behind", extra=facts(why=str(error)))
-        self._calls.close()
+            log.warning("tracker is left behind", extra=facts(why=str(error)))
+        await self._calls.close(self._pace.close)
 
     def _note(self, run_id: RunId) -> None:
         if len(self._changed) >= MAX_CHANGED_RUNS and run_id not in self._changed:
@@ -191,16 +191,18 @@ class Feed:
     def _tell_condition(self) -> None:
         self._retry_seconds = self._pace.first_retry
         if not self._is_told:
-            event = "tracker is back" if self._trouble else "tracker is open"
+            event = "tracker is back" if self._troubles else "tracker is open"
             log.info(event, extra=facts(behind=len(self._behind)))
-            self._is_told, self._trouble = True, ""
+            self._troubles.clear()
+            self._is_told = True
 
     def _tell_trouble(self, error: Exception) -> None:
         trouble = f"{type(error).__name__}: {error}"
-        if trouble == self._trouble:
+        if trouble in self._troubles:
             return
-        self._trouble = trouble
+        event = "tracker is still down" if self._troubles else "tracker is down"
+        self._troubles.add(trouble)
         if isinstance(error, ArtlabError):
-            log.warning("tracker is down", extra=facts(reason=error.reason, why=error.message))
+            log.warning(event, extra=facts(reason=error.reason, why=error.message))
         else:
-            log.error("tracker is down", exc_info=error)
+            log.error(event, exc_info=error)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,7 +29,7 @@ from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from services.kit.clock import ManualClock
 from services.kit.interceptors import Context
 from services.kit.status import remote_errors
-from services.recorder.ports import Store
+from services.recorder.ports import Follower, Store
 from services.recorder.recorder import Recorder
 from services.recorder.servicer import CAPS, RecorderServicer, register
 from services.recorder.store.disk import DiskStore
@@ -110,6 +118,7 @@ class World:
     stub: Any = field(init=False)
     reserve_bytes: int = 0
     memory: MemoryStore = field(default_factory=MemoryStore)
+    followers: Sequence[Follower] = ()
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> None:
@@ -119,7 +128,7 @@ class World:
             if self.kind == "memory"
             else DiskStore(self.root, self.tombstones, reserve_bytes=self.reserve_bytes)
         )
-        self.recorder = Recorder(store, self.clock, self.limits, RUN_LIMIT_SECONDS)
+        self.recorder = Recorder(store, self.clock, self.limits, RUN_LIMIT_SECONDS, self.followers)
         await self.recorder.open()
         self._stack.push_async_callback(self.recorder.close)
         if self.kind == "grpc":

@@ -30,11 +30,32 @@ def test_the_defaults_are_those_of_the_docs() -> None:
         ("RUN_LIMIT_SECONDS", "90000"),
         ("RUN_LIMIT_SECONDS", "nan"),
         ("ROOOT", "x"),
+        ("TRACKER", ""),
+        ("TRACKER", "mysql://u@h/d"),
+        ("TRACKER", "sqlite:///somewhere"),
+        ("TRACKER", "postgresql://u:p@ss@h/d"),
+        ("TRACKER", "postgresql://u@h:port/d"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"ARTLAB_RECORDER_{name}"):
         load_settings("recorder", RecorderSettings, {f"ARTLAB_RECORDER_{name}": value})
+
+
+def test_the_tracker_is_embedded_unless_an_address_is_given() -> None:
+    for value in ("sqlite", "none", "postgresql://u:p%40ss@h/d?sslmode=require"):
+        settings = load_settings("recorder", RecorderSettings, {"ARTLAB_RECORDER_TRACKER": value})
+        assert settings.tracker.get_secret_value() == value
+        assert "p%40ss" not in repr(settings)
+    default = load_settings("recorder", RecorderSettings, {})
+    assert default.tracker.get_secret_value() == "sqlite"
+
+
+def test_a_wrong_address_of_a_tracker_is_refused_without_its_password() -> None:
+    for value in ("postgresql://u:hunter2@x@h/d", "mysql://u:hunter2@h/d", "postgres:hunter2"):
+        with pytest.raises(SettingsError, match="ARTLAB_RECORDER_TRACKER") as caught:
+            load_settings("recorder", RecorderSettings, {"ARTLAB_RECORDER_TRACKER": value})
+        assert "hunter2" not in str(caught.value)
 
 
 def test_every_setting_says_what_it_is() -> None:
