@@ -9,9 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 TEMPORARY = ".tmp"
 _FILE_MODE = 0o640
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# As many as there are threads that commit.
+_SYNC_THREADS = 32
+
+File = tuple[str, bytes]
 
 
 class UnsureError(OSError):
@@ -62,17 +69,68 @@ def replace_file(dir_fd: int, name: str, data: bytes) -> None:
 
 def put_file(dir_fd: int, name: str, data: bytes, *, durable: bool = False) -> None:
     """Replace a file so that readers see the old or the new; it survives a crash of ours only."""
+    with contextlib.ExitStack() as undo:
+        with _staged(dir_fd, name, data, undo) as fd:
+            if durable:
+                sync_file(fd)
+        _put(dir_fd, name)
+        undo.pop_all()
+
+
+class Syncs:
+    """Syncs two files at the same time, so that the disk takes them together."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
+
+    def both(self, one_fd: int, other_fd: int) -> None:
+        """Make the content of both durable. Raises OSError when either is not."""
+        one = self._threads.submit(sync_file, one_fd)
+        try:
+            sync_file(other_fd)
+        finally:
+            one.result()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
+
+
+def replace_in_order(dir_fd: int, first: File, last: File, syncs: Syncs) -> None:
+    """Replace two files durably, the last one not before the first one is durable in its place.
+
+    Raises OSError with no first and the last as it was, or UnsureError with both in place.
+    """
+    with contextlib.ExitStack() as undo:
+        with _staged(dir_fd, *first, undo) as first_fd, _staged(dir_fd, *last, undo) as last_fd:
+            syncs.both(first_fd, last_fd)
+        undo.callback(remove, dir_fd, first[0])
+        _put(dir_fd, first[0])
+        sync_folder(dir_fd)
+        _put(dir_fd, last[0])
+        undo.pop_all()
+    _sync_change(dir_fd)
+
+
+@contextlib.contextmanager
+def _staged(dir_fd: int, name: str, data: bytes, undo: contextlib.ExitStack) -> Iterator[int]:
+    """Write a file under its temporary name; yields its descriptor, not synced yet."""
     temporary = name + TEMPORARY
+    undo.callback(remove, dir_fd, temporary)
     try:
-        write_new(dir_fd, temporary, data, durable=durable)
+        fd = os.open(temporary, _NEW, _FILE_MODE, dir_fd=dir_fd)
     except FileExistsError:  # left by a write that failed twice over
         remove(dir_fd, temporary)
-        write_new(dir_fd, temporary, data, durable=durable)
+        fd = os.open(temporary, _NEW, _FILE_MODE, dir_fd=dir_fd)
     try:
-        os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    except OSError:
-        remove(dir_fd, temporary)
-        raise
+        write_all(fd, data)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _put(dir_fd: int, name: str) -> None:
+    os.rename(name + TEMPORARY, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
 
 def move(from_fd: int, name: str, to_fd: int, new_name: str) -> None:

@@ -10,6 +10,7 @@ from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import Contents, UploadBytes
+from services.recorder.store.atomic import Syncs
 from services.recorder.store.deletions import Deletions
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.layout import Layout
@@ -38,7 +39,8 @@ class DiskStore:
         with storage_errors():
             self._layout = Layout(self._root, self._tombstones)
         self._deletions = Deletions(self._layout)
-        self._runs = RunFolders(self._layout)
+        self._syncs = Syncs()
+        self._runs = RunFolders(self._layout, self._syncs)
         self._reserve = Reserve(self._layout, self._reserve_bytes)
         self._uploads = UploadFiles(self._layout, self._runs, self._reserve)
         self._recovery = Recovery(self._layout, self._runs, self._uploads)
@@ -56,6 +58,7 @@ class DiskStore:
         """Unlock the root. Nothing is written: a stop is a crash that was announced."""
         self._reserve.close()
         self._layout.close()
+        self._syncs.close()
 
     def store_id(self) -> str:
         """Return the id of this store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
 
 from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, NotFound
 from services.kit.ids import RunId
@@ -12,7 +13,7 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.run import Run
 from services.recorder.store import atomic
-from services.recorder.store.atomic import UnsureError
+from services.recorder.store.atomic import Syncs, UnsureError
 from services.recorder.store.codec import RunEncoder, decode_run, parse_document
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.files import open_regular, read_regular
@@ -36,8 +37,9 @@ _DAMAGED = frozenset(
 class RunFolders:
     """Reads and replaces metadata.json; opens entities."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, syncs: Syncs) -> None:
         self._layout = layout
+        self._syncs = syncs
         self._encoders: dict[RunId, RunEncoder] = {}
 
     def create(self, run: Run) -> None:
@@ -73,21 +75,19 @@ class RunFolders:
         """
         name = run.entities[-1].filename
         with storage_errors(), self._layout.run_folder(run.run_id) as folder:
-            try:
-                atomic.put_file(folder, name, data, durable=True)
-                atomic.sync_folder(folder)
-                self.replace(folder, run)
-            except UnsureError:
-                raise
-            except OSError:
-                atomic.remove(folder, name)
-                raise
+            with self._encoded(run) as document:
+                atomic.replace_in_order(folder, (name, data), (METADATA, document), self._syncs)
 
     def replace(self, folder: int, run: Run) -> None:
         """Replace metadata.json in an opened folder; raises OSError as `replace_file`."""
+        with self._encoded(run) as document:
+            atomic.replace_file(folder, METADATA, document)
+
+    @contextlib.contextmanager
+    def _encoded(self, run: Run) -> Iterator[bytes]:
         # Taken out while in use: after a failure what it remembers may not be what is stored.
         encoder = self._encoders.pop(run.run_id, None) or RunEncoder()
-        atomic.replace_file(folder, METADATA, encoder.encode(run))
+        yield encoder.encode(run)
         if not run.is_final:
             self._encoders[run.run_id] = encoder
 
