@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import re
 import tempfile
@@ -70,13 +71,12 @@ def recorder_options(command: Callable[..., None]) -> Callable[..., None]:
         help="Folder of the runs, opened by a recorder of our own. "
         "Default: ARTLAB_RECORDER_ROOT, or pipeline_runs.",
     )
+    @functools.wraps(command)
     def with_choice(target: str | None, root: Path | None, **others: Any) -> None:
         if target and root:
             raise click.UsageError("--recorder and --root: choose one")
         command(choice=RecorderChoice(target, root), **others)
 
-    with_choice.__name__ = command.__name__
-    with_choice.__doc__ = command.__doc__
     return with_choice
 
 
