@@ -1,4 +1,4 @@
-"""A recorder that is watched by strace, and a file it must never find."""
+"""Recorder processes for all tests of a file: one as it is, one that is watched by strace."""
 
 from __future__ import annotations
 
@@ -13,9 +13,24 @@ from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc
 from tests.faults.disturbed import Stub
 from tests.faults.every_request import a_run, answer, requests_about
+from tests.faults.recorder_process import RecorderProcess
 from tests.faults.traced_files import TracedRecorder, traced_recorder
 
 SECRET = b"nobody may read or change this"
+
+
+@pytest.fixture(scope="module")
+def live_recorder(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[RecorderProcess, Path]]:
+    """A recorder process and its root, for all tests of a file."""
+    folder = tmp_path_factory.mktemp("recorder")
+    process = RecorderProcess(folder / "runs", folder / "log")
+    try:
+        process.wait_until_serving()
+        yield process, folder / "runs"
+    finally:
+        process.kill()
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,20 @@ from google.protobuf.message import Message
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
+from services.kit.status import from_rpc_error
 from services.recorder.verify import verify_run
 from tests.faults.chaos_proxy import ChaosProxy, CutAfter, Fault, LoseAnswer, ResetBefore
 from tests.faults.recorder_process import RecorderProcess
-from tests.integration.recorder.harness import plan
+from tests.integration.recorder.harness import entity, picture, plan, stream
 
 AT_ONCE = 8
 CALL_SECONDS = 10.0
+PICTURE = picture(3000)
+CHUNK_BYTES = 1024
+TEXT = b"Eine Blume"
+# grpc.aio says INTERNAL by itself, without details, when the line breaks or the answer comes while
+# it still sends.
+BROKEN_SEND = "RECORDER_INTERNAL"
 RESEARCH = run_pb2.AUDIENCE_RESEARCH
 # Nothing is retried behind the test's back, and each channel has a connection of its own.
 _BARE = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
@@ -67,7 +74,8 @@ class Chaos:
             try:
                 return await attempt(stub)
             except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.UNAVAILABLE:
+                reason = from_rpc_error(error, "recorder").reason
+                if error.code() is grpc.StatusCode.UNAVAILABLE or reason == BROKEN_SEND:
                     raise Lost from error
                 raise
             except asyncio.CancelledError:
@@ -107,6 +115,19 @@ class Chaos:
         assert all(one == answers[0] for one in answers), answers
         return answers[0]
 
+    def unless(self, reason: str, attempt: Attempt[A]) -> Attempt[A]:
+        """The attempt, made again as long as the recorder refuses it for this reason."""
+
+        async def again(stub: Stub) -> A:
+            while True:
+                try:
+                    return await attempt(stub)
+                except grpc.aio.AioRpcError as error:
+                    if from_rpc_error(error, "recorder").reason not in (reason, BROKEN_SEND):
+                        raise
+
+        return again
+
     async def repeat(self, method: str, request: Message) -> Any:
         """The same for one unary call."""
         kind = pb.DESCRIPTOR.services_by_name["RecorderService"].methods_by_name[method].output_type
@@ -137,17 +158,40 @@ class Chaos:
                 fault = CutAfter(chance.randrange(most_bytes))
             self.proxy.arm(fault)
 
+    def create_request(self) -> pb.CreateRunRequest:
+        """For a new run of this person."""
+        run = plan(user_id=self.user_id)
+        return pb.CreateRunRequest(request_id=str(uuid.uuid4()), run=run)
+
     async def create(self) -> str:
         """A new run of this person; returns its name."""
-        plan_ = plan(user_id=self.user_id)
-        request = pb.CreateRunRequest(request_id=str(uuid.uuid4()), run=plan_)
-        return str((await self.call("CreateRun", request)).run.name)
+        return str((await self.call("CreateRun", self.create_request())).run.name)
 
     async def record(self, run: str, upload_id: str, of: run_pb2.Entity, data: bytes) -> None:
         """A small entity."""
         upload = f"{run}/uploads/{upload_id}"
         request = pb.RecordEntityRequest(upload=upload, entity=of, data=data)
         await self.call("RecordEntity", request)
+
+    async def write(self, stub: Stub, upload: str, data: bytes) -> pb.WriteEntityResponse:
+        """Ask (past the proxy) where it stands, send the rest; again while another writes it."""
+        while True:
+            try:
+                known = await self.call("GetUpload", pb.GetUploadRequest(upload=upload))
+                start = known.committed_size
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
+                start = 0
+            messages = stream(
+                upload, data, chunk=CHUNK_BYTES, start=start, of=entity(output_index=1)
+            )
+            try:
+                return await stub.WriteEntity(iter(messages), timeout=CALL_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                reason = from_rpc_error(error, "recorder").reason
+                if reason not in ("UPLOAD_BUSY", "OFFSET_MISMATCH"):
+                    raise
 
     async def runs(self) -> list[str]:
         """The names of this person's runs, newest first."""
@@ -188,3 +232,9 @@ class Chaos:
 def facts_of(document: dict[str, Any]) -> list[Any]:
     """What happened in a run, in order, without when."""
     return [(one["kind"], one["payload"]) for one in document["events"]]
+
+
+def succeeded(run: str) -> pb.FinalizeOutputRequest:
+    """That the output of a run succeeded."""
+    output = run_pb2.Output(index=1, state=run_pb2.RUN_STATE_SUCCEEDED)
+    return pb.FinalizeOutputRequest(name=run, output=output)
