@@ -153,10 +153,9 @@ class Chaos:
     def arm_at_random(self, chance: random.Random, most_bytes: int) -> None:
         """Let up to two faults wait for the next calls."""
         for _ in range(chance.randrange(3) - self.proxy.armed):
-            fault = chance.choice([ResetBefore(), LoseAnswer(), CutAfter(1)])
-            if isinstance(fault, CutAfter):
-                fault = CutAfter(chance.randrange(most_bytes))
-            self.proxy.arm(fault)
+            cut = CutAfter(chance.randrange(most_bytes))
+            faults: list[Fault] = [ResetBefore(), LoseAnswer(), cut]
+            self.proxy.arm(chance.choice(faults))
 
     def create_request(self) -> pb.CreateRunRequest:
         """For a new run of this person."""
