@@ -6,11 +6,11 @@ inputs, written out, and more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 RUN_ID = "528e5af9-59b3-4551-b101-27e13dd6e43e"
 # These are tried in every field; the rest only where a run, an upload or an entity is named.
@@ -105,19 +105,20 @@ def spoiled(request: M, run: str, outside: str) -> Iterator[M]:
                 yield _with_text(request, path, text)
 
 
-def _texts(message: Message) -> Iterator[list[FieldDescriptor]]:
-    for field in message.DESCRIPTOR.fields:
+def _texts(message: Message) -> Iterator[list[Any]]:
+    fields: Iterable[Any] = message.DESCRIPTOR.fields
+    for field in fields:
         if field.type == field.TYPE_STRING:
             yield [field]
         elif field.type == field.TYPE_MESSAGE:
-            inner = field.message_type._concrete_class()
+            inner = GetMessageClass(field.message_type)()
             yield from ([field, *rest] for rest in _texts(inner))
 
 
-def _with_text(request: M, path: list[FieldDescriptor], text: str) -> M:
+def _with_text(request: M, path: list[Any], text: str) -> M:
     copy = type(request)()
     copy.CopyFrom(request)
-    target: Message = copy
+    target: Any = copy
     for field in path[:-1]:
         if field.message_type.GetOptions().map_entry:
             # Either as the key or as the value of a new entry.
