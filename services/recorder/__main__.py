@@ -8,11 +8,12 @@ from services.kit.clock import SystemClock
 from services.kit.log import facts
 from services.kit.program import Program, run_program
 from services.kit.server import GrpcServer
+from services.recorder.index.sqlite import SqliteIndex
 from services.recorder.recorder import Recorder
 from services.recorder.servicer import CAPS, register
 from services.recorder.settings import RecorderSettings
 from services.recorder.store.disk import DiskStore
-from services.recorder.store.layout import tracker_file
+from services.recorder.store.layout import index_file, tracker_file
 from services.recorder.sweeper import sweep_forever
 from services.recorder.tracker.choice import tracker_of
 from services.recorder.tracker.feed import Feed
@@ -28,6 +29,7 @@ async def compose(settings: RecorderSettings, program: Program) -> None:
     feed = Feed(tracker) if tracker else None
     recorder = Recorder(
         DiskStore(root, reserve_bytes=settings.reserve_bytes),
+        SqliteIndex(index_file(root)),
         SystemClock(),
         UploadLimits(
             max_entity_bytes=settings.max_entity_bytes,

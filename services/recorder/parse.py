@@ -63,7 +63,7 @@ def parse_plan(run: run_pb2.Run) -> Plan:
         config_name=parse_config_name(run.config_name, "run.config_name"),
         safety_level=SAFETY_LEVELS.word(run.safety_level, "run.safety_level"),
         user_id=parse_pseudonym(run.user_id, "run.user_id"),
-        deadline=_time(run.deadline, "run.deadline") if run.HasField("deadline") else None,
+        deadline=parse_time(run.deadline, "run.deadline") if run.HasField("deadline") else None,
         outputs=_outputs(run.outputs),
         expected_entities=_expected(run.expected_entities),
         execution_mode=EXECUTION_MODES.word(run.execution_mode, "run.execution_mode"),
@@ -80,7 +80,9 @@ def parse_draft(entity: run_pb2.Entity) -> EntityDraft:
         stage=parse_number(entity.stage, "entity.stage", most=MAX_STAGE),
         pass_number=parse_number(getattr(entity, "pass"), "entity.pass", most=MAX_PASS),
         started_at=(
-            _time(entity.start_time, "entity.start_time") if entity.HasField("start_time") else None
+            parse_time(entity.start_time, "entity.start_time")
+            if entity.HasField("start_time")
+            else None
         ),
         duration_ms=(
             _milliseconds(entity.duration, "entity.duration")
@@ -222,9 +224,9 @@ def _models(models: Sequence[common_pb2.ModelUse]) -> tuple[ModelUse, ...]:
         raise InvalidArgument("TOO_MANY", f"at most {MAX_MODELS}", field=field)
     return tuple(
         ModelUse(
-            task=_line(model.task, f"{field}[{place}].task", MAX_MODEL_CHARACTERS),
-            backend=_line(model.backend, f"{field}[{place}].backend", MAX_MODEL_CHARACTERS),
-            model=_line(model.model, f"{field}[{place}].model", MAX_MODEL_CHARACTERS),
+            task=parse_line(model.task, f"{field}[{place}].task", MAX_MODEL_CHARACTERS),
+            backend=parse_line(model.backend, f"{field}[{place}].backend", MAX_MODEL_CHARACTERS),
+            model=parse_line(model.model, f"{field}[{place}].model", MAX_MODEL_CHARACTERS),
         )
         for place, model in enumerate(models)
     )
@@ -246,13 +248,17 @@ def _end_error(
         )
     return RunError(
         reason=error.reason,
-        message=_line(error.message, f"{field}.message", MAX_MESSAGE_CHARACTERS),
+        message=parse_line(error.message, f"{field}.message", MAX_MESSAGE_CHARACTERS),
         stage=parse_number(error.stage, f"{field}.stage", most=MAX_STAGE),
         retryable=error.retryable,
     )
 
 
-def _line(text: str, field: str, most: int) -> str:
+def parse_line(text: str, field: str, most: int) -> str:
+    """Return a text of at most so many characters.
+
+    Raises InvalidArgument TEXT_TOO_LONG, INVALID_CHARACTER.
+    """
     if len(text) > most:
         raise InvalidArgument("TEXT_TOO_LONG", f"at most {most} characters", field=field)
     if _CONTROL.search(text):
@@ -260,7 +266,8 @@ def _line(text: str, field: str, most: int) -> str:
     return text
 
 
-def _time(stamp: Timestamp, field: str) -> datetime:
+def parse_time(stamp: Timestamp, field: str) -> datetime:
+    """Return a moment in UTC, cut to microseconds. Raises InvalidArgument INVALID_TIME."""
     # Protobuf does not check either of them, and converting would raise or wrap.
     if not 0 <= stamp.nanos < 1_000_000_000 or not _FIRST_SECOND <= stamp.seconds <= _LAST_SECOND:
         raise InvalidArgument("INVALID_TIME", "not a valid Timestamp", field=field)

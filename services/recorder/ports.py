@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
-from services.recorder.domain.run import Place, Run
+from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 
 
@@ -28,12 +28,42 @@ class OpenedUpload:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a store holds when it is opened, after recovery: final runs by their place only."""
+    """What a store holds when it is opened, after recovery: final runs by their id only."""
 
+    run_ids: Sequence[RunId]
     open_runs: Sequence[Run]
-    places: Sequence[Place]
     damaged: Sequence[RunId]
     uploads: Sequence[OpenedUpload]
+
+
+class Stamp(NamedTuple):
+    """Tells one file from what was put in its place or written into it: inode, ctime, size."""
+
+    inode: int
+    changed_ns: int
+    size_bytes: int
+
+
+class Intake(Protocol):
+    """Is told what a store holds while it is opened, in the thread that opens it."""
+
+    def begin(self) -> None:
+        """Nobody else has the store from now on."""
+        ...
+
+    def is_settled(self, run_id: RunId, stamp: Stamp) -> bool:
+        """Whether a run was final and durable when its metadata had this stamp.
+
+        Then it needs no recovery, and is not told as found.
+        """
+        ...
+
+    def found(self, run: Run, stamp: Stamp | None, *, is_durable: bool) -> None:
+        """Any other run; recovered, or as it is when the disk did not let us.
+
+        The stamp was taken before the run was read.
+        """
+        ...
 
 
 class Follower(Protocol):
@@ -97,8 +127,8 @@ class EntityBytes(Protocol):
 class Store(Protocol):
     """Run folders."""
 
-    def open(self) -> Contents:
-        """Recover what a crash interrupted, and tell what there is.
+    def open(self, intake: Intake | None = None) -> Contents:
+        """Recover what a crash interrupted, and tell what there is; without intake, of every run.
 
         Raises FailedPrecondition: STORE_LOCKED (another recorder has it), STORE_MISSING.
         """
@@ -133,6 +163,10 @@ class Store(Protocol):
 
     def reload_run(self, run_id: RunId) -> Run:
         """Finish or undo what a failed write left behind, then load."""
+        ...
+
+    def stamp(self, run_id: RunId) -> Stamp:
+        """Return the stamp of a run's metadata. Raises NotFound RUN_NOT_FOUND."""
         ...
 
     def read_document(self, run_id: RunId) -> bytes:

@@ -13,17 +13,19 @@ from services.kit.errors import (
     ArtlabError,
     FailedPrecondition,
     InvalidArgument,
-    NotFound,
 )
 from services.kit.ids import EntityName, RunId, UploadName
 from services.kit.log import facts
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress
+from services.recorder.domain.filter import Filter
 from services.recorder.domain.outcome import DEADLINE_REASON, Output, RunError
 from services.recorder.domain.room import Room
 from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.stats import RunStats
 from services.recorder.domain.vocabulary import Audience, RunState
-from services.recorder.listing import Listing, Page
+from services.recorder.index.port import Index
+from services.recorder.library import Library, Page
 from services.recorder.ports import Follower, Store
 from services.recorder.reading import Reading
 from services.recorder.table import RunTable
@@ -49,6 +51,7 @@ class Recorder:
     def __init__(
         self,
         store: Store,
+        index: Index,
         clock: Clock,
         limits: UploadLimits,
         run_limit_seconds: float,
@@ -58,23 +61,24 @@ class Recorder:
         self._clock = clock
         self._run_limit = timedelta(seconds=run_limit_seconds)
         self._threads = Threads()
-        self._table = RunTable(store, self._threads, followers)
+        self._library = Library(store, index)
+        self._table = RunTable(store, self._threads, [self._library, *followers])
         self._uploads = Uploads(store, self._table, self._threads, clock, limits)
         self._writing = Writing(self._uploads, self._threads)
         self._reading = Reading(store, self._table, self._threads)
         self._watching = Watching(self._table)
-        self._listing = Listing(())
 
     async def open(self) -> None:
         """Recover and take in what there is. Raises FailedPrecondition STORE_*."""
-        contents = await self._threads.run(self._store.open)
+        contents = await self._threads.run(self._store.open, self._library)
+        await self._threads.run(self._library.complete, contents.run_ids)
         self._table.adopt(contents.open_runs)
         self._uploads.adopt(contents.uploads)
-        self._listing = Listing(contents.places)
+        self._library.start()
         log.info(
             "store is open",
             extra=facts(
-                runs=len(contents.places),
+                runs=len(contents.run_ids),
                 open_runs=len(contents.open_runs),
                 damaged=len(contents.damaged),
                 uploads=len(contents.uploads),
@@ -85,6 +89,7 @@ class Recorder:
         """Finish what has begun and let go of the store."""
         await self._threads.settle()
         await self._uploads.close()
+        await self._library.close()
         await self._threads.run(self._store.close)
         self._threads.close()
 
@@ -114,13 +119,13 @@ class Recorder:
         """Return metadata.json byte for byte. Raises as `get_run`."""
         return await self._threads.run(self._store.read_document, run_id)
 
-    async def list_runs(self, size: int, token: str, user_id: str) -> tuple[list[Run], str]:
-        """Return a page of runs, newest first, and the token of the next.
+    async def list_runs(self, wanted: Filter, audience: Audience, token: str, size: int) -> Page:
+        """See `Library.page`."""
+        return await self._library.page(wanted, audience, token, size)
 
-        A damaged run is left out. Raises InvalidArgument PAGE_TOKEN_INVALID.
-        """
-        page = self._listing.page(size, token, user_id)
-        return await self._threads.run(self._load_page, page), page.next_token
+    async def run_stats(self, wanted: Filter, audience: Audience) -> RunStats:
+        """See `Library.stats`."""
+        return await self._library.stats(wanted, audience)
 
     async def delete_run(self, run_id: RunId) -> None:
         """Put a run out of sight for ever and remove its bytes; nothing happens without one."""
@@ -233,7 +238,8 @@ class Recorder:
             if held.run is not None:
                 if held.run.request_digest != plan.digest():
                     raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
-                self._listing.add(held.run.place)
+                if not held.run.is_final:
+                    self._library.saved(held.run)  # left by a creation that failed
                 return held.run
             now = self._clock.now()
             deadline = plan.deadline or now + self._run_limit
@@ -244,7 +250,6 @@ class Recorder:
             run = Run.create(run_id, plan, now, deadline)
             await self._threads.run(self._store.create_run, run)
             self._table.advance(held, run)
-            self._listing.add(run.place)
             return run
 
     async def _delete(self, run_id: RunId) -> None:
@@ -257,7 +262,6 @@ class Recorder:
                 held.run = None
                 raise
             self._table.drop(run_id, held)
-            self._listing.remove(run_id)
 
     async def _change(
         self, run_id: RunId, change: Callable[[Run], Run], *, is_end: bool = False
@@ -281,18 +285,6 @@ class Recorder:
                 # The run is final whatever becomes of its leftovers; a start sweeps them.
                 log.warning("cannot discard uploads", extra=facts(reason=problem.reason))
             return run
-
-    def _load_page(self, page: Page) -> list[Run]:
-        runs = []
-        for run_id in page.run_ids:
-            try:
-                runs.append(self._store.load_run(run_id))
-            except NotFound:
-                continue  # deleted meanwhile
-            except ArtlabError as error:
-                # One run that cannot be read never takes the list down.
-                log.error("run is left out", extra=facts(run=str(run_id), why=str(error)))
-        return runs
 
     async def _unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         return await self._threads.unbroken(work)

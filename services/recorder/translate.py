@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from artlab.common.v1 import common_pb2
-from artlab.recorder.v1 import run_pb2
+from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.ids import EntityName, RunId
 from services.recorder.domain.entity import Entity, ModelUse
 from services.recorder.domain.events import (
@@ -20,7 +20,10 @@ from services.recorder.domain.events import (
     StateChanged,
 )
 from services.recorder.domain.outcome import Output, RunError
-from services.recorder.domain.views import RunView
+from services.recorder.domain.stats import RunStats
+from services.recorder.domain.summary import Summary
+from services.recorder.domain.views import RunView, view
+from services.recorder.domain.vocabulary import Audience
 from services.recorder.words import (
     AUDIENCES,
     EXECUTION_MODES,
@@ -30,10 +33,9 @@ from services.recorder.words import (
 )
 
 
-def run_message(seen: RunView, *, with_entities: bool = True) -> run_pb2.Run:
-    """A run as one audience sees it, with or without its entities."""
+def run_message(seen: RunView) -> run_pb2.Run:
+    """A run as one audience sees it."""
     run = seen.whole
-    entities = seen.entities if with_entities else ()
     message = run_pb2.Run(
         name=run.run_id.name,
         state=RUN_STATES.value(run.state),
@@ -44,7 +46,7 @@ def run_message(seen: RunView, *, with_entities: bool = True) -> run_pb2.Run:
         deadline=_time(run.deadline),
         progress=progress_message(run.progress),
         last_event_seq=run.last_event_seq,
-        entities=[entity_message(run.run_id, one) for one in entities],
+        entities=[entity_message(run.run_id, one) for one in seen.entities],
         outputs=[output_message(one) for one in seen.outputs],
         expected_entities=[one.value for one in run.expected_entities],
         execution_mode=EXECUTION_MODES.value(run.execution_mode),
@@ -55,6 +57,39 @@ def run_message(seen: RunView, *, with_entities: bool = True) -> run_pb2.Run:
         message.finish_time.CopyFrom(_time(run.finished_at))
     if seen.error is not None:
         message.error.CopyFrom(_error(seen.error))
+    return message
+
+
+def listed_message(summary: Summary, audience: Audience, *, is_favourite: bool) -> run_pb2.Run:
+    """A run of a list, as one audience sees it: without its entities."""
+    message = run_message(view(summary.run, audience))
+    message.progress.completed = summary.entities
+    message.last_event_seq = summary.events
+    del message.models_used[:]
+    message.models_used.extend(_model(one) for one in summary.models_used[audience])
+    message.favourite = is_favourite
+    return message
+
+
+def stats_message(stats: RunStats) -> recorder_pb2.GetRunStatsResponse:
+    """Counts of many runs."""
+    message = recorder_pb2.GetRunStatsResponse(
+        runs=stats.runs,
+        states=[
+            recorder_pb2.StateCount(state=RUN_STATES.value(state), runs=runs)
+            for state, runs in stats.states
+        ],
+        configs=[
+            recorder_pb2.ConfigCount(config_name=name, runs=runs) for name, runs in stats.configs
+        ],
+        entities=stats.entities,
+        size_bytes=stats.size_bytes,
+    )
+    if stats.durations_ms is not None:
+        p50, p90, p99 = (_duration(one) for one in stats.durations_ms)
+        message.duration_p50.CopyFrom(p50)
+        message.duration_p90.CopyFrom(p90)
+        message.duration_p99.CopyFrom(p99)
     return message
 
 

@@ -18,6 +18,7 @@ from tests.integration.recorder.harness import World, digest_of, entity, plan, w
 from tests.support.rpc import refused
 
 RUN = "runs/528e5af9-59b3-4551-b101-27e13dd6e43e"
+RESEARCH = run_pb2.AUDIENCE_RESEARCH
 RUN_ID = RUN.removeprefix("runs/")
 UPLOAD = f"{RUN}/uploads/x"
 BAD_RUN_IDS = [
@@ -434,13 +435,56 @@ async def test_publish_hints_names_the_malformed_field(
         (pb.ListRunsRequest(page_size=-1), "page_size"),
         (pb.ListRunsRequest(page_token="nonsense"), "page_token"),
         (pb.ListRunsRequest(user_id="Anna Maier"), "user_id"),
+        (pb.ListRunsRequest(user_id="a", filter=pb.RunFilter(user_id="b")), "filter.user_id"),
     ],
 )
 async def test_list_runs_names_the_malformed_field(
     world: World, request_: pb.ListRunsRequest, field: str
 ) -> None:
+    request_.audience = RESEARCH
     async with refused("INVALID_ARGUMENT", field=field):
         await world.stub.ListRuns(request_)
+
+
+@pytest.mark.parametrize("audience", [0, 77])
+async def test_a_list_or_a_count_needs_an_audience(
+    world: World, audience: run_pb2.Audience.ValueType
+) -> None:
+    async with refused("INVALID_ARGUMENT", field="audience"):
+        await world.stub.ListRuns(pb.ListRunsRequest(audience=audience))
+    async with refused("INVALID_ARGUMENT", field="audience"):
+        await world.stub.GetRunStats(pb.GetRunStatsRequest(audience=audience))
+
+
+BAD_TIME = Timestamp(seconds=1, nanos=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "field"),
+    [
+        ({"user_id": "Anna Maier"}, "INVALID_USER_ID", "user_id"),
+        ({"config_names": ["dada", "a", "b", "Dada!"]}, "INVALID_CONFIG_NAME", "config_names[3]"),
+        ({"config_names": [f"c{n}" for n in range(51)]}, "TOO_MANY", "config_names"),
+        ({"states": [0]}, "ENUM_REQUIRED", "states[0]"),
+        ({"states": [1, 77]}, "ENUM_NOT_ALLOWED", "states[1]"),
+        ({"states": [run_pb2.RUN_STATE_NOT_AVAILABLE]}, "ENUM_NOT_ALLOWED", "states[0]"),
+        ({"states": [1] * 51}, "TOO_MANY", "states"),
+        ({"safety_levels": [1, 0]}, "ENUM_REQUIRED", "safety_levels[1]"),
+        ({"created_from": BAD_TIME}, "INVALID_TIME", "created_from"),
+        ({"created_before": BAD_TIME}, "INVALID_TIME", "created_before"),
+        ({"kinds": [-1]}, "ENUM_NOT_ALLOWED", "kinds[0]"),
+        ({"text": "x" * 201}, "TEXT_TOO_LONG", "text"),
+        ({"text": "a\x00b"}, "INVALID_CHARACTER", "text"),
+    ],
+)
+async def test_a_filter_names_the_malformed_field(
+    world: World, given: dict[str, Any], reason: str, field: str
+) -> None:
+    wanted = pb.RunFilter(**given)
+    async with refused("INVALID_ARGUMENT", reason, f"filter.{field}"):
+        await world.stub.ListRuns(pb.ListRunsRequest(audience=RESEARCH, filter=wanted))
+    async with refused("INVALID_ARGUMENT", reason, f"filter.{field}"):
+        await world.stub.GetRunStats(pb.GetRunStatsRequest(audience=RESEARCH, filter=wanted))
 
 
 async def test_positions_of_streams_are_checked(world: World) -> None:

@@ -128,7 +128,7 @@ def is_true_after_a_power_cut(disk: LossyDisk, client: Client, position: int) ->
         store = DiskStore(Path(folder))
         contents = store.open()
         assert not contents.damaged
-        runs = {place.run_id.name: store.load_run(place.run_id) for place in contents.places}
+        runs = {run_id.name: store.load_run(run_id) for run_id in contents.run_ids}
         for name, run in runs.items():
             assert verify_run(Path(folder) / name.removeprefix("runs/")) == []
             for one in run.entities:

@@ -32,6 +32,7 @@ HINT_SECONDS = 2.0
 PAGE_SIZE = 200
 # Who drives runs must know all of them; nobody else gets this answer.
 AUDIENCE = run_pb2.AUDIENCE_RESEARCH
+OPEN_RUNS = recorder_pb2.RunFilter(states=[run_pb2.RUN_STATE_PENDING, run_pb2.RUN_STATE_RUNNING])
 # What the recorder takes; a peer that says more must not keep a run from its end.
 MAX_MESSAGE_CHARACTERS = 1000
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -72,12 +73,11 @@ class RecorderClient:
         token = ""
         while True:
             request = recorder_pb2.ListRunsRequest(
-                page_size=PAGE_SIZE, page_token=token, audience=AUDIENCE
+                page_size=PAGE_SIZE, page_token=token, audience=AUDIENCE, filter=OPEN_RUNS
             )
             with remote_errors("recorder"):
                 answer = await self._stub.ListRuns(request, timeout=budget(CALL_SECONDS))
-            runs = [_run(run) for run in answer.runs]
-            found += [run for run in runs if not run.is_final]
+            found += [_run(run) for run in answer.runs]
             token = answer.next_page_token
             if not token:
                 return found

@@ -57,7 +57,7 @@ def run_document(run: Run, entities: list[Document], events: list[Document]) -> 
         "completed_outputs": [one.type.value for one in run.entities],
         "error": _error(run.error),
         "outputs": [_output(one) for one in run.outputs],
-        "models_used": [_model(one) for one in run.models_used],
+        "models_used": [model_document(one) for one in run.models_used],
         "entities": entities,
         "events": events,
         "request_digest": run.request_digest,
@@ -104,6 +104,11 @@ def event_document(event: RunEvent) -> Document:
     return {"seq": event.seq, "time": time_text(event.time), "kind": kind, "payload": payload}
 
 
+def model_document(use: ModelUse) -> Document:
+    """Return one element of `models_used`."""
+    return {"task": use.task, "backend": use.backend, "model": use.model}
+
+
 def upload_document(record: UploadRecord) -> Document:
     """Return what is stored beside the bytes of an upload."""
     draft = record.draft
@@ -127,7 +132,7 @@ def _draft(draft: EntityDraft) -> Document:
         "audience": draft.audience.value,
         "started_at": None if draft.started_at is None else time_text(draft.started_at),
         "duration_ms": draft.duration_ms,
-        "models_used": [_model(one) for one in draft.models_used],
+        "models_used": [model_document(one) for one in draft.models_used],
     }
 
 
@@ -152,10 +157,6 @@ def _error(error: RunError | None) -> Document | None:
         "stage": error.stage,
         "retryable": error.retryable,
     }
-
-
-def _model(use: ModelUse) -> Document:
-    return {"task": use.task, "backend": use.backend, "model": use.model}
 
 
 def time_text(moment: datetime) -> str:

@@ -35,12 +35,22 @@ from services.recorder.domain.vocabulary import (
 
 def read_run(document: object) -> Run:
     """Return the run a document tells. Raises DocumentError."""
+    run = read_bare_run(document)
+    _check(run, Fields(document))
+    return run
+
+
+def read_bare_run(document: object) -> Run:
+    """Return the run of a document whose entities and events may be left out.
+
+    Raises DocumentError.
+    """
     fields = Fields(document)
     if fields.number("layout_version") != LAYOUT_VERSION:
         raise fields.wrong("layout_version", f"expected {LAYOUT_VERSION}")
     current = fields.object("current_state")
     try:
-        run = Run(
+        return Run(
             run_id=RunId.parse(fields.text("run_id")),
             state=fields.word("status", RunState),
             config_name=parse_config_name(fields.text("config_name")),
@@ -58,14 +68,17 @@ def read_run(document: object) -> Run:
             output_index=current.number("output_index"),
             entities=tuple(_entity(one) for one in fields.objects("entities")),
             events=tuple(_event(one) for one in fields.objects("events")),
-            models_used=tuple(_model(one) for one in fields.objects("models_used")),
+            models_used=tuple(read_model(one) for one in fields.objects("models_used")),
             finished_at=fields.time_or_none("finished_at"),
             error=_error(fields, "error"),
         )
     except InvalidArgument as error:
         raise DocumentError(f"{error.field}: {error.message}") from None
-    _check(run, fields)
-    return run
+
+
+def read_model(fields: Fields) -> ModelUse:
+    """Return one element of `models_used`."""
+    return ModelUse(fields.text("task"), fields.text("backend"), fields.text("model"))
 
 
 def read_upload(document: object) -> UploadRecord:
@@ -133,12 +146,8 @@ def _draft(fields: Fields) -> EntityDraft:
         duration_ms=None if fields.get("duration_ms") is None else fields.number("duration_ms"),
         attempt=fields.number("attempt", 1),
         audience=fields.word("audience", Audience),
-        models_used=tuple(_model(one) for one in fields.objects("models_used")),
+        models_used=tuple(read_model(one) for one in fields.objects("models_used")),
     )
-
-
-def _model(fields: Fields) -> ModelUse:
-    return ModelUse(fields.text("task"), fields.text("backend"), fields.text("model"))
 
 
 def _output(fields: Fields) -> Output:

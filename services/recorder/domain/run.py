@@ -62,11 +62,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where a run stands in the list of all runs, and whose it is."""
+    """Where a run stands in the list of all runs; greater is newer."""
 
     created_at: datetime
     run_id: RunId
-    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ class Run:
     @property
     def place(self) -> Place:
         """Where it stands in the list."""
-        return Place(self.created_at, self.run_id, self.user_id)
+        return Place(self.created_at, self.run_id)
 
     @property
     def is_final(self) -> bool:

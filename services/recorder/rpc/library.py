@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from artlab.recorder.v1 import recorder_pb2 as pb
+from services.kit.errors import InvalidArgument
 from services.kit.ids import parse_pseudonym
 from services.kit.interceptors import Context
-from services.recorder.domain.views import view
-from services.recorder.domain.vocabulary import Audience
-from services.recorder.parse import (
-    parse_number,
-)
+from services.recorder.domain.filter import Filter
+from services.recorder.parse import parse_number
+from services.recorder.parse_filter import parse_filter
 from services.recorder.recorder import Recorder
-from services.recorder.translate import (
-    run_message,
-)
+from services.recorder.translate import listed_message, stats_message
+from services.recorder.words import AUDIENCES
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
@@ -28,10 +28,29 @@ class LibraryRpcs:
         """See recorder.proto."""
         size = parse_number(request.page_size, "page_size", most=2**31 - 1) or DEFAULT_PAGE_SIZE
         user_id = parse_pseudonym(request.user_id) if request.user_id else ""
-        runs, token = await self._recorder.list_runs(
-            min(size, MAX_PAGE_SIZE), request.page_token, user_id
+        audience = AUDIENCES.word(request.audience, "audience")
+        wanted = _of_user(parse_filter(request.filter), user_id)
+        page = await self._recorder.list_runs(
+            wanted, audience, request.page_token, min(size, MAX_PAGE_SIZE)
         )
         return pb.ListRunsResponse(
-            runs=[run_message(view(run, Audience.RESEARCH), with_entities=False) for run in runs],
-            next_page_token=token,
+            runs=[
+                listed_message(one.summary, audience, is_favourite=one.is_favourite)
+                for one in page.runs
+            ],
+            next_page_token=page.next_token,
         )
+
+    async def GetRunStats(
+        self, request: pb.GetRunStatsRequest, context: Context
+    ) -> pb.GetRunStatsResponse:
+        """See recorder.proto."""
+        audience = AUDIENCES.word(request.audience, "audience")
+        wanted = parse_filter(request.filter)
+        return stats_message(await self._recorder.run_stats(wanted, audience))
+
+
+def _of_user(wanted: Filter, user_id: str) -> Filter:
+    if user_id and wanted.user_id not in ("", user_id):
+        raise InvalidArgument("USER_ID_DIFFERS", "not the same as user_id", field="filter.user_id")
+    return replace(wanted, user_id=wanted.user_id or user_id)

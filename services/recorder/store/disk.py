@@ -9,7 +9,7 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.ports import Contents, UploadBytes
+from services.recorder.ports import Contents, Intake, Stamp, UploadBytes
 from services.recorder.store.atomic import Syncs
 from services.recorder.store.deletions import Deletions
 from services.recorder.store.faults import storage_errors
@@ -34,7 +34,7 @@ class DiskStore:
         self._tombstones = tombstones
         self._reserve_bytes = reserve_bytes
 
-    def open(self) -> Contents:
+    def open(self, intake: Intake | None = None) -> Contents:
         """Lock the root and recover."""
         with storage_errors():
             self._layout = Layout(self._root, self._tombstones)
@@ -46,7 +46,9 @@ class DiskStore:
         self._recovery = Recovery(self._layout, self._runs, self._uploads)
         try:
             self._deletions.recover()
-            contents = self._recovery.recover_all()
+            if intake is not None:
+                intake.begin()
+            contents = self._recovery.recover_all(intake)
         except BaseException:
             self._layout.close()
             raise
@@ -91,6 +93,10 @@ class DiskStore:
         """Finish or undo what a failed write left behind, then load."""
         # Without it nothing can end the run. It takes no room that it does not give back.
         return self._reserve.end(lambda: self._recovery.recover_run(run_id))
+
+    def stamp(self, run_id: RunId) -> Stamp:
+        """Return the stamp of metadata.json."""
+        return self._runs.stamp(run_id)
 
     def read_document(self, run_id: RunId) -> bytes:
         """Return metadata.json."""

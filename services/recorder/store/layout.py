@@ -4,6 +4,7 @@
     <root>/.uploads/<run_id>.<upload_id>.data      bytes on their way
     <root>/.uploads/<run_id>.<upload_id>.json      what they will be
     <root>/.uploads/<run_id>.<upload_id>.intent    the entity they are about to become
+    <root>/.index/runs.sqlite                      what lists are made from; never the truth
     <root>/.trash/<run_id>.<random>/               deleted, bytes about to go
     <root>/.orphans/<run_id>.<time>.<name>         files no record knows
     <root>/.store_id                               whose runs these are, for a tracker
@@ -32,6 +33,7 @@ from pathlib import Path
 
 from services.kit.errors import FailedPrecondition, InvalidArgument
 from services.kit.ids import RunId, UploadName
+from services.recorder.ports import Stamp
 from services.recorder.store import atomic
 from services.recorder.store.files import (
     FOLDER,
@@ -44,6 +46,7 @@ from services.recorder.store.files import (
 )
 
 METADATA = "metadata.json"
+_INDEX = Path(".index", "runs.sqlite")
 _TRACKER = Path(".tracker", "executions.sqlite")
 _UPLOADS = ".uploads"
 _TRASH = ".trash"
@@ -139,6 +142,16 @@ class Layout:
     def has_run(self, run_id: RunId) -> bool:
         """Whether there is anything of that name that is not deleted."""
         return run_id.value not in self.deleted and exists(self.root_fd, run_id.value)
+
+    def metadata_stamp(self, run_id: RunId) -> Stamp:
+        """The stamp of a run's metadata.json. Raises OSError."""
+        if run_id.value in self.deleted:
+            raise FileNotFoundError(errno.ENOENT, "the run is deleted")
+        # Asked of a hundred thousand at start, so without opening the folder: at worst a link
+        # there leads to the stamp of a file that nobody will read.
+        found = os.stat(f"{run_id}/{METADATA}", dir_fd=self.root_fd, follow_symlinks=False)
+        # SQLite's numbers have a sign; some file systems use all 64 bits.
+        return Stamp(found.st_ino & 2**63 - 1, found.st_ctime_ns, found.st_size)
 
     def make_run(self, run_id: RunId) -> None:
         """Make a run's folder; nothing happens when it exists."""
@@ -266,6 +279,11 @@ class Layout:
                     remove_tree(orphans_fd, name)
         finally:
             os.close(orphans_fd)
+
+
+def index_file(root: Path) -> Path:
+    """Where the index of a root is."""
+    return root / _INDEX
 
 
 def tracker_file(root: Path) -> Path:

@@ -14,7 +14,7 @@ from services.recorder.domain.room import Room, Supply, may_open
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import EntityType
-from services.recorder.ports import Contents, OpenedUpload, UploadBytes
+from services.recorder.ports import Contents, Intake, OpenedUpload, Stamp, UploadBytes
 from services.recorder.store.codec import RunEncoder, decode_run
 from services.recorder.store.faults import storage_full
 
@@ -82,13 +82,15 @@ class MemoryStore:
         self._deleted: set[RunId] = set()
         self._is_open = False
 
-    def open(self) -> Contents:
+    def open(self, intake: Intake | None = None) -> Contents:
         """Tell what there is; uploads nobody kept are gone."""
         if self._is_open:
             raise FailedPrecondition("STORE_LOCKED", "the store is open already")
         self._is_open = True
         for name in set(self._data) - set(self._records):
             del self._data[name]
+        if intake is not None:
+            intake.begin()
         runs: list[Run] = []
         damaged: list[RunId] = []
         for run_id in sorted(self._documents):
@@ -96,11 +98,14 @@ class MemoryStore:
                 runs.append(self.load_run(run_id))
             except DataLoss:
                 damaged.append(run_id)
+                continue
+            if intake is not None:
+                intake.found(runs[-1], self.stamp(run_id), is_durable=True)
         uploads = [
             OpenedUpload(record, len(self._data[name])) for name, record in self._records.items()
         ]
         open_runs = [run for run in runs if not run.is_final]
-        return Contents(open_runs, [run.place for run in runs], damaged, uploads)
+        return Contents([run.run_id for run in runs], open_runs, damaged, uploads)
 
     def close(self) -> None:
         """Let somebody else open it."""
@@ -134,6 +139,11 @@ class MemoryStore:
     def reload_run(self, run_id: RunId) -> Run:
         """Return a run; nothing fails half-way here."""
         return self.load_run(run_id)
+
+    def stamp(self, run_id: RunId) -> Stamp:
+        """Return a stamp that tells documents apart."""
+        document = self.read_document(run_id)
+        return Stamp(0, hash(document), len(document))
 
     def read_document(self, run_id: RunId) -> bytes:
         """Return metadata.json."""

@@ -16,14 +16,15 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.kit.errors import DataLoss, Internal, NotFound, ResourceExhausted
+from services.kit.errors import ArtlabError, DataLoss, Internal, NotFound, ResourceExhausted
 from services.kit.ids import RunId, UploadName
 from services.kit.log import facts
 from services.recorder.domain.entity import Entity, is_entity_filename
 from services.recorder.domain.fields import DocumentError
-from services.recorder.domain.run import Place, Run
+from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.ports import Contents, OpenedUpload
+from services.recorder.long_work import told
+from services.recorder.ports import Contents, Intake, OpenedUpload, Stamp
 from services.recorder.store import atomic
 from services.recorder.store.codec import decode_upload
 from services.recorder.store.faults import storage_errors
@@ -54,17 +55,25 @@ class Recovery:
         self._runs = runs
         self._uploads = uploads
 
-    def recover_all(self) -> Contents:
-        """Recover everything; called once, before anybody else touches the store."""
+    def recover_all(self, intake: Intake | None = None) -> Contents:
+        """Recover everything; called once, before anybody else touches the store.
+
+        What the intake knows to be settled and has no upload is left alone.
+        """
         with storage_errors():
             self._layout.remove_orphans()
             uploads = self._find_uploads()
         # Not all of them: there may be a hundred thousand, and what is final can be read again.
         open_runs: dict[RunId, Run] = {}
-        places: list[Place] = []
+        found_ids: list[RunId] = []
         damaged: list[RunId] = []
         unsettled: set[RunId] = set()
-        for run_id in self._layout.run_ids():
+        for run_id in told(self._layout.run_ids(), "recovering runs"):
+            stamp = self._stamp(run_id)
+            is_settled = intake and stamp and intake.is_settled(run_id, stamp)
+            if is_settled and run_id not in uploads:
+                found_ids.append(run_id)
+                continue
             try:
                 try:
                     run = self._recover(run_id, uploads.get(run_id, ()))
@@ -82,7 +91,9 @@ class Recovery:
                 damaged.append(run_id)
                 log.error("run is damaged", extra=facts(run=str(run_id), why=str(error)))
             else:
-                places.append(run.place)
+                found_ids.append(run_id)
+                if intake is not None:
+                    intake.found(run, stamp, is_durable=run_id not in unsettled)
                 if not run.is_final:
                     open_runs[run_id] = run
         opened = []
@@ -92,7 +103,7 @@ class Recovery:
                     continue
                 one = self._reopen(found, open_runs.get(run_id))
                 opened.extend([one] if one is not None else [])
-        return Contents(list(open_runs.values()), places, damaged, opened)
+        return Contents(found_ids, list(open_runs.values()), damaged, opened)
 
     def recover_run(self, run_id: RunId) -> Run:
         """Settle what a failed write left of one run, and return it.
@@ -106,6 +117,12 @@ class Recovery:
                 self._runs.replace(folder, run)
             atomic.sync_folder(self._layout.root_fd)
         return run
+
+    def _stamp(self, run_id: RunId) -> Stamp | None:
+        try:
+            return self._runs.stamp(run_id)
+        except ArtlabError:
+            return None  # why, is told when it is recovered
 
     def _recover(self, run_id: RunId, uploads: Iterable[_Found]) -> Run:
         self._runs.forget(run_id)

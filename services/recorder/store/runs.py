@@ -12,6 +12,7 @@ from services.kit.ids import RunId
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.run import Run
+from services.recorder.ports import Stamp
 from services.recorder.store import atomic
 from services.recorder.store.atomic import Syncs, UnsureError
 from services.recorder.store.codec import RunEncoder, decode_run, parse_document
@@ -102,6 +103,16 @@ class RunFolders:
             return decode_run(data, run_id)
         except DocumentError as error:
             raise self._unless_deleted(run_id, _corrupt(str(error))) from error
+
+    def stamp(self, run_id: RunId) -> Stamp:
+        """Return the stamp of metadata.json. Raises NotFound RUN_NOT_FOUND."""
+        try:
+            return self._layout.metadata_stamp(run_id)
+        except OSError as error:
+            if error.errno in _DAMAGED:
+                raise _unknown() from error
+            with storage_errors():
+                raise
 
     def document(self, run_id: RunId) -> bytes:
         """Return metadata.json once its checksum was verified. Raises as `load`."""

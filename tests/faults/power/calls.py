@@ -217,13 +217,18 @@ class DiskCalls:
     def stat(self, name: str, *, dir_fd: int, follow_symlinks: bool = True) -> SimpleNamespace:
         with self._mutex:
             self._alive()
-            return self._stat(self.disk.lookup(self._parent(dir_fd), name))
+            node = self._parent(dir_fd)
+            for part in name.split("/"):
+                node = self.disk.lookup(node, part)
+            return self._stat(node)
 
     def _stat(self, node: int) -> SimpleNamespace:
         found = self.disk.nodes[node]
         if isinstance(found, Folder):
             return SimpleNamespace(st_mode=stat.S_IFDIR, st_size=0)
-        return SimpleNamespace(st_mode=stat.S_IFREG, st_size=len(found.data), st_nlink=1)
+        return SimpleNamespace(
+            st_mode=stat.S_IFREG, st_size=len(found.data), st_nlink=1, st_ino=node, st_ctime_ns=0
+        )
 
 
 class Locks:

@@ -31,6 +31,7 @@ from services.kit.ids import EntityName, RunId, UploadName
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.run import Run
 from services.recorder.domain.vocabulary import Audience, RunState
+from services.recorder.index.memory import MemoryIndex
 from services.recorder.parse import parse_draft, parse_plan
 from services.recorder.recorder import Recorder
 from services.recorder.store.disk import DiskStore
@@ -86,7 +87,9 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
         self._calls = DiskCalls(self._disk, self._root)
         self._process = self._stack.enter_context(ExitStack())
         self._process.enter_context(store_on(self._calls))
-        self._recorder = Recorder(DiskStore(self._root), ManualClock(), LIMITS, 600.0)
+        self._recorder = Recorder(
+            DiskStore(self._root), MemoryIndex(), ManualClock(), LIMITS, 600.0
+        )
         self._loop.run(self._recorder.open())
 
     def _stop(self) -> None:

@@ -17,10 +17,12 @@ from services.kit.channel import open_channel
 from services.kit.clock import SystemClock
 from services.kit.server import GrpcServer
 from services.kit.settings import load_settings
+from services.recorder.index.sqlite import SqliteIndex
 from services.recorder.recorder import Recorder
 from services.recorder.servicer import CAPS, register
 from services.recorder.settings import RecorderSettings
 from services.recorder.store.disk import DiskStore
+from services.recorder.store.layout import index_file
 from services.recorder.uploads import UploadLimits
 from tests.integration.gateway.test_events import Reader
 from tests.integration.gateway.world import RUN, gateway
@@ -43,6 +45,7 @@ class Served:
         settings = load_settings("recorder", RecorderSettings, {})
         recorder = Recorder(
             DiskStore(self.root),
+            SqliteIndex(index_file(self.root)),
             SystemClock(),
             UploadLimits(
                 max_entity_bytes=settings.max_entity_bytes,

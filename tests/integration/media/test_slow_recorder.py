@@ -8,9 +8,11 @@ from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc
 from services.kit.clock import SystemClock
 from services.kit.errors import ArtlabError, DeadlineExceeded, Unavailable
 from services.kit.interceptors import Context
+from services.recorder.index.sqlite import SqliteIndex
 from services.recorder.recorder import Recorder
 from services.recorder.servicer import CAPS, RecorderServicer
 from services.recorder.store.disk import DiskStore
+from services.recorder.store.layout import index_file
 from tests.integration.media.world import LIMITS, media_beside, sha256
 from tests.support.servers import serving
 
@@ -35,7 +37,10 @@ class Slow(RecorderServicer):
 
 
 async def test_a_recorder_that_is_slow_for_a_moment_costs_no_output(tmp_path: Path) -> None:
-    recorder = Recorder(DiskStore(tmp_path / "runs"), SystemClock(), LIMITS, 600.0)
+    root = tmp_path / "runs"
+    recorder = Recorder(
+        DiskStore(root), SqliteIndex(index_file(root)), SystemClock(), LIMITS, 600.0
+    )
     await recorder.open()
     slow = Slow(recorder)
     async with (

@@ -26,10 +26,12 @@ from services.media.jobs import Jobs
 from services.media.ports import Backend
 from services.media.recording import Recording
 from services.media.servicer import CAPS, MediaServicer
+from services.recorder.index.sqlite import SqliteIndex
 from services.recorder.recorder import Recorder
 from services.recorder.servicer import CAPS as RECORDER_CAPS
 from services.recorder.servicer import register
 from services.recorder.store.disk import DiskStore
+from services.recorder.store.layout import index_file
 from services.recorder.uploads import UploadLimits
 from tests.fakes.media_backend import ScriptedBackend
 from tests.support.eventually import eventually
@@ -146,7 +148,9 @@ async def create_run(recorder: recorder_pb2_grpc.RecorderServiceAsyncStub) -> st
 @asynccontextmanager
 async def recorder_at(root: Path) -> AsyncIterator[str]:
     """A recorder in this process; yields its target."""
-    recorder = Recorder(DiskStore(root), SystemClock(), LIMITS, 600.0)
+    recorder = Recorder(
+        DiskStore(root), SqliteIndex(index_file(root)), SystemClock(), LIMITS, 600.0
+    )
     await recorder.open()
     try:
         async with serving(

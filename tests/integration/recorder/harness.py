@@ -29,10 +29,14 @@ from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from services.kit.clock import ManualClock
 from services.kit.interceptors import Context
 from services.kit.status import remote_errors
+from services.recorder.index.memory import MemoryIndex
+from services.recorder.index.port import Index
+from services.recorder.index.sqlite import SqliteIndex
 from services.recorder.ports import Follower, Store
 from services.recorder.recorder import Recorder
 from services.recorder.servicer import CAPS, RecorderServicer, register
 from services.recorder.store.disk import DiskStore
+from services.recorder.store.layout import index_file
 from services.recorder.store.memory import MemoryStore
 from services.recorder.upload import UploadLimits
 from tests.support.servers import channel_to
@@ -128,7 +132,12 @@ class World:
             if self.kind == "memory"
             else DiskStore(self.root, self.tombstones, reserve_bytes=self.reserve_bytes)
         )
-        self.recorder = Recorder(store, self.clock, self.limits, RUN_LIMIT_SECONDS, self.followers)
+        index: Index = (
+            MemoryIndex() if self.kind == "memory" else SqliteIndex(index_file(self.root))
+        )
+        self.recorder = Recorder(
+            store, index, self.clock, self.limits, RUN_LIMIT_SECONDS, self.followers
+        )
         await self.recorder.open()
         self._stack.push_async_callback(self.recorder.close)
         if self.kind == "grpc":

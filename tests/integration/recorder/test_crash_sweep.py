@@ -215,8 +215,8 @@ def test_a_deleted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
     def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
         if acknowledged:
-            assert not contents.places
-        if contents.places:
+            assert not contents.run_ids
+        if contents.run_ids:
             assert is_whole(root, store.load_run(RUN_ID))
             store.delete_run(RUN_ID)
         tombstone = root / ".tombstones" / RUN_ID.value

@@ -16,6 +16,7 @@ from services.kit.ids import RunId, UploadName
 from services.recorder.commits import Declared
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
+from services.recorder.index.memory import MemoryIndex
 from services.recorder.parse import parse_draft, parse_plan
 from services.recorder.ports import UploadBytes
 from services.recorder.recorder import Recorder
@@ -48,7 +49,7 @@ async def test_a_writer_cut_during_its_commit_leaves_the_commit_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = HeldStore(tmp_path / "runs")
-    recorder = Recorder(store, ManualClock(), LIMITS, 600.0)
+    recorder = Recorder(store, MemoryIndex(), ManualClock(), LIMITS, 600.0)
     await recorder.open()
     name = UploadName(RunId.new(), "output-1")
     await recorder.create_run(name.run, parse_plan(plan()))
@@ -86,7 +87,7 @@ class FullStore(DiskStore):
 
 
 async def test_what_a_full_disk_kept_is_told_and_can_be_finished(tmp_path: Path) -> None:
-    recorder = Recorder(FullStore(tmp_path / "runs"), ManualClock(), LIMITS, 600.0)
+    recorder = Recorder(FullStore(tmp_path / "runs"), MemoryIndex(), ManualClock(), LIMITS, 600.0)
     await recorder.open()
     name = UploadName(RunId.new(), "output-1")
     await recorder.create_run(name.run, parse_plan(plan()))

@@ -198,7 +198,7 @@ async def test_a_damaged_run_is_data_loss_and_disturbs_no_other(
     with caplog.at_level(logging.ERROR):
         await disk.start()
     assert "run is damaged" in caplog.messages
-    listed = await disk.call("ListRuns", pb.ListRunsRequest())
+    listed = await disk.call("ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH))
     assert [run.name for run in listed.runs] == [healthy]
     for call, request in (
         ("GetRun", pb.GetRunRequest(name=damaged, audience=run_pb2.AUDIENCE_RESEARCH)),
@@ -270,7 +270,9 @@ async def test_a_run_folder_that_is_a_link_is_no_run(tmp_path: Path) -> None:
         await world.stop()
         world.folder(name).symlink_to(other.folder(name))
         await world.start()
-        assert not (await world.call("ListRuns", pb.ListRunsRequest())).runs
+        assert not (
+            await world.call("ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH))
+        ).runs
         with pytest.raises(DataLoss):
             await world.get(name)
 

@@ -59,7 +59,7 @@ async def test_create_run_at_once_from_many_sides_makes_one_run(world: World) ->
     run_id = str(uuid.uuid4())
     names = await asyncio.gather(*(world.create(run_id) for _ in range(16)))
     assert set(names) == {f"runs/{run_id}"}
-    listed = await world.call("ListRuns", pb.ListRunsRequest())
+    listed = await world.call("ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH))
     assert len(listed.runs) == 1
 
 
@@ -272,7 +272,9 @@ async def test_delete_run_is_idempotent_and_leaves_nothing(world: World) -> None
     with pytest.raises(NotFound):
         await world.read(written.name)
     assert world.unfinished_bytes() == 0
-    assert not (await world.call("ListRuns", pb.ListRunsRequest())).runs
+    assert not (
+        await world.call("ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH))
+    ).runs
     if world.kind != "memory":
         assert not world.folder(name).exists()
         assert not list((world.root / ".trash").iterdir())
@@ -313,7 +315,10 @@ async def test_runs_are_listed_newest_first_in_pages(world: World) -> None:
     seen: list[str] = []
     token = ""
     while True:
-        page = await world.call("ListRuns", pb.ListRunsRequest(page_size=3, page_token=token))
+        page = await world.call(
+            "ListRuns",
+            pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH, page_size=3, page_token=token),
+        )
         assert all(not run.entities for run in page.runs)
         seen += [run.name for run in page.runs]
         token = page.next_page_token
@@ -322,21 +327,30 @@ async def test_runs_are_listed_newest_first_in_pages(world: World) -> None:
         world.clock.advance(1)
         await world.create()  # what is new does not disturb the pages after
     assert seen == names[::-1]
-    mine = await world.call("ListRuns", pb.ListRunsRequest(user_id="u1"))
+    mine = await world.call(
+        "ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH, user_id="u1")
+    )
     assert [run.name for run in mine.runs] == [names[7], names[5], names[3], names[1]]
 
 
 async def test_a_page_token_of_another_list_is_refused(world: World) -> None:
     for _ in range(3):
         await world.create()
-    page = await world.call("ListRuns", pb.ListRunsRequest(page_size=1))
+    page = await world.call(
+        "ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH, page_size=1)
+    )
     for token in ("x", "=", "W10=", page.next_page_token[:-3], "ä", "1" * 500):
         with pytest.raises(InvalidArgument) as caught:
-            await world.call("ListRuns", pb.ListRunsRequest(page_token=token))
+            await world.call(
+                "ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH, page_token=token)
+            )
         assert (caught.value.reason, caught.value.field) == ("PAGE_TOKEN_INVALID", "page_token")
     with pytest.raises(InvalidArgument):
         await world.call(
-            "ListRuns", pb.ListRunsRequest(page_token=page.next_page_token, user_id="u1")
+            "ListRuns",
+            pb.ListRunsRequest(
+                audience=run_pb2.AUDIENCE_RESEARCH, page_token=page.next_page_token, user_id="u1"
+            ),
         )
 
 

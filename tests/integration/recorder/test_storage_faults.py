@@ -200,7 +200,7 @@ async def test_a_failed_creation_can_be_repeated(
     with failing(monkeypatch, call, at, errno.ENOSPC):
         await outcome(disk.create(run_id))
     assert await disk.create(run_id) == name
-    listed = await disk.call("ListRuns", pb.ListRunsRequest())
+    listed = await disk.call("ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH))
     assert [run.name for run in listed.runs] == [name]
     await healthy(disk, name, [])
 
@@ -316,5 +316,5 @@ async def test_a_damaged_final_run_is_left_out_of_the_list(disk: World) -> None:
     names = [await disk.create() for _ in range(3)]
     await disk.finalize(names[1], run_pb2.RUN_STATE_CANCELLED)
     (disk.folder(names[1]) / "metadata.json").write_bytes(b"{")
-    listed = await disk.call("ListRuns", pb.ListRunsRequest())
+    listed = await disk.call("ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH))
     assert {run.name for run in listed.runs} == {names[0], names[2]}
