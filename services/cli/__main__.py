@@ -10,6 +10,7 @@ import click
 from services.cli.commands.check import check
 from services.cli.commands.demo import demo
 from services.cli.commands.export import export
+from services.cli.commands.import_legacy import import_legacy
 from services.cli.commands.import_runs import import_runs
 from services.cli.commands.run import run
 from services.cli.commands.serve import serve
@@ -43,7 +44,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-for command in (up, run, demo, serve, check, verify, export, import_runs):
+for command in (up, run, demo, serve, check, verify, export, import_runs, import_legacy):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ from typing import Any
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from services.recorder.archive.source import recorded_bytes
+from services.recorder.archive.source import RunSource, recorded_bytes
 from services.recorder.domain.content import MAX_JSON_BYTES
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.media_type import JSON
 from services.recorder.domain.story import Said, tell
 from services.recorder.domain.views import RunView
-from services.recorder.ports import Store
 
 MAX_SHOWN_CHARACTERS = 20_000
 MAX_PICTURE_BYTES = 8 * 1024 * 1024
@@ -31,7 +30,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}", re.ASCII)
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def render_report(store: Store, seen: RunView, checksum: str, *, embed: bool) -> bytes:
+def render_report(store: RunSource, seen: RunView, checksum: str, *, embed: bool) -> bytes:
     """Return the page for this audience; `checksum` is metadata.json's.
 
     With `embed` media are in the page, which is some 50 MiB at most, as far as there is room;
@@ -88,7 +87,7 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def _document(store: Store, seen: RunView, entity: Entity) -> Mapping[str, Any]:
+def _document(store: RunSource, seen: RunView, entity: Entity) -> Mapping[str, Any]:
     if entity.size_bytes > MAX_JSON_BYTES:
         return {}
     data = b"".join(recorded_bytes(store, seen.whole.run_id, entity))
@@ -99,7 +98,7 @@ def _document(store: Store, seen: RunView, entity: Entity) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _text(store: Store, seen: RunView, entity: Entity) -> Said:
+def _text(store: RunSource, seen: RunView, entity: Entity) -> Said:
     head = bytearray()
     for data in recorded_bytes(store, seen.whole.run_id, entity):
         # Four bytes at most make a character.

@@ -6,19 +6,32 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import orjson
 
-from services.kit.errors import DataLoss
+from services.kit.errors import DataLoss, NotFound
 from services.kit.ids import RunId
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.run import Run
 from services.recorder.domain.views import RunView
-from services.recorder.ports import Store
+from services.recorder.ports import EntityBytes
 from services.recorder.store.codec import decode_run
 
 READ_BYTES = 256 * 1024
+
+
+class RunSource(Protocol):
+    """Where runs are read from: a store, or whatever can tell runs as one does."""
+
+    def read_document(self, run_id: RunId) -> bytes:
+        """Return metadata.json byte for byte. Raises as `Store.read_document`."""
+        ...
+
+    def open_entity(self, run_id: RunId, entity: Entity) -> EntityBytes:
+        """Open an entity's bytes. Raises as `Store.open_entity`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,7 @@ class RecordedRun:
         return orjson.dumps(orjson.loads(self.document), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def load_recorded(store: Store, run_id: RunId) -> RecordedRun:
+def load_recorded(store: RunSource, run_id: RunId) -> RecordedRun:
     """Return a run. Raises NotFound RUN_NOT_FOUND; DataLoss METADATA_CORRUPT, naming it."""
     with _named(str(run_id)):
         document = store.read_document(run_id)
@@ -46,7 +59,7 @@ def load_recorded(store: Store, run_id: RunId) -> RecordedRun:
     return RecordedRun(run, document, orjson.loads(document)["checksum"])
 
 
-def recorded_bytes(store: Store, run_id: RunId, entity: Entity) -> Iterator[bytes]:
+def recorded_bytes(store: RunSource, run_id: RunId, entity: Entity) -> Iterator[bytes]:
     """Yield the bytes of an entity in pieces.
 
     Raises NotFound RUN_NOT_FOUND; DataLoss ENTITY_CORRUPT, naming it, after the last piece when
@@ -60,10 +73,13 @@ def recorded_bytes(store: Store, run_id: RunId, entity: Entity) -> Iterator[byte
                 size += len(data)
                 yield data
         if (size, digest.hexdigest()) != (entity.size_bytes, entity.sha256):
+            # A deletion empties the files it removes, also those that are being read.
+            if store.is_deleted(run_id):
+                raise NotFound("RUN_NOT_FOUND", "no such run")
             raise DataLoss("ENTITY_CORRUPT", "the bytes are not those that were recorded")
 
 
-def check_bytes(store: Store, seen: RunView) -> None:
+def check_bytes(store: RunSource, seen: RunView) -> None:
     """Read everything of a run that an audience sees. Raises as `recorded_bytes`."""
     for entity in seen.entities:
         for _ in recorded_bytes(store, seen.whole.run_id, entity):

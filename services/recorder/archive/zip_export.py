@@ -13,6 +13,7 @@ from services.kit.ids import RunId
 from services.recorder.archive.report import render_report
 from services.recorder.archive.source import (
     RecordedRun,
+    RunSource,
     check_bytes,
     load_recorded,
     recorded_bytes,
@@ -39,7 +40,6 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.png_stamp import stamp_of, with_stamp
 from services.recorder.domain.views import RunView, view
 from services.recorder.domain.vocabulary import Audience
-from services.recorder.ports import Store
 from services.recorder.store.codec import encode_document
 
 _PNG = "image/png"
@@ -58,7 +58,7 @@ class ZipExport:
             left out, which the manifest tells, and so is one that was deleted since it was found.
     """
 
-    def __init__(self, store: Store, audience: Audience, *, exactly: bool) -> None:
+    def __init__(self, store: RunSource, audience: Audience, *, exactly: bool) -> None:
         self._store = store
         self._audience = audience
         self._exactly = exactly

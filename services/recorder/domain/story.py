@@ -33,6 +33,7 @@ TITLES: Mapping[EntityType, str] = {
     EntityType.PREVIEW_SAFETY: "Safety check of a preview",
     EntityType.SAFETY_OUTPUT: "Safety check of the output",
     EntityType.ERROR: "Error",
+    EntityType.LEGACY_METADATA: "What the predecessor had recorded",
 }
 _RUN_ENDS: Mapping[RunState, str] = {
     RunState.SUCCEEDED: "Everything that was asked for was made.",
@@ -55,7 +56,11 @@ _PURPOSES = {
     "interception": "the text between two passes",
     "media_prompt": "the text for the output",
 }
-_CHECKS = {"wordlist": "word lists", "personal_data": "patterns of personal data", "judge": "a judging model"}
+_CHECKS = {
+    "wordlist": "word lists",
+    "personal_data": "patterns of personal data",
+    "judge": "a judging model",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +159,15 @@ def _step(
     if entity.type in JSON_TYPES:
         document = documents.get(entity.sequence, {})
         if entity.type is EntityType.ERROR:
-            told = (f"{_word(document, 'type')}: {_word(document, 'message')}",)
+            kind = _word(document, "type") or _word(document, "error_type")  # the predecessor's
+            told = (f"{kind}: {_word(document, 'message')}",)
             return Step(title, entity, sentences=told)
         # What a verdict says to the person stands in an entity of its own.
         is_explanation = entity.type is EntityType.EXPLANATION
         return Step(
             title,
             entity,
-            is_blocked=_word(document, "decision") == "blocked",
+            is_blocked=_word(document, "decision") == "blocked" or document.get("safe") is False,
             sentences=_sentences(document),
             explanation=_explanation(document) if is_explanation else None,
         )
@@ -186,6 +192,8 @@ def _sentences(document: Mapping[str, Any]) -> tuple[str, ...]:
         if terms := _words(verdict, "terms"):
             sentence += "; found " + ", ".join(f"“{term}”" for term in terms)
         found.append(sentence + ".")
+    if not found and isinstance(document.get("safe"), bool):  # the predecessor's verdicts
+        found.append(f"Checked: {'safe' if document['safe'] else 'blocked'}.")
     return tuple(found)
 
 

@@ -36,8 +36,8 @@ _TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 class LegacyReading:
     """What a person says about runs whose documents do not say it themselves."""
 
-    # The zone of times that have none.
-    zone: tzinfo = UTC
+    # The zone of times that have none; None is the zone of this machine.
+    zone: tzinfo | None = None
     # What further names of safety levels mean.
     levels: Mapping[str, SafetyLevel] | None = None
 
@@ -138,7 +138,7 @@ def _time(fields: Fields, key: str, reading: LegacyReading) -> datetime:
     text = fields.text(key)
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
+        if moment.tzinfo is None and reading.zone is not None:
             moment = moment.replace(tzinfo=reading.zone)
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):

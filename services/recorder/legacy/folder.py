@@ -12,7 +12,6 @@ from pathlib import Path
 
 from services.kit.errors import InvalidArgument
 from services.recorder.domain.content import MAX_JSON_BYTES, Content
-from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.media_type import JSON
 from services.recorder.domain.run import Run
@@ -20,7 +19,6 @@ from services.recorder.domain.vocabulary import EntityType
 from services.recorder.legacy.convert import LegacyBytes, convert
 from services.recorder.legacy.document import LegacyEntity, LegacyReading, read_legacy
 from services.recorder.sniff import media_type_of
-from services.recorder.store.atomic import write_all
 from services.recorder.store.files import FOLDER, names_in, open_folder, open_regular, read_regular
 from services.recorder.store.layout import METADATA
 
@@ -70,18 +68,11 @@ def read_run(folder: Path, reading: LegacyReading) -> LegacyRun:
         raise LegacyError(f"{error.filename or folder}: {error.strerror}") from error
 
 
-def copy_entity(folder: Path, path: str, entity: Entity, target_fd: int) -> None:
-    """Copy an entity's bytes. Raises LegacyError when they are no longer those that were read."""
-    digest = hashlib.sha256()
-    try:
-        with _opened(folder) as fds, _file(fds, path) as source:
-            while data := os.read(source, _READ_BYTES):
-                digest.update(data)
-                write_all(target_fd, data)
-    except OSError as error:
-        raise LegacyError(f"{path}: {error.strerror}") from error
-    if digest.hexdigest() != entity.sha256:
-        raise LegacyError(f"{path}: changed while it was copied")
+def open_legacy(folder: Path, path: str) -> int:
+    """Open a file of a legacy folder that `read_run` found. Raises OSError."""
+    place, _, name = path.rpartition("/")
+    with _opened(folder) as fds:
+        return open_regular(fds[place], name)
 
 
 @contextlib.contextmanager

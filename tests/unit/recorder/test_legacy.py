@@ -11,16 +11,27 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.kit.errors import DataLoss
+from services.recorder.archive.report import render_report
+from services.recorder.archive.source import recorded_bytes
 from services.recorder.domain.run import Run
-from services.recorder.domain.vocabulary import EntityType, MediaKind, RunState, SafetyLevel
+from services.recorder.domain.story import TITLES
+from services.recorder.domain.views import view
+from services.recorder.domain.vocabulary import (
+    Audience,
+    EntityType,
+    MediaKind,
+    RunState,
+    SafetyLevel,
+)
 from services.recorder.legacy.document import LegacyReading
 from services.recorder.legacy.folder import (
     LegacyError,
     LegacyRun,
-    copy_entity,
     find_legacy,
     read_run,
 )
+from services.recorder.legacy.source import LegacySource
 from services.recorder.store.codec import RunEncoder, decode_run
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "legacy_runs"
@@ -32,7 +43,7 @@ CUT_OFF = "f2b7c9aa-6a55-4a0c-9f3c-5a0c58e0a6b1"
 
 
 def legacy(name: str, reading: LegacyReading | None = None) -> LegacyRun:
-    return read_run(FIXTURES / name, reading or LegacyReading())
+    return read_run(FIXTURES / name, reading or LegacyReading(zone=UTC))
 
 
 def changed(tmp_path: Path, name: str, **fields: Any) -> Path:
@@ -67,6 +78,17 @@ def test_a_whole_run_keeps_what_it_said() -> None:
     picture = run.entities[5]
     assert (picture.media_type, picture.draft.output_index) == ("image/png", 1)
     assert picture.draft.metadata["legacy_filename"] == "06_output_image.png"
+
+
+def test_every_entity_type_has_a_title_in_the_story_of_a_run() -> None:
+    assert set(TITLES) == set(EntityType)
+
+
+def test_a_report_of_a_blocked_run_says_that_a_check_said_no() -> None:
+    source = LegacySource(FIXTURES / BLOCKED, legacy(BLOCKED))
+    seen = view(legacy(BLOCKED).run, Audience.RESEARCH)
+    report = render_report(source, seen, "0" * 64, embed=False).decode()
+    assert "Checked: blocked." in report
 
 
 def test_the_predecessors_own_document_is_the_last_entity() -> None:
@@ -200,8 +222,9 @@ def test_a_file_that_changes_between_reading_and_copying_is_refused(tmp_path: Pa
     folder = changed(tmp_path, WHOLE)
     found = read_run(folder, LegacyReading())
     (folder / "01_input.txt").write_text("something else")
-    with (tmp_path / "copy").open("wb") as copy, pytest.raises(LegacyError, match="changed while"):
-        copy_entity(folder, found.paths[0], found.run.entities[0], copy.fileno())
+    source = LegacySource(folder, found)
+    with pytest.raises(DataLoss, match=r"01_input\.txt"):
+        b"".join(recorded_bytes(source, found.run.run_id, found.run.entities[0]))
 
 
 def test_folders_are_found_below_dates_and_devices_as_well(tmp_path: Path) -> None:
