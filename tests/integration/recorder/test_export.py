@@ -14,11 +14,13 @@ from PIL import Image
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
 from services.kit.errors import (
+    Aborted,
     DataLoss,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    ResourceExhausted,
 )
 from tests.integration.recorder.archives import (
     IDEA,
@@ -29,7 +31,7 @@ from tests.integration.recorder.archives import (
     run_folders,
     unzipped,
 )
-from tests.integration.recorder.harness import World, metadata_of, world_of
+from tests.integration.recorder.harness import World, entity, metadata_of, world_of
 
 STUDENT = run_pb2.AUDIENCE_STUDENT
 
@@ -135,9 +137,7 @@ async def test_students_get_only_what_is_meant_for_them(world: World) -> None:
 
 async def test_what_was_blocked_leaves_only_for_research(world: World) -> None:
     name = await world.create()
-    await world.record(
-        f"{name}/uploads/a", png(), run_pb2.Entity(type="output_image", output_index=1, audience=1)
-    )
+    await world.record(f"{name}/uploads/a", png(), entity(output_index=1, audience=1))
     await world.finalize(name, run_pb2.RUN_STATE_BLOCKED)
     student = unzipped(await export(world, name, audience=STUDENT))
     research = unzipped(await export(world, name))
@@ -234,3 +234,37 @@ async def test_the_report_needs_nothing_else_and_escapes_what_people_typed(world
     assert "http://" not in page
     assert "https://" not in page
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+
+
+async def test_a_run_that_is_deleted_in_the_middle_ends_the_export(tmp_path: Path) -> None:
+    async with world_of("disk", tmp_path / "runs") as world:
+        name = await finished_run(world, picture=png() + bytes(3_000_000))
+        request = pb.ExportRunsRequest(
+            names=[name], audience=run_pb2.AUDIENCE_RESEARCH, format=pb.EXPORT_FORMAT_ZIP
+        )
+        pieces = world.stub.ExportRuns(request, None)
+        await anext(pieces)
+        await world.call("DeleteRun", pb.DeleteRunRequest(name=name))
+        with pytest.raises(Aborted) as caught:
+            async for _ in pieces:
+                pass
+        assert caught.value.reason == "RUN_DELETED_MEANWHILE"
+
+
+async def test_more_exports_than_four_at_once_are_told_to_come_back(tmp_path: Path) -> None:
+    async with world_of("disk", tmp_path / "runs") as world:
+        name = await finished_run(world, picture=png() + bytes(3_000_000))
+        request = pb.ExportRunsRequest(
+            names=[name], audience=run_pb2.AUDIENCE_RESEARCH, format=pb.EXPORT_FORMAT_ZIP
+        )
+        begun = [world.stub.ExportRuns(request, None) for _ in range(4)]
+        for one in begun:
+            await anext(one)
+        with pytest.raises(ResourceExhausted) as caught:
+            await anext(world.stub.ExportRuns(request, None))
+        assert caught.value.reason == "TOO_MANY_EXPORTS"
+        await begun[0].aclose()
+        again = world.stub.ExportRuns(request, None)
+        assert len(b"".join([piece.data async for piece in again])) > 3_000_000
+        for one in begun[1:]:
+            await one.aclose()
