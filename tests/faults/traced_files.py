@@ -38,25 +38,25 @@ class FileCall:
         """What is wrong with it when nothing outside of `root` may be touched by name."""
         if "AT_EMPTY_PATH" in self.arguments and ', "",' in self.arguments:
             return []  # about an open descriptor, not a name
-        places = _AT.findall(self.arguments)
-        is_read = "stat" in self.call or "O_RDONLY" in self.arguments
-        if is_read and places and all(_is_source(name) for *_, name in places):
+        places, names = _AT.findall(self.arguments), _ANY_TEXT.findall(self.arguments)
+        is_look = "stat" in self.call
+        if (is_look or "O_RDONLY" in self.arguments) and all(map(_is_source, names)):
             return []  # Python quotes itself when it describes an error
-        if places and all(_is_database(name, root) for *_, name in places):
+        if all(_is_of_database(name, root, is_look) for name in names):
             return []
         found = []
-        if len(places) != len(_ANY_TEXT.findall(self.arguments)) or not places:
+        if len(places) != len(names) or not places:
             found.append("a name without a folder it is relative to")
         for _, folder, name in places:
             if folder != root and not folder.startswith(f"{root}/"):
                 found.append(f"relative to {folder or 'the working directory'}")
             # Whether a run has changed is asked of all of them; that is looked at, never opened.
-            is_stamp = "stat" in self.call and _STAMPED.fullmatch(name) is not None
+            is_stamp = is_look and _STAMPED.fullmatch(name) is not None
             if ("/" in name or name in ("", "..")) and not is_stamp:
                 found.append("not a plain name")
         if self.call.startswith("open") and "O_NOFOLLOW" not in self.arguments:
             found.append("follows a link")
-        if "stat" in self.call and "AT_SYMLINK_NOFOLLOW" not in self.arguments:
+        if is_look and "AT_SYMLINK_NOFOLLOW" not in self.arguments:
             found.append("follows a link")
         opened = _RESULT.match(self.result)
         if opened and opened[1] != root and not opened[1].startswith(f"{root}/"):
@@ -69,12 +69,12 @@ def _is_source(name: str) -> bool:
     return is_ours and name.endswith(".py") and "/../" not in name
 
 
-def _is_database(name: str, root: str) -> bool:
-    # SQLite takes whole paths; these are the same whatever is asked.
-    return (
-        re.fullmatch(re.escape(root) + r"/\.(index|tracker)(/\w+\.sqlite[a-z-]*)?", name)
-        is not None
-    )
+def _is_of_database(name: str, root: str, is_look: bool) -> bool:
+    # SQLite takes whole paths and looks at each folder on the way; whatever is asked of the
+    # recorder, they are the same.
+    folder = re.escape(root) + r"/\.(index|tracker)"
+    is_above = is_look and f"{root}/.index/".startswith(f"{name}/")
+    return is_above or re.fullmatch(folder + r"(/\w+\.sqlite[.a-z-]*)?", name) is not None
 
 
 class TracedRecorder:
