@@ -23,7 +23,7 @@ from tests.integration.recorder.archives import (
     run_folders,
     unzipped,
 )
-from tests.integration.recorder.harness import PNG, World, digest_of, entity, plan, world_of
+from tests.integration.recorder.harness import World, digest_of, entity, picture, plan, world_of
 
 MIB = 1024 * 1024
 LARGE_BYTES = 192 * MIB
@@ -43,7 +43,7 @@ def forget_peak(pid: int) -> None:
 
 
 def large_upload(upload: str) -> Iterator[pb.WriteEntityRequest]:
-    data = PNG + bytes(LARGE_BYTES - len(PNG))
+    data = picture(LARGE_BYTES)
     for at in range(0, len(data), CHUNK):
         request = pb.WriteEntityRequest(offset=at, data=data[at : at + CHUNK])
         if not at:

@@ -32,6 +32,7 @@ from tests.integration.recorder.archives import (
     unzipped,
 )
 from tests.integration.recorder.harness import World, entity, metadata_of, world_of
+from tests.support.pictures import picture as large_picture
 
 STUDENT = run_pb2.AUDIENCE_STUDENT
 
@@ -238,7 +239,7 @@ async def test_the_report_needs_nothing_else_and_escapes_what_people_typed(world
 
 async def test_a_run_that_is_deleted_in_the_middle_ends_the_export(tmp_path: Path) -> None:
     async with world_of("disk", tmp_path / "runs") as world:
-        name = await finished_run(world, picture=png() + bytes(3_000_000))
+        name = await finished_run(world, picture=large_picture(3_000_000))
         request = pb.ExportRunsRequest(
             names=[name], audience=run_pb2.AUDIENCE_RESEARCH, format=pb.EXPORT_FORMAT_ZIP
         )
@@ -253,7 +254,7 @@ async def test_a_run_that_is_deleted_in_the_middle_ends_the_export(tmp_path: Pat
 
 async def test_more_exports_than_four_at_once_are_told_to_come_back(tmp_path: Path) -> None:
     async with world_of("disk", tmp_path / "runs") as world:
-        name = await finished_run(world, picture=png() + bytes(3_000_000))
+        name = await finished_run(world, picture=large_picture(3_000_000))
         request = pb.ExportRunsRequest(
             names=[name], audience=run_pb2.AUDIENCE_RESEARCH, format=pb.EXPORT_FORMAT_ZIP
         )

@@ -26,6 +26,7 @@ from tests.integration.recorder.archives import (
     zipped,
 )
 from tests.integration.recorder.harness import World, until, world_of
+from tests.support.pictures import picture as large_picture
 
 
 @pytest_asyncio.fixture
@@ -152,7 +153,7 @@ async def test_an_archive_for_students_cannot_be_imported(source: World, world: 
 async def test_an_archive_over_the_limit_is_refused_at_the_limit(
     source: World, tmp_path: Path
 ) -> None:
-    name = await finished_run(source, picture=png(side=400) + bytes(1_000_000))
+    name = await finished_run(source, picture=large_picture(1_000_000))
     archive = await export(source, name)
     assert len(archive) > 1_000_000
     async with world_of("grpc", tmp_path / "small", max_import_bytes=500_000) as small:
@@ -186,7 +187,7 @@ async def test_a_run_that_is_not_final_is_refused(source: World, world: World) -
 
 
 async def test_a_client_that_leaves_leaves_nothing_behind(source: World, world: World) -> None:
-    name = await finished_run(source, picture=png(side=600) + bytes(3_000_000))
+    name = await finished_run(source, picture=large_picture(3_000_000))
     archive = await export(source, name)
 
     async def cut() -> AsyncIterator[pb.ImportRunsRequest]:
