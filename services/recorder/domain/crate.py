@@ -1,8 +1,8 @@
 """Runs in the words of RO-Crate 1.1 and its Process Run Crate profile 0.5. Pure.
 
 One dataset and one CreateAction a run: what went in, what came out, the models that were used, the
-pseudonym that asked. The licence of what people and models made is not known here, so none is
-claimed.
+pseudonym that asked. RO-Crate demands a license, and which one holds for what people and models
+made is not known here: that is what it says.
 
 https://www.researchobject.org/ro-crate/specification/1.1/
 """
@@ -10,7 +10,7 @@ https://www.researchobject.org/ro-crate/specification/1.1/
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from services.recorder.domain.archive import (
@@ -37,6 +37,7 @@ CONTEXT = [
     {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"},
 ]
 _ROOT = "./"
+_LICENSE = "Not stated: ask those who made these runs before you use or share them."
 _ARTLAB = "#artlab"
 _DONE = frozenset({RunState.SUCCEEDED, RunState.PARTIAL})
 _INPUTS = frozenset({EntityType.INPUT, EntityType.CONTEXT, EntityType.INPUT_IMAGE})
@@ -76,6 +77,7 @@ def head_entities(
             "name": f"Artlab runs ({len(runs)})",
             "description": "Recorded runs of Artlab: what was typed, what became of it, and how.",
             "datePublished": published,
+            "license": _LICENSE,
             "hasPart": _ids(parts),
             "mentions": _ids(_action_id(run) for run in runs),
         },
@@ -179,21 +181,19 @@ def _action(seen: RunView) -> Document:
             f"Run of the recipe {run.config_name} with the seed {run.seed}, "
             f"safety level {run.safety_level.value}, mode {run.execution_mode.value}"
         ),
-        "startTime": time_text(run.created_at),
-        "actionStatus": {
-            "@id": f"http://schema.org/{'Completed' if done else 'Failed'}ActionStatus"
-        },
+        "startTime": _moment(run.created_at),
+        "actionStatus": f"http://schema.org/{'Completed' if done else 'Failed'}ActionStatus",
         "agent": {"@id": _person_id(run.user_id)},
         "instrument": _ids([_ARTLAB, *(_model_id(one) for one in seen.models_used)]),
-        "object": _ids(
-            path_in_run(run.run_id, one.filename) for one in seen.entities if one.type in _INPUTS
-        ),
-        "result": _ids(
-            path_in_run(run.run_id, one.filename) for one in seen.entities if one.type.is_output
-        ),
     }
     if run.finished_at is not None:
-        action["endTime"] = time_text(run.finished_at)
+        action["endTime"] = _moment(run.finished_at)
+    for key, entities in (
+        ("object", [one for one in seen.entities if one.type in _INPUTS]),
+        ("result", [one for one in seen.entities if one.type.is_output]),
+    ):
+        if entities:
+            action[key] = _ids(path_in_run(run.run_id, one.filename) for one in entities)
     if not done:
         action["error"] = run.state.value if seen.error is None else seen.error.reason
     return action
@@ -211,5 +211,11 @@ def _model_id(use: ModelUse) -> str:
     return "#model-" + "/".join(quote(one, safe="") for one in (use.task, use.backend, use.model))
 
 
-def _ids(names: Iterable[str]) -> list[Document]:
-    return [{"@id": name} for name in names]
+def _ids(names: Iterable[str]) -> Document | list[Document]:
+    """What is referred to; one thing stands by itself, as RO-Crate asks."""
+    found = [{"@id": name} for name in names]
+    return found[0] if len(found) == 1 else found
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
