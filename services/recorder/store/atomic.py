@@ -10,13 +10,13 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 TEMPORARY = ".tmp"
 _FILE_MODE = 0o640
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# As many as there are threads that commit.
-_SYNC_THREADS = 32
+# Two for each of the threads that commit.
+_SYNC_THREADS = 64
 
 File = tuple[str, bytes]
 
@@ -78,17 +78,19 @@ def put_file(dir_fd: int, name: str, data: bytes, *, durable: bool = False) -> N
 
 
 class Syncs:
-    """Syncs two files at the same time, so that the disk takes them together."""
+    """Syncs several files at the same time, so that the disk takes them together."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
 
-    def both(self, one_fd: int, other_fd: int) -> None:
-        """Make the content of both durable. Raises OSError when either is not."""
-        one = self._threads.submit(sync_file, one_fd)
+    def sync(self, *fds: int) -> None:
+        """Make files and folders durable. Raises OSError when any of them is not."""
+        others = [self._threads.submit(os.fsync, fd) for fd in fds[1:]]
         try:
-            sync_file(other_fd)
+            os.fsync(fds[0])
         finally:
+            wait(others)  # nobody may close a descriptor under them
+        for one in others:
             one.result()
 
     def close(self) -> None:
@@ -99,14 +101,14 @@ class Syncs:
 def replace_in_order(dir_fd: int, first: File, last: File, syncs: Syncs) -> None:
     """Replace two files durably, the last one not before the first one is durable in its place.
 
-    Raises OSError with no first and the last as it was, or UnsureError with both in place.
+    Everything but that order is left to the disk: both contents and the first name are synced at
+    once. Raises OSError with no first and the last as it was, or UnsureError with both in place.
     """
     with contextlib.ExitStack() as undo:
         with _staged(dir_fd, *first, undo) as first_fd, _staged(dir_fd, *last, undo) as last_fd:
-            syncs.both(first_fd, last_fd)
-        undo.callback(remove, dir_fd, first[0])
-        _put(dir_fd, first[0])
-        sync_folder(dir_fd)
+            undo.callback(remove, dir_fd, first[0])
+            _put(dir_fd, first[0])
+            syncs.sync(first_fd, last_fd, dir_fd)
         _put(dir_fd, last[0])
         undo.pop_all()
     _sync_change(dir_fd)
