@@ -243,7 +243,7 @@ class Library:
             run = one.summary.run
             stamp = self._entries.stamp(run.run_id)
             # An open run is always as new as it was noted, but it may have been taken away.
-            if stamp == one.stamp or (stamp is not None and not run.is_final):
+            if stamp is not None and (not run.is_final or stamp == one.stamp):
                 found.append(one)
                 continue
             try:

@@ -107,7 +107,8 @@ class SqliteIndex:
         kept = {run_id.value for run_id in run_ids}
         with _damage():
             known = self._connection.execute("SELECT run_id FROM runs").fetchall()
-        self.put((), [RunId(run_id) for (run_id,) in known if run_id not in kept])
+        ids = {run_id for (run_id,) in known} | {run_id.value for run_id in self._unwritten}
+        self.put((), [RunId(run_id) for run_id in ids - kept])
         self._favourites &= set(run_ids)
 
     def set_favourites(self, marks: Mapping[RunId, bool]) -> None:
