@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 MAX_CHANGED_RUNS = 10_000
 BATCH_RUNS = 100
 PAGE_RUNS = 5_000
+# Nine parts of rest to one of work, so that it never takes more than a tenth of a core from those
+# who record, however much there is to write.
+REST = 9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Pace:
 
     call: float = 10.0
     open: float = 60.0
-    # Between two batches: a run that changes often is written once, and recording has the disk.
+    # At least, between two batches: a run that changes often is written once.
     between: float = 0.2
     first_retry: float = 0.5
     last_retry: float = 30.0
@@ -58,6 +62,7 @@ class Feed:
         self._troubles: set[str] = set()
         self._is_told = False
         self._retry_seconds = self._pace.first_retry
+        self._worked_seconds = 0.0
 
     def saved(self, run: Run) -> None:
         """Remember that a run is new or has changed."""
@@ -74,10 +79,11 @@ class Feed:
             try:
                 await self._open(record)
                 while True:
+                    self._worked_seconds = 0.0
                     if self._woken.is_set():
                         await self._advance(record)
                     self._tell_condition()
-                    await asyncio.sleep(self._pace.between)
+                    await asyncio.sleep(max(self._pace.between, REST * self._worked_seconds))
                     await self._woken.wait()
             except Exception as error:
                 # Whatever it is, it must not end the recorder, and may be over next time.
@@ -142,7 +148,8 @@ class Feed:
         """Write one batch; what could not be written stays to be written."""
         if self._must_compare:
             await self._compare(record)
-        batch = list(self._changed)[:BATCH_RUNS]
+        # What changes now goes first, but never takes all of the room.
+        batch = list(self._changed)[: BATCH_RUNS // 2 if self._behind else BATCH_RUNS]
         for run_id in batch:
             del self._changed[run_id]
         while self._behind and len(batch) < BATCH_RUNS:
@@ -159,6 +166,7 @@ class Feed:
     async def _write(self, record: Record, batch: Sequence[RunId]) -> None:
         runs: list[Run] = []
         gone: list[RunId] = []
+        began = time.monotonic()
         for run_id in batch:
             try:
                 runs.append(await record.get_run(run_id))
@@ -167,6 +175,7 @@ class Feed:
             except DataLoss:
                 # The rows made when it was whole are the best that is left of it.
                 log.warning("a damaged run is not tracked", extra=facts(run=str(run_id)))
+        self._worked_seconds += time.monotonic() - began
         if gone:
             await self._calls.make(self._pace.call, self._tracker.remove, gone)
         try:
@@ -186,7 +195,10 @@ class Feed:
             )
 
     def _project(self, runs: Sequence[Run]) -> None:
+        # What it waits for a database takes nothing from anybody.
+        began = time.thread_time()
         self._tracker.write([execution_of(run) for run in runs])
+        self._worked_seconds += time.thread_time() - began
 
     def _tell_condition(self) -> None:
         self._retry_seconds = self._pace.first_retry
