@@ -31,6 +31,12 @@ class SystemClock:
         return time.monotonic()
 
 
+def boot_seconds() -> float:
+    """Seconds since the machine was started, those it slept included where the system tells."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
 class ManualClock:
     """The twin for tests: stands still until told otherwise."""
 

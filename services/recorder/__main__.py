@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from services.kit.clock import SystemClock
+from services.kit.clock import SystemClock, boot_seconds
 from services.kit.log import facts
 from services.kit.program import Program, run_program
 from services.kit.server import GrpcServer
+from services.recorder.care import CareLimits
 from services.recorder.index.sqlite import SqliteIndex
 from services.recorder.recorder import Recorder
+from services.recorder.retention import RetentionLimits
+from services.recorder.scrubber import ScrubLimits
 from services.recorder.servicer import CAPS, register
 from services.recorder.settings import RecorderSettings
 from services.recorder.store.disk import DiskStore
@@ -28,7 +31,7 @@ async def compose(settings: RecorderSettings, program: Program) -> None:
     tracker = tracker_of(settings.tracker.get_secret_value(), tracker_file(root))
     feed = Feed(tracker) if tracker else None
     recorder = Recorder(
-        DiskStore(root, reserve_bytes=settings.reserve_bytes),
+        DiskStore(root, settings.tombstones, reserve_bytes=settings.reserve_bytes),
         SqliteIndex(index_file(root)),
         SystemClock(),
         UploadLimits(
@@ -38,6 +41,11 @@ async def compose(settings: RecorderSettings, program: Program) -> None:
         ),
         settings.run_limit_seconds,
         [feed] if feed else [],
+        care=CareLimits(
+            ScrubLimits(settings.scrub_bytes_per_second, settings.scrub_interval_seconds),
+            RetentionLimits(settings.retention_days, settings.retention_interval_seconds),
+            boot_seconds,
+        ),
     )
     await recorder.open()
     program.stack.push_async_callback(recorder.close)
@@ -46,6 +54,8 @@ async def compose(settings: RecorderSettings, program: Program) -> None:
         program.add_task(feed.follow(recorder), "tracker")
     log.info("runs live here", extra=facts(root=str(root)))
     program.add_task(sweep_forever(recorder), "sweeper")
+    for name, work in recorder.care.tasks().items():
+        program.add_task(work, name)
     program.on_drain(recorder.drain)
     server = GrpcServer(program.service, caps=CAPS)
     register(recorder, server.grpc)

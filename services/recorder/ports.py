@@ -6,9 +6,9 @@ reads. Errors of the medium arrive as ResourceExhausted STORAGE_FULL or Internal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.content import Content
@@ -16,6 +16,12 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
+
+T = TypeVar("T")
+
+# A look at many bytes in small steps: yields how many were read since it was asked last, so that
+# whoever asks sets the pace, and returns what comes out.
+Inspection = Generator[int, None, T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,29 @@ class Store(Protocol):
 
     def read_document(self, run_id: RunId) -> bytes:
         """Return metadata.json byte for byte. Raises as `load_run`."""
+        ...
+
+    def inspect_run(self, run_id: RunId) -> Inspection[list[str]]:
+        """Look at every byte of a run in small steps; see `services.recorder.verify`.
+
+        Comes out: what is wrong with it, one line each. Raises NotFound RUN_NOT_FOUND.
+        """
+        ...
+
+    def read_scrub(self) -> bytes:
+        """Return what `write_scrub` wrote last; nothing when there is nothing."""
+        ...
+
+    def write_scrub(self, state: bytes) -> None:
+        """Keep how far the scrubber is. It may be lost with the power."""
+        ...
+
+    def favourites(self) -> list[RunId]:
+        """Return the runs that are marked as ones to keep."""
+        ...
+
+    def set_favourite(self, run_id: RunId, wanted: bool) -> None:
+        """Mark a run that is there, or no longer, durably."""
         ...
 
     def delete_run(self, run_id: RunId) -> None:

@@ -16,6 +16,7 @@ from services.kit.errors import (
 )
 from services.kit.ids import EntityName, RunId, UploadName
 from services.kit.log import facts
+from services.recorder.care import Care, CareLimits
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress
 from services.recorder.domain.filter import Filter
@@ -56,6 +57,7 @@ class Recorder:
         limits: UploadLimits,
         run_limit_seconds: float,
         followers: Sequence[Follower] = (),
+        care: CareLimits | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -67,6 +69,15 @@ class Recorder:
         self._writing = Writing(self._uploads, self._threads)
         self._reading = Reading(store, self._table, self._threads)
         self._watching = Watching(self._table)
+        self.care = Care(
+            store,
+            self._table,
+            self._threads,
+            self._library,
+            clock,
+            care or CareLimits(),
+            self._delete_unless,
+        )
 
     async def open(self) -> None:
         """Recover and take in what there is. Raises FailedPrecondition STORE_*."""
@@ -75,6 +86,7 @@ class Recorder:
         self._table.adopt(contents.open_runs)
         self._uploads.adopt(contents.uploads)
         self._library.start()
+        await self.care.open(contents.damaged)
         log.info(
             "store is open",
             extra=facts(
@@ -252,8 +264,15 @@ class Recorder:
             self._table.advance(held, run)
             return run
 
-    async def _delete(self, run_id: RunId) -> None:
+    async def _delete_unless(self, run_id: RunId, is_kept: Callable[[RunId], bool]) -> None:
+        await self._unbroken(self._delete(run_id, is_kept))
+
+    async def _delete(
+        self, run_id: RunId, is_kept: Callable[[RunId], bool] = lambda _: False
+    ) -> None:
         async with self._table.locked(run_id, absent_ok=True, damaged_ok=True) as held:
+            if is_kept(run_id):
+                return
             await self._uploads.discard_all(run_id, held)
             try:
                 await self._threads.run(self._store.delete_run, run_id)
@@ -261,6 +280,7 @@ class Recorder:
                 # Perhaps out of sight already: whoever asks next asks the disk.
                 held.run = None
                 raise
+            self.care.forget(run_id)
             self._table.drop(run_id, held)
 
     async def _change(

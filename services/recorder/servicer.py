@@ -12,6 +12,7 @@ from services.recorder.rpc.archive import ArchiveRpcs
 from services.recorder.rpc.entities import EntitiesRpcs
 from services.recorder.rpc.library import LibraryRpcs
 from services.recorder.rpc.runs import RunsRpcs
+from services.recorder.rpc.store import StoreRpcs
 from services.recorder.rpc.watching import WatchingRpcs
 
 CAPS: Mapping[str, float] = {
@@ -29,6 +30,7 @@ class RecorderServicer(
     WatchingRpcs,
     LibraryRpcs,
     ArchiveRpcs,
+    StoreRpcs,
     recorder_pb2_grpc.RecorderServiceServicer,
 ):
     """See recorder.proto; one class a subject in `rpc/`."""

@@ -39,6 +39,30 @@ class RecorderSettings(Settings):
         description="where tables of runs and steps are kept for analysis: sqlite (a file below"
         " the root), none, or postgresql://user:password@host:port/database",
     )
+    tombstones: Path | None = Field(
+        None,
+        description="folder that remembers deleted runs, made if its parent exists; unset:"
+        " .tombstones below the root. Keep it out of what a backup restores, so that a restored"
+        " run that was deleted is deleted again",
+    )
+    retention_days: float = Field(
+        0.0,
+        ge=0,
+        le=36500,
+        description="days after their end for which runs are kept, favourites longer; 0: for ever",
+    )
+    retention_interval_seconds: float = Field(
+        3600.0, ge=1, le=7 * 86400, description="how often at most 5 % of the runs may be deleted"
+    )
+    scrub_bytes_per_second: float = Field(
+        20e6, ge=0, le=1e12, description="how fast runs are checked for damage; 0: never"
+    )
+    scrub_interval_seconds: float = Field(
+        7 * 86400.0,
+        ge=60,
+        le=366 * 86400,
+        description="how long after a check of all runs began the next one begins",
+    )
     run_limit_seconds: float = Field(
         3600.0, ge=1, le=86400, description="when a run is ended if its creator set no deadline"
     )

@@ -72,6 +72,13 @@ class RunTable:
         runs = [held.run for held in self._open.values()]
         return [run for run in runs if run is not None and not run.is_final]
 
+    def is_open(self, run_id: RunId) -> bool:
+        """Whether the run is not final, or somebody changes it right now."""
+        held = self._open.get(run_id)
+        return held is not None and (
+            held.lock.locked() or (held.run is not None and not held.run.is_final)
+        )
+
     def find(self, run_id: RunId) -> OpenRun | None:
         """The run if it is in memory."""
         return self._open.get(run_id)

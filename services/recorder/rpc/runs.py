@@ -46,7 +46,9 @@ class RunsRpcs:
             raise audience_too_low()
         run = await self._recorder.get_run(run_id)
         document = await self._recorder.read_document(run_id) if request.include_document else b""
-        return pb.GetRunResponse(run=run_message(view(run, audience)), document=document)
+        message = run_message(view(run, audience))
+        message.favourite = self._recorder.care.favourites.has(run_id)
+        return pb.GetRunResponse(run=message, document=document)
 
     async def DeleteRun(
         self, request: pb.DeleteRunRequest, context: Context

@@ -20,6 +20,8 @@ from services.recorder.domain.reading import read_run, read_upload
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 
+_FORM = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+
 
 def checksum(document: Document) -> str:
     """SHA-256 of the document in canonical form: sorted keys, no spaces, without the checksum."""
@@ -44,9 +46,20 @@ def parse_document(data: bytes) -> Document:
     return document
 
 
+def parse_record(data: bytes) -> Document:
+    """Return a metadata.json, byte for byte as it was written. Raises DocumentError.
+
+    The checksum is of what it says. What lies between, such as line ends, is compared itself.
+    """
+    document = parse_document(data)
+    if orjson.dumps(document, option=_FORM) != data:
+        raise DocumentError("not in the form in which it was written")
+    return document
+
+
 def decode_run(data: bytes, run_id: RunId) -> Run:
     """Return the run of a metadata.json. Raises DocumentError."""
-    run = read_run(parse_document(data))
+    run = read_run(parse_record(data))
     if run.run_id != run_id:
         raise DocumentError("run_id: not the name of the folder")
     return run
@@ -79,4 +92,4 @@ class RunEncoder:
 def encode_document(document: Document) -> bytes:
     """Return a document as it is stored, with its checksum."""
     document[CHECKSUM] = checksum(document)
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(document, option=_FORM)

@@ -9,15 +9,20 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.ports import Contents, Intake, Stamp, UploadBytes
+from services.recorder.ports import Contents, Inspection, Intake, Stamp, UploadBytes
+from services.recorder.store import atomic
 from services.recorder.store.atomic import Syncs
 from services.recorder.store.deletions import Deletions
 from services.recorder.store.faults import storage_errors
-from services.recorder.store.layout import Layout
+from services.recorder.store.files import read_regular
+from services.recorder.store.layout import SCRUB, Layout
 from services.recorder.store.recovery import Recovery
 from services.recorder.store.reserve import Reserve
-from services.recorder.store.runs import FileBytes, RunFolders
+from services.recorder.store.runs import FileBytes, RunFolders, unknown_run
 from services.recorder.store.uploads import FileUpload, UploadFiles
+from services.recorder.verify import inspect_opened
+
+MAX_SCRUB_BYTES = 4 * 1024 * 1024
 
 
 class DiskStore:
@@ -101,6 +106,44 @@ class DiskStore:
     def read_document(self, run_id: RunId) -> bytes:
         """Return metadata.json."""
         return self._runs.document(run_id)
+
+    def inspect_run(self, run_id: RunId) -> Inspection[list[str]]:
+        """Look at every byte of a run as it is on the medium."""
+        try:
+            with self._layout.run_folder(run_id) as folder:
+                return (yield from inspect_opened(folder, run_id, fresh=True))
+        except OSError as error:
+            if not self._layout.has_run(run_id):
+                raise unknown_run() from error
+            return [f"the folder: {error.strerror}"]
+
+    def read_scrub(self) -> bytes:
+        """Return what `write_scrub` wrote last."""
+        with storage_errors():
+            try:
+                return read_regular(self._layout.root_fd, SCRUB, MAX_SCRUB_BYTES)
+            except FileNotFoundError:
+                return b""
+
+    def write_scrub(self, state: bytes) -> None:
+        """Keep how far the scrubber is."""
+        with storage_errors(), self._reserve.ordinary():
+            atomic.put_file(self._layout.root_fd, SCRUB, state)
+
+    def favourites(self) -> list[RunId]:
+        """Return the runs that are marked."""
+        with storage_errors():
+            return self._layout.favourites()
+
+    def set_favourite(self, run_id: RunId, wanted: bool) -> None:
+        """Mark a run, or no longer."""
+        marks = self._layout.favourites_fd
+        with storage_errors():
+            if not wanted:
+                atomic.unmark(marks, run_id.value)
+                return
+            with self._reserve.ordinary():
+                atomic.mark(marks, run_id.value)
 
     def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run."""

@@ -38,10 +38,17 @@ def open_regular(dir_fd: int, name: str) -> int:
     return fd
 
 
-def read_regular(dir_fd: int, name: str, most: int = MAX_METADATA_BYTES) -> bytes:
-    """Return the whole of a regular file. Raises OSError, EFBIG when it is larger than `most`."""
+def read_regular(
+    dir_fd: int, name: str, most: int = MAX_METADATA_BYTES, *, fresh: bool = False
+) -> bytes:
+    """Return the whole of a regular file; `fresh` asks the medium.
+
+    Raises OSError, EFBIG when it is larger than `most`.
+    """
     fd = open_regular(dir_fd, name)
     try:
+        if fresh:
+            forget_cached(fd)
         size = os.fstat(fd).st_size
         if size > most:
             raise OSError(errno.EFBIG, "larger than it may be")
@@ -51,6 +58,12 @@ def read_regular(dir_fd: int, name: str, most: int = MAX_METADATA_BYTES) -> byte
         return b"".join(parts)
     finally:
         os.close(fd)
+
+
+def forget_cached(fd: int) -> None:
+    """Let the memory's copy of a file go, where the system can: the next read asks the medium."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def sync_regular(dir_fd: int, name: str) -> int:

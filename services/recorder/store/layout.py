@@ -12,6 +12,7 @@
     <root>/.reserve/spare-<n>                      room kept back for a full disk
     <root>/.tombstones/<run_id>                    empty: the run is deleted, since this file's time
     <root>/.favourites/<run_id>                    empty: somebody wants to keep the run
+    <root>/.scrub.json                             how far the scrubber is, and what it found
 
 Where the tombstones are is a setting, so that a backup of the root need not bring old ones back.
 See `services.recorder.store.files` for how it is opened.
@@ -55,6 +56,7 @@ _STORE_ID = ".store_id"
 _RESERVE = ".reserve"
 _TOMBSTONES = ".tombstones"
 _FAVOURITES = ".favourites"
+SCRUB = ".scrub.json"
 _DATA = ".data"
 _RECORD = ".json"
 _INTENT = ".intent"
@@ -194,12 +196,19 @@ class Layout:
 
     def restored(self) -> list[RunId]:
         """Every run that is deleted and has a folder all the same."""
-        found = []
-        for name in names_in(self.root_fd):
-            if name in self.deleted:
-                with contextlib.suppress(InvalidArgument):
-                    found.append(RunId.parse(name))
-        return found
+        return [
+            RunId(name)
+            for name in names_in(self.root_fd)
+            if name in self.deleted and is_run_id(name)
+        ]
+
+    def favourites(self) -> list[RunId]:
+        """Every run that is marked as one to keep."""
+        return [
+            RunId(name)
+            for name in names_in(self.favourites_fd)
+            if is_run_id(name) and name not in self.deleted
+        ]
 
     def remove_new_run(self, run_id: RunId) -> None:
         """Remove a run nobody was told of."""
@@ -289,6 +298,15 @@ def index_file(root: Path) -> Path:
 def tracker_file(root: Path) -> Path:
     """Where the embedded tracker of a root is."""
     return root / _TRACKER
+
+
+def is_run_id(name: str) -> bool:
+    """Whether a file is named after a run."""
+    try:
+        RunId.parse(name)
+    except InvalidArgument:
+        return False
+    return True
 
 
 def _make_folder(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable
 
@@ -14,7 +15,14 @@ from services.recorder.domain.room import Room, Supply, may_open
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import EntityType
-from services.recorder.ports import Contents, Intake, OpenedUpload, Stamp, UploadBytes
+from services.recorder.ports import (
+    Contents,
+    Inspection,
+    Intake,
+    OpenedUpload,
+    Stamp,
+    UploadBytes,
+)
 from services.recorder.store.codec import RunEncoder, decode_run
 from services.recorder.store.faults import storage_full
 
@@ -80,6 +88,8 @@ class MemoryStore:
         self._data: dict[UploadName, bytearray] = {}
         self._records: dict[UploadName, UploadRecord] = {}
         self._deleted: set[RunId] = set()
+        self._favourites: set[RunId] = set()
+        self._scrub = b""
         self._is_open = False
 
     def open(self, intake: Intake | None = None) -> Contents:
@@ -151,10 +161,45 @@ class MemoryStore:
             raise NotFound("RUN_NOT_FOUND", "no such run")
         return self._documents[run_id]
 
+    def inspect_run(self, run_id: RunId) -> Inspection[list[str]]:
+        """Look at every byte of a run."""
+        try:
+            yield len(self.read_document(run_id))
+            run = self.load_run(run_id)
+        except DataLoss as error:
+            return [f"metadata.json: {error.message}"]
+        defects = []
+        for entity in run.entities:
+            data = self._entities.get((run_id, entity.filename), b"")
+            yield len(data)
+            if hashlib.sha256(data).hexdigest() != entity.sha256:
+                defects.append(f"{entity.filename}: not the recorded SHA-256")
+        return defects
+
+    def read_scrub(self) -> bytes:
+        """Return what `write_scrub` wrote last."""
+        return self._scrub
+
+    def write_scrub(self, state: bytes) -> None:
+        """Keep how far the scrubber is."""
+        self._scrub = state
+
+    def favourites(self) -> list[RunId]:
+        """Return the runs that are marked."""
+        return sorted(self._favourites)
+
+    def set_favourite(self, run_id: RunId, wanted: bool) -> None:
+        """Mark a run, or no longer."""
+        if wanted:
+            self._favourites.add(run_id)
+        else:
+            self._favourites.discard(run_id)
+
     def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run."""
         if self._documents.pop(run_id, None) is not None:
             self._deleted.add(run_id)
+        self._favourites.discard(run_id)
         for key in [key for key in self._entities if key[0] == run_id]:
             del self._entities[key]
         for name in [name for name in self._data if name.run == run_id]:

@@ -15,7 +15,7 @@ from services.recorder.domain.run import Run
 from services.recorder.ports import Stamp
 from services.recorder.store import atomic
 from services.recorder.store.atomic import Syncs, UnsureError
-from services.recorder.store.codec import RunEncoder, decode_run, parse_document
+from services.recorder.store.codec import RunEncoder, decode_run, parse_record
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.files import open_regular, read_regular
 from services.recorder.store.layout import METADATA, Layout
@@ -110,15 +110,15 @@ class RunFolders:
             return self._layout.metadata_stamp(run_id)
         except OSError as error:
             if error.errno in _DAMAGED:
-                raise _unknown() from error
+                raise unknown_run() from error
             with storage_errors():
                 raise
 
     def document(self, run_id: RunId) -> bytes:
-        """Return metadata.json once its checksum was verified. Raises as `load`."""
+        """Return metadata.json once it was verified. Raises as `load`."""
         data = self._read(run_id)
         try:
-            parse_document(data)
+            parse_record(data)
         except DocumentError as error:
             raise self._unless_deleted(run_id, _corrupt(str(error))) from error
         return data
@@ -136,7 +136,7 @@ class RunFolders:
                 if error.errno not in _DAMAGED:
                     raise
             if error.errno == errno.ENOENT and not self._layout.has_run(run_id):
-                raise _unknown() from error
+                raise unknown_run() from error
             damage = _damaged_entity("not a readable file")
             raise self._unless_deleted(run_id, damage) from error
         found = FileBytes(fd)
@@ -151,7 +151,7 @@ class RunFolders:
                 return read_regular(folder, METADATA)
         except OSError as error:
             if error.errno == errno.ENOENT and not self._layout.has_run(run_id):
-                raise _unknown() from error
+                raise unknown_run() from error
             if error.errno in _DAMAGED:
                 raise _corrupt("not a readable file") from error
             with storage_errors():
@@ -159,7 +159,7 @@ class RunFolders:
 
     def _unless_deleted(self, run_id: RunId, damage: DataLoss) -> ArtlabError:
         # A deletion takes bytes away under whoever reads them.
-        return damage if self._layout.has_run(run_id) else _unknown()
+        return damage if self._layout.has_run(run_id) else unknown_run()
 
 
 class FileBytes:
@@ -181,7 +181,8 @@ class FileBytes:
         os.close(self._fd)
 
 
-def _unknown() -> NotFound:
+def unknown_run() -> NotFound:
+    """What is said of a run that is not there."""
     return NotFound("RUN_NOT_FOUND", "no such run")
 
 

@@ -29,6 +29,7 @@ from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from services.kit.clock import ManualClock
 from services.kit.interceptors import Context
 from services.kit.status import remote_errors
+from services.recorder.care import CareLimits
 from services.recorder.index.memory import MemoryIndex
 from services.recorder.index.port import Index
 from services.recorder.index.sqlite import SqliteIndex
@@ -123,6 +124,7 @@ class World:
     reserve_bytes: int = 0
     memory: MemoryStore = field(default_factory=MemoryStore)
     followers: Sequence[Follower] = ()
+    care: CareLimits | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> None:
@@ -136,7 +138,13 @@ class World:
             MemoryIndex() if self.kind == "memory" else SqliteIndex(index_file(self.root))
         )
         self.recorder = Recorder(
-            store, index, self.clock, self.limits, RUN_LIMIT_SECONDS, self.followers
+            store,
+            index,
+            self.clock,
+            self.limits,
+            RUN_LIMIT_SECONDS,
+            self.followers,
+            care=self.care,
         )
         await self.recorder.open()
         self._stack.push_async_callback(self.recorder.close)
