@@ -6,6 +6,7 @@ import logging
 
 from services.kit.clock import SystemClock, boot_seconds
 from services.kit.log import facts
+from services.kit.memory import keep_freed_memory
 from services.kit.program import Program, run_program
 from services.kit.server import GrpcServer
 from services.recorder.care import CareLimits
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 async def compose(settings: RecorderSettings, program: Program) -> None:
     """Put the recorder together and serve until a signal."""
+    keep_freed_memory()
     root = settings.root.absolute()
     tracker = tracker_of(settings.tracker.get_secret_value(), tracker_file(root))
     feed = Feed(tracker) if tracker else None
