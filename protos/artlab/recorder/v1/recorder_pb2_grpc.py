@@ -293,8 +293,13 @@ class RecorderServiceServicer:
 
     def ExportRuns(self, request, context):
         """Streams runs as one file: names, newest first where a filter chooses them.
+        A damaged run that a filter chose is left out and listed in the manifest.
 
         FAILED_PRECONDITION RUN_OPEN: a run by name that is not final.
+        NOT_FOUND NO_RUNS: no final run fits the filter.
+        DATA_LOSS METADATA_CORRUPT, ENTITY_CORRUPT: a run by name is damaged.
+        ABORTED RUN_DELETED_MEANWHILE: it was deleted while it was sent.
+        RESOURCE_EXHAUSTED EXPORT_TOO_LARGE: over 10 000 runs or 100 000 files.
         INVALID_ARGUMENT ONE_RUN_REQUIRED: a report is about one run.
         PERMISSION_DENIED AUDIENCE_TOO_LOW: JSON Lines hold everything.
         """
@@ -308,6 +313,7 @@ class RecorderServiceServicer:
         already with the same record is skipped.
 
         INVALID_ARGUMENT ARCHIVE_INVALID: not such a file, or its digests disagree.
+        ARCHIVE_TOO_LARGE: over the recorder's limit.
         ALREADY_EXISTS RUN_DIFFERS: the id is here with another record.
         FAILED_PRECONDITION RUN_DELETED: the run was deleted here.
         """

@@ -118,8 +118,13 @@ class RecorderServiceStub:
     """
     ExportRuns: _grpc.UnaryStreamMultiCallable[_recorder_pb2.ExportRunsRequest, _recorder_pb2.ExportRunsResponse]
     """Streams runs as one file: names, newest first where a filter chooses them.
+    A damaged run that a filter chose is left out and listed in the manifest.
 
     FAILED_PRECONDITION RUN_OPEN: a run by name that is not final.
+    NOT_FOUND NO_RUNS: no final run fits the filter.
+    DATA_LOSS METADATA_CORRUPT, ENTITY_CORRUPT: a run by name is damaged.
+    ABORTED RUN_DELETED_MEANWHILE: it was deleted while it was sent.
+    RESOURCE_EXHAUSTED EXPORT_TOO_LARGE: over 10 000 runs or 100 000 files.
     INVALID_ARGUMENT ONE_RUN_REQUIRED: a report is about one run.
     PERMISSION_DENIED AUDIENCE_TOO_LOW: JSON Lines hold everything.
     """
@@ -129,6 +134,7 @@ class RecorderServiceStub:
     already with the same record is skipped.
 
     INVALID_ARGUMENT ARCHIVE_INVALID: not such a file, or its digests disagree.
+    ARCHIVE_TOO_LARGE: over the recorder's limit.
     ALREADY_EXISTS RUN_DIFFERS: the id is here with another record.
     FAILED_PRECONDITION RUN_DELETED: the run was deleted here.
     """
@@ -225,8 +231,13 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     """
     ExportRuns: _aio.UnaryStreamMultiCallable[_recorder_pb2.ExportRunsRequest, _recorder_pb2.ExportRunsResponse]  # type: ignore[assignment]
     """Streams runs as one file: names, newest first where a filter chooses them.
+    A damaged run that a filter chose is left out and listed in the manifest.
 
     FAILED_PRECONDITION RUN_OPEN: a run by name that is not final.
+    NOT_FOUND NO_RUNS: no final run fits the filter.
+    DATA_LOSS METADATA_CORRUPT, ENTITY_CORRUPT: a run by name is damaged.
+    ABORTED RUN_DELETED_MEANWHILE: it was deleted while it was sent.
+    RESOURCE_EXHAUSTED EXPORT_TOO_LARGE: over 10 000 runs or 100 000 files.
     INVALID_ARGUMENT ONE_RUN_REQUIRED: a report is about one run.
     PERMISSION_DENIED AUDIENCE_TOO_LOW: JSON Lines hold everything.
     """
@@ -236,6 +247,7 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     already with the same record is skipped.
 
     INVALID_ARGUMENT ARCHIVE_INVALID: not such a file, or its digests disagree.
+    ARCHIVE_TOO_LARGE: over the recorder's limit.
     ALREADY_EXISTS RUN_DIFFERS: the id is here with another record.
     FAILED_PRECONDITION RUN_DELETED: the run was deleted here.
     """
@@ -431,8 +443,13 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_recorder_pb2.ExportRunsResponse], _abc.AsyncIterator[_recorder_pb2.ExportRunsResponse]]:
         """Streams runs as one file: names, newest first where a filter chooses them.
+        A damaged run that a filter chose is left out and listed in the manifest.
 
         FAILED_PRECONDITION RUN_OPEN: a run by name that is not final.
+        NOT_FOUND NO_RUNS: no final run fits the filter.
+        DATA_LOSS METADATA_CORRUPT, ENTITY_CORRUPT: a run by name is damaged.
+        ABORTED RUN_DELETED_MEANWHILE: it was deleted while it was sent.
+        RESOURCE_EXHAUSTED EXPORT_TOO_LARGE: over 10 000 runs or 100 000 files.
         INVALID_ARGUMENT ONE_RUN_REQUIRED: a report is about one run.
         PERMISSION_DENIED AUDIENCE_TOO_LOW: JSON Lines hold everything.
         """
@@ -448,6 +465,7 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         already with the same record is skipped.
 
         INVALID_ARGUMENT ARCHIVE_INVALID: not such a file, or its digests disagree.
+        ARCHIVE_TOO_LARGE: over the recorder's limit.
         ALREADY_EXISTS RUN_DIFFERS: the id is here with another record.
         FAILED_PRECONDITION RUN_DELETED: the run was deleted here.
         """
