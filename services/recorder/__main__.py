@@ -43,6 +43,7 @@ async def compose(settings: RecorderSettings, program: Program) -> None:
         ),
         settings.run_limit_seconds,
         [feed] if feed else [],
+        max_import_bytes=settings.max_import_bytes,
         care=CareLimits(
             ScrubLimits(settings.scrub_bytes_per_second, settings.scrub_interval_seconds),
             RetentionLimits(settings.retention_days, settings.retention_interval_seconds),

@@ -6,9 +6,9 @@ reads. Errors of the medium arrive as ResourceExhausted STORAGE_FULL or Internal
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.content import Content
@@ -127,6 +127,34 @@ class EntityBytes(Protocol):
 
     def close(self) -> None:
         """Let go of them."""
+        ...
+
+
+class StagedImport(Protocol):
+    """One archive on its way in, and the runs taken out of it; nobody sees them before `admit`."""
+
+    def append(self, data: bytes) -> None:
+        """Write at the end of the archive."""
+        ...
+
+    def open_archive(self) -> BinaryIO:
+        """Open the archive for reading, with seeking; the caller closes it."""
+        ...
+
+    def write(self, run_id: RunId, name: str, chunks: Iterable[bytes]) -> None:
+        """Write one file of a run."""
+        ...
+
+    def defects(self, run_id: RunId) -> Sequence[str]:
+        """What is wrong with a staged run, as `artlab verify` tells it."""
+        ...
+
+    def admit(self, run_id: RunId) -> None:
+        """Put a staged run among the others, durably and in one step."""
+        ...
+
+    def discard(self) -> None:
+        """Remove everything that is still staged. Called once, at the end."""
         ...
 
 
@@ -254,4 +282,8 @@ class Store(Protocol):
 
         Raises NotFound RUN_NOT_FOUND; DataLoss ENTITY_CORRUPT (missing, wrong size, no file).
         """
+        ...
+
+    def stage_import(self) -> StagedImport:
+        """Make room for an archive on its way in."""
         ...

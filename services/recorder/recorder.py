@@ -16,6 +16,8 @@ from services.kit.errors import (
 )
 from services.kit.ids import EntityName, RunId, UploadName
 from services.kit.log import facts
+from services.recorder.archive.exporting import Exporting, Wish
+from services.recorder.archive.importing import MAX_IMPORT_BYTES, Imported, Importing
 from services.recorder.care import Care, CareLimits
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress
@@ -57,6 +59,8 @@ class Recorder:
         limits: UploadLimits,
         run_limit_seconds: float,
         followers: Sequence[Follower] = (),
+        *,
+        max_import_bytes: int = MAX_IMPORT_BYTES,
         care: CareLimits | None = None,
     ) -> None:
         self._store = store
@@ -69,6 +73,8 @@ class Recorder:
         self._writing = Writing(self._uploads, self._threads)
         self._reading = Reading(store, self._table, self._threads)
         self._watching = Watching(self._table)
+        self._exporting = Exporting(store, self._table, self._threads, self._library)
+        self._importing = Importing(store, self._table, self._threads, max_import_bytes)
         self.care = Care(
             store,
             self._table,
@@ -222,6 +228,16 @@ class Recorder:
     async def drain(self) -> None:
         """End every watch with DRAINING."""
         await self._watching.drain()
+
+    # Files of runs
+
+    def export_runs(self, wish: Wish) -> AsyncGenerator[bytes, None]:
+        """See `Exporting.export`."""
+        return self._exporting.export(wish)
+
+    async def import_runs(self, chunks: AsyncIterator[bytes]) -> Imported:
+        """See `Importing.take_in`."""
+        return await self._importing.take_in(chunks)
 
     # What happens by itself
 

@@ -27,6 +27,12 @@ class RecorderSettings(Settings):
     upload_ttl_seconds: float = Field(
         3600.0, ge=1, le=7 * 86400, description="age at which an idle upload is swept"
     )
+    max_import_bytes: int = Field(
+        64 * 1024**3,
+        ge=1024,
+        le=2**50,
+        description="largest archive that may be imported in bytes, and all that is in it",
+    )
     reserve_bytes: int = Field(
         16 * 1024**2,
         ge=0,

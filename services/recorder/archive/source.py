@@ -33,6 +33,10 @@ class RunSource(Protocol):
         """Open an entity's bytes. Raises as `Store.open_entity`."""
         ...
 
+    def is_deleted(self, run_id: RunId) -> bool:
+        """Whether the run was here and was deleted."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:

@@ -15,6 +15,7 @@ from services.recorder.store.atomic import Syncs
 from services.recorder.store.deletions import Deletions
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.files import read_regular
+from services.recorder.store.imports import DiskImport, sweep_imports
 from services.recorder.store.layout import SCRUB, Layout
 from services.recorder.store.recovery import Recovery
 from services.recorder.store.reserve import Reserve
@@ -50,6 +51,7 @@ class DiskStore:
         self._uploads = UploadFiles(self._layout, self._runs, self._reserve)
         self._recovery = Recovery(self._layout, self._runs, self._uploads)
         try:
+            sweep_imports(self._layout)
             self._deletions.recover()
             if intake is not None:
                 intake.begin()
@@ -187,6 +189,10 @@ class DiskStore:
     def commit(self, record: UploadRecord, data: UploadBytes, run: Run) -> None:
         """Make an upload an entity."""
         self._uploads.commit(record, data, run)
+
+    def stage_import(self) -> DiskImport:
+        """Make room for an archive on its way in."""
+        return DiskImport(self._layout, self._reserve)
 
     def open_entity(self, run_id: RunId, entity: Entity) -> FileBytes:
         """Open an entity's bytes."""

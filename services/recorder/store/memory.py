@@ -25,6 +25,7 @@ from services.recorder.ports import (
 )
 from services.recorder.store.codec import RunEncoder, decode_run
 from services.recorder.store.faults import storage_full
+from services.recorder.store.memory_import import MemoryImport
 
 UNLIMITED_BYTES = 2**62
 
@@ -257,6 +258,10 @@ class MemoryStore:
     def upload_sizes(self) -> dict[str, int]:
         """Bytes that unfinished uploads take, by name."""
         return {str(name): len(data) for name, data in self._data.items()}
+
+    def stage_import(self) -> MemoryImport:
+        """Make room for an archive on its way in."""
+        return MemoryImport(self._documents, self._entities)
 
     def open_entity(self, run_id: RunId, entity: Entity) -> MemoryBytes:
         """Open an entity's bytes."""
