@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 
 TEMPORARY = ".tmp"
@@ -42,6 +42,20 @@ def sync_folder(fd: int) -> None:
     os.fsync(fd)
 
 
+@contextlib.contextmanager
+def anew(dir_fd: int) -> Iterator[int]:
+    """A folder that others change too, opened once more: for one change and its sync.
+
+    A descriptor tells of a failure once, to whoever syncs it first. Through one of his own
+    everybody hears of what has failed since his change began.
+    """
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def write_new(dir_fd: int, name: str, data: bytes, *, durable: bool) -> None:
     """Write a file that must not exist; remove what was written when it fails."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,6 +70,18 @@ def write_new(dir_fd: int, name: str, data: bytes, *, durable: bool) -> None:
     except OSError:
         remove(dir_fd, name)
         raise
+
+
+def write_chunks(dir_fd: int, name: str, chunks: Iterable[bytes]) -> None:
+    """Write a file that must not exist, durably; what was written before an error stays."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, _FILE_MODE, dir_fd=dir_fd)
+    try:
+        for chunk in chunks:
+            write_all(fd, chunk)
+        sync_file(fd)
+    finally:
+        os.close(fd)
 
 
 def replace_file(dir_fd: int, name: str, data: bytes) -> None:
@@ -140,24 +166,26 @@ def move(from_fd: int, name: str, to_fd: int, new_name: str) -> None:
     os.rename(name, new_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
 
 
-def remove(dir_fd: int, name: str) -> None:
-    """Unlink a file; nothing happens when there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=dir_fd)
-
-
 def mark(dir_fd: int, name: str) -> None:
     """Make an empty file, durably. Raises OSError, or UnsureError with the file in place."""
-    # One that is there may be left by a sync that failed, so it is made anew.
-    remove(dir_fd, name)
-    write_new(dir_fd, name, b"", durable=False)
-    _sync_change(dir_fd)
+    with anew(dir_fd) as folder:
+        # One that is there may be left by a sync that failed, so it is made again.
+        remove(folder, name)
+        write_new(folder, name, b"", durable=False)
+        _sync_change(folder)
 
 
 def unmark(dir_fd: int, name: str) -> None:
     """Remove such a file, durably; nothing happens when there is none. Raises as `mark`."""
-    remove(dir_fd, name)
-    _sync_change(dir_fd)
+    with anew(dir_fd) as folder:
+        remove(folder, name)
+        _sync_change(folder)
+
+
+def remove(dir_fd: int, name: str) -> None:
+    """Unlink a file; nothing happens when there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=dir_fd)
 
 
 def erase(dir_fd: int, name: str) -> None:

@@ -92,14 +92,15 @@ class DiskImport:
                 atomic.sync_folder(folder)
             finally:
                 os.close(folder)
-            atomic.move(self._fd, run_id.value, self._layout.root_fd, run_id.value)
-            try:
-                atomic.sync_folder(self._layout.root_fd)
-            except OSError as error:
-                # It may not be durable, so nobody may see it.
-                with contextlib.suppress(OSError):
-                    atomic.move(self._layout.root_fd, run_id.value, self._fd, run_id.value)
-                raise UnsureError(error.errno, error.strerror) from error
+            with atomic.anew(self._layout.root_fd) as root:
+                atomic.move(self._fd, run_id.value, root, run_id.value)
+                try:
+                    atomic.sync_folder(root)
+                except OSError as error:
+                    # It may not be durable, so nobody may see it.
+                    with contextlib.suppress(OSError):
+                        atomic.move(root, run_id.value, self._fd, run_id.value)
+                    raise UnsureError(error.errno, error.strerror) from error
 
     def discard(self) -> None:
         """Remove everything that is still staged."""

@@ -7,6 +7,7 @@
     <root>/.index/runs.sqlite                      what lists are made from; never the truth
     <root>/.trash/<run_id>.<random>/               deleted, bytes about to go
     <root>/.orphans/<run_id>.<time>.<name>         files no record knows
+    <root>/.imports/<random>/                      archives on their way in
     <root>/.store_id                               whose runs these are, for a tracker
     <root>/.tracker/executions.sqlite              the embedded tracker
     <root>/.reserve/spare-<n>                      room kept back for a full disk
@@ -54,6 +55,7 @@ _TRASH = ".trash"
 _ORPHANS = ".orphans"
 _STORE_ID = ".store_id"
 _RESERVE = ".reserve"
+_IMPORTS = ".imports"
 _TOMBSTONES = ".tombstones"
 _FAVOURITES = ".favourites"
 SCRUB = ".scrub.json"
@@ -122,7 +124,8 @@ class Layout:
                 return str(uuid.UUID(read_regular(self.root_fd, _STORE_ID).decode().strip()))
             except (FileNotFoundError, ValueError):
                 made = str(uuid.uuid4())
-                atomic.replace_file(self.root_fd, _STORE_ID, f"{made}\n".encode())
+                with atomic.anew(self.root_fd) as root:
+                    atomic.replace_file(root, _STORE_ID, f"{made}\n".encode())
                 return made
 
     # Runs
@@ -175,10 +178,10 @@ class Layout:
 
     def trash_run(self, run_id: RunId) -> None:
         """Take a run's folder out of sight, durably; nothing happens when there is none."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), atomic.anew(self.root_fd) as root:
             trashed = f"{run_id}.{secrets.token_hex(4)}"
-            atomic.move(self.root_fd, run_id.value, self._trash_fd, trashed)
-            atomic.sync_folder(self.root_fd)
+            atomic.move(root, run_id.value, self._trash_fd, trashed)
+            atomic.sync_folder(root)
 
     def trash(self) -> dict[str, str]:
         """What lies in the trash: name, and the id of the run it was."""
@@ -225,6 +228,10 @@ class Layout:
                 return False
             raise
         return True
+
+    def open_imports(self) -> int:
+        """The descriptor of the folder of imports."""
+        return self._inner(_IMPORTS)
 
     def open_reserve(self, *, make: bool) -> int | None:
         """The descriptor of the folder of spare files; None when there is none to be made."""
