@@ -24,7 +24,13 @@ from tests.faults.recorder_process import RecorderProcess
 from tests.integration.recorder.harness import digest_of, entity, picture, plan, stream
 from tests.support.eventually import eventually
 from tests.support.rpc import refused
-from tests.support.small_disk import fill_bytes, fill_files, free_bytes, small_disk
+from tests.support.small_disk import (
+    fill_bytes,
+    fill_files,
+    free_bytes,
+    small_disk,
+    small_ext4,
+)
 
 MIB = 1024 * 1024
 RESERVE_BYTES = MIB
@@ -151,11 +157,20 @@ class Client:
         return True
 
 
-@pytest.fixture(params=["bytes", "files"])
+@pytest.fixture(
+    params=[
+        (small_disk, fill_bytes),
+        (small_disk, fill_files),
+        # Frees what is given up only after a while, and needs room for the names in a folder.
+        pytest.param((small_ext4, fill_bytes), marks=pytest.mark.long),
+        pytest.param((small_ext4, fill_files), marks=pytest.mark.long),
+    ],
+    ids=lambda param: f"{param[0].__name__}-{param[1].__name__}",
+)
 def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Full]:
     """A serving recorder on a disk that `fill_up` fills."""
-    fill = fill_bytes if request.param == "bytes" else fill_files
-    with small_disk(tmp_path / "disk", 16 * MIB, 600) as disk:
+    mount, fill = request.param
+    with mount(tmp_path / "disk", 32 * MIB, 600) as disk:
         full = Full(disk, fill)
         full.start()
         try:

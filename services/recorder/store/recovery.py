@@ -111,11 +111,11 @@ class Recovery:
         Raises NotFound RUN_NOT_FOUND (a creation that was cut short counts as none), DataLoss.
         """
         run = self._recover(run_id, self._find_uploads(run_id).get(run_id, ()))
-        with storage_errors():
+        with storage_errors(), atomic.anew(self._layout.root_fd) as root:
             # A sync has failed: what is visible is written anew, not synced once more.
             with self._layout.run_folder(run_id) as folder:
                 self._runs.replace(folder, run)
-            atomic.sync_folder(self._layout.root_fd)
+            atomic.sync_folder(root)
         return run
 
     def _stamp(self, run_id: RunId) -> Stamp | None:
@@ -219,11 +219,11 @@ class Recovery:
     def _reopen(self, found: _Found, run: Run | None) -> OpenedUpload | None:
         is_open = run is not None and run.entity_of_upload(found.name.upload_id) is None
         if is_open and found.record is not None:
-            uploads = self._layout.uploads_fd
             try:
-                size = sync_regular(uploads, self._layout.data_name(found.name))
-                sync_regular(uploads, self._layout.record_name(found.name))
-                atomic.sync_folder(uploads)
+                with atomic.anew(self._layout.uploads_fd) as uploads:
+                    size = sync_regular(uploads, self._layout.data_name(found.name))
+                    sync_regular(uploads, self._layout.record_name(found.name))
+                    atomic.sync_folder(uploads)
                 return OpenedUpload(found.record, size)
             except OSError:
                 log.warning("dropping an upload", extra=facts(run=str(found.name.run)))

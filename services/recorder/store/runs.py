@@ -47,13 +47,13 @@ class RunFolders:
         """Make folder and metadata durable. Raises FailedPrecondition RUN_DELETED."""
         if run.run_id.value in self._layout.deleted:
             raise FailedPrecondition("RUN_DELETED", "a run of this id was deleted")
-        with storage_errors():
+        with storage_errors(), atomic.anew(self._layout.root_fd) as root:
             self._layout.make_run(run.run_id)
             try:
                 with self._layout.run_folder(run.run_id) as folder:
                     self.replace(folder, run)
                 try:
-                    atomic.sync_folder(self._layout.root_fd)
+                    atomic.sync_folder(root)
                 except OSError as error:
                     raise UnsureError(error.errno, error.strerror) from error
             except OSError:
@@ -145,6 +145,10 @@ class RunFolders:
             raise self._unless_deleted(run_id, _damaged_entity("not as long as recorded"))
         return found
 
+    def _unless_deleted(self, run_id: RunId, damage: DataLoss) -> ArtlabError:
+        # A deletion takes bytes away under whoever reads them.
+        return damage if self._layout.has_run(run_id) else unknown_run()
+
     def _read(self, run_id: RunId) -> bytes:
         try:
             with self._layout.run_folder(run_id) as folder:
@@ -156,10 +160,6 @@ class RunFolders:
                 raise _corrupt("not a readable file") from error
             with storage_errors():
                 raise
-
-    def _unless_deleted(self, run_id: RunId, damage: DataLoss) -> ArtlabError:
-        # A deletion takes bytes away under whoever reads them.
-        return damage if self._layout.has_run(run_id) else unknown_run()
 
 
 class FileBytes:

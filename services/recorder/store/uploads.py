@@ -100,8 +100,8 @@ class UploadFiles:
     def keep(self, record: UploadRecord, data: UploadBytes) -> int:
         """Make bytes and record durable and return the number of bytes."""
         size = data.sync()
-        uploads, file = self._layout.uploads_fd, self._layout.record_name(record.name)
-        with storage_errors():
+        file = self._layout.record_name(record.name)
+        with storage_errors(), atomic.anew(self._layout.uploads_fd) as uploads:
             try:
                 atomic.put_file(uploads, file, encode_upload(record), durable=True)
             except OSError as error:
@@ -136,11 +136,11 @@ class UploadFiles:
             # itself. But bytes somebody was told to be safe must be found again wherever they are.
             try:
                 with self._reserve.ordinary(), self._layout.run_folder(run.run_id) as folder:
-                    atomic.put_file(
-                        uploads, intent_file, encode_upload(record), durable=is_relied_on
-                    )
-                    if is_relied_on:
-                        atomic.sync_folder(uploads)
+                    with atomic.anew(uploads) as changed:
+                        encoded = encode_upload(record)
+                        atomic.put_file(changed, intent_file, encoded, durable=is_relied_on)
+                        if is_relied_on:
+                            atomic.sync_folder(changed)
                     atomic.move(
                         uploads, self._layout.data_name(record.name), folder, entity.filename
                     )
@@ -157,16 +157,16 @@ class UploadFiles:
             atomic.remove(uploads, self._layout.record_name(record.name))
 
     def _withdraw(self, name: UploadName, run: Run, entity: Entity, cause: OSError) -> None:
-        uploads = self._layout.uploads_fd
         try:
-            # The intent first: without it nobody finishes what the client was told had failed.
-            atomic.remove(uploads, self._layout.intent_name(name))
-            with self._layout.run_folder(run.run_id) as folder, _already_moved_back():
-                atomic.move(folder, entity.filename, uploads, self._layout.data_name(name))
-            # When the disk is full the upload stays, and its bytes are said to be durable.
-            with contextlib.suppress(FileNotFoundError):
-                sync_regular(uploads, self._layout.record_name(name))
-            atomic.sync_folder(uploads)
+            with atomic.anew(self._layout.uploads_fd) as uploads:
+                # The intent first: without it nobody finishes what the client was told had failed.
+                atomic.remove(uploads, self._layout.intent_name(name))
+                with self._layout.run_folder(run.run_id) as folder, _already_moved_back():
+                    atomic.move(folder, entity.filename, uploads, self._layout.data_name(name))
+                # When the disk is full the upload stays, and its bytes are said to be durable.
+                with contextlib.suppress(FileNotFoundError):
+                    sync_regular(uploads, self._layout.record_name(name))
+                atomic.sync_folder(uploads)
         except OSError as error:
             log.error("cannot undo a commit", extra=facts(errno=error.errno))
             raise Internal("STORAGE_ERROR", "a commit failed and could not be undone") from cause

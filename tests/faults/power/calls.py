@@ -17,12 +17,22 @@ from typing import Any
 import pytest
 
 from services.recorder import verify
-from services.recorder.store import atomic, files, layout, recovery, reserve, runs, uploads
+from services.recorder.store import (
+    atomic,
+    files,
+    imports,
+    layout,
+    recovery,
+    reserve,
+    runs,
+    uploads,
+)
 from tests.faults.power.disk import ROOT, Folder, LossyDisk
 
 MODULES: tuple[ModuleType, ...] = (
     atomic,
     files,
+    imports,
     layout,
     recovery,
     reserve,
