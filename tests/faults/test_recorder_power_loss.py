@@ -140,7 +140,8 @@ def is_true_after_a_power_cut(disk: LossyDisk, client: Client, position: int) ->
             if fact.what == "deleted":
                 assert name not in runs
                 run_id = RunId.parse_name(name).value
-                assert not [path for path, _ in disk.walk() if run_id in str(path)]
+                left = [path for path, _ in disk.walk() if run_id in str(path)]
+                    assert left == [Path(".tombstones", run_id)]
             if name in gone:
                 continue
             assert name in runs
