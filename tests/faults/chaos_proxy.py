@@ -69,8 +69,8 @@ class ChaosProxy:
         self.struck = 0
         # Of messages that clients sent here, forwarded or not.
         self.data_bytes = 0
-        # The first message of each answer that was lost; empty when it had none.
-        self.lost_answers: list[bytes] = []
+        # The first message of each answer that was lost; None when it was an error.
+        self.lost_answers: list[bytes | None] = []
 
     def arm(self, *faults: Fault) -> None:
         """Add faults to those that are still to strike."""
@@ -177,9 +177,9 @@ class ChaosProxy:
         self.struck += 1
 
 
-def _first_message(data: bytes) -> bytes:
+def _first_message(data: bytes) -> bytes | None:
     if not data:
-        return b""
+        return None
     size = int.from_bytes(data[1:_MESSAGE_HEAD_BYTES])
     return data[_MESSAGE_HEAD_BYTES : _MESSAGE_HEAD_BYTES + size]
 

@@ -96,6 +96,14 @@ class Chaos:
         else:
             raise AssertionError(f"answered {answer} in spite of {fault}")
 
+    async def lost_answer(self, attempt: Attempt[A]) -> bytes:
+        """The message that the recorder answered and the client never got."""
+        while True:
+            await self.struck(LoseAnswer(), attempt)
+            # What was cut before may not have ended yet, and then the answer is "busy".
+            if (lost := self.proxy.lost_answers[-1]) is not None:
+                return lost
+
     async def repeated(self, attempt: Attempt[A], half: int, kind: type[A]) -> A:
         """The one answer to the same thing done again and again; all answers must be alike.
 
@@ -106,9 +114,7 @@ class Chaos:
         if self.how == "disturbed":
             await self.struck(ResetBefore(), attempt)
             await self.struck(CutAfter(half), attempt)
-            await self.struck(LoseAnswer(), attempt)
-            # The answer that never arrived is the first one.
-            answers = [kind.FromString(self.proxy.lost_answers[-1]), await self.once(attempt)]
+            answers = [kind.FromString(await self.lost_answer(attempt)), await self.once(attempt)]
         else:
             answers = await asyncio.gather(*(self.once(attempt) for _ in range(AT_ONCE)))
         answers.append(await self.once(attempt))

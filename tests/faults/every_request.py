@@ -10,8 +10,6 @@ from google.protobuf.message import Message
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
-from artlab.recorder.v1.recorder_pb2_grpc import RecorderServiceServicer
-from services.recorder.servicer import RecorderServicer
 from tests.faults.disturbed import CALL_SECONDS, RESEARCH, Stub
 from tests.faults.hostile_names import RUN_ID
 from tests.integration.recorder.harness import entity, picture, plan, stream
@@ -38,7 +36,7 @@ async def a_run(stub: Stub) -> str:
     return run
 
 
-def all_requests(run: str) -> list[Message]:
+def requests_about(run: str) -> list[Message]:
     """A request for every method, with what is needed to get past the first checks."""
     upload, error = f"{run}/uploads/u", run_pb2.RunError(reason="SOME_REASON", message="why")
     hint = run_pb2.Hint(text_delta=run_pb2.TextDelta(entity_type="interception", text="x"))
@@ -65,16 +63,6 @@ def all_requests(run: str) -> list[Message]:
         pb.GetStoreStatusRequest(),
         pb.DeleteRunRequest(name=f"runs/{uuid.uuid4()}"),
     ]
-
-
-def requests_about(run: str) -> list[Message]:
-    """Those that this recorder serves."""
-    return [one for one in all_requests(run) if is_served(one)]
-
-
-def is_served(request: Message) -> bool:
-    name = type(request).__name__.removesuffix("Request")
-    return getattr(RecorderServicer, name) is not getattr(RecorderServiceServicer, name)
 
 
 async def answer(stub: Stub, request: Message) -> str:

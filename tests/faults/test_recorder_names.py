@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from tests.faults.disturbed import Stub
-from tests.faults.every_request import REFUSALS, a_run, all_requests, answer, requests_about
+from tests.faults.every_request import REFUSALS, a_run, answer, requests_about
 from tests.faults.hostile_names import NAMES, RUN_ID, spoiled
 from tests.faults.traced_files import TracedRecorder, is_clean
 from tests.integration.gateway.hostile import status_of
@@ -27,7 +27,7 @@ AT_ONCE = 32
 
 def test_there_is_a_request_for_every_method() -> None:
     service = pb.DESCRIPTOR.services_by_name["RecorderService"]
-    requests = all_requests(f"runs/{RUN_ID}")
+    requests = requests_about(f"runs/{RUN_ID}")
     assert {one.DESCRIPTOR for one in requests} == {one.input_type for one in service.methods}
 
 

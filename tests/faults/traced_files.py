@@ -54,7 +54,8 @@ class FileCall:
             is_stamp = is_look and _STAMPED.fullmatch(name) is not None
             if ("/" in name or name in ("", "..")) and not is_stamp:
                 found.append("not a plain name")
-        if self.call.startswith("open") and "O_NOFOLLOW" not in self.arguments:
+        # The folder itself is no link.
+        if self.call.startswith("open") and "O_NOFOLLOW" not in self.arguments and names != ["."]:
             found.append("follows a link")
         if is_look and "AT_SYMLINK_NOFOLLOW" not in self.arguments:
             found.append("follows a link")
