@@ -141,7 +141,7 @@ def is_true_after_a_power_cut(disk: LossyDisk, client: Client, position: int) ->
                 assert name not in runs
                 run_id = RunId.parse_name(name).value
                 left = [path for path, _ in disk.walk() if run_id in str(path)]
-                    assert left == [Path(".tombstones", run_id)]
+                assert left == [Path(".tombstones", run_id)]
             if name in gone:
                 continue
             assert name in runs
