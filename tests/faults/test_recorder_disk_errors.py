@@ -27,14 +27,15 @@ from services.kit.status import from_rpc_error
 from services.recorder.verify import verify_run
 from tests.faults.recorder_process import RecorderProcess
 from tests.faults.test_recorder_traced import wait_until_traced
-from tests.integration.recorder.harness import PNG, digest_of, entity, plan, stream
+from tests.integration.recorder.harness import digest_of, entity, picture, plan, stream
 from tests.support.eventually import eventually
 
 # The kernel's names of one thing; Python uses one of them.
+SYNCS = "fsync,fdatasync"
 CALLS = [
     "openat",
     "write,pwrite64",
-    "fsync,fdatasync",
+    SYNCS,
     "rename,renameat,renameat2",
     "unlink,unlinkat",
     "mkdir,mkdirat",
@@ -46,7 +47,7 @@ CALL_SECONDS = 10.0
 # Every answer of a broken disk comes within this.
 ANSWER_SECONDS = 1.0
 ALL = run_pb2.AUDIENCE_RESEARCH
-SMALL, LARGE, PIECE = b"Eine Blume", PNG + bytes(3000), 1024
+SMALL, LARGE, PIECE = b"Eine Blume", picture(3069), 1024
 # What a disk that fails may be answered with. A file that cannot be opened counts as damaged.
 REASONS = {"STORAGE_FULL", "STORAGE_ERROR", "METADATA_CORRUPT"}
 
@@ -293,13 +294,13 @@ async def takes_new(recorder: Watched) -> bool:
         return True
 
 
-async def lived(recorder: Watched, calls: list[str], stride: int) -> int:
+async def lived(recorder: Watched, stride: int) -> int:
     """Let one call after another fail in a life of its own; how many failed."""
     lives: list[Life] = []
     injected = 0
-    for call in calls:
+    for call in CALLS:
         for error in ERRORS:
-            for number in range(1, MOST, stride):
+            for number in range(1, MOST, 1 if call == SYNCS else stride):
                 life = Life()
                 with recorder.failing(life.run, call, error, str(number)) as done:
                     reason = await life.live(recorder.process.target)
@@ -329,7 +330,7 @@ async def lived(recorder: Watched, calls: list[str], stride: int) -> int:
 async def test_whatever_call_fails_nothing_is_acknowledged_that_is_not_durable(
     recorder: Watched,
 ) -> None:
-    assert await lived(recorder, CALLS, stride=5) > 15
+    assert await lived(recorder, stride=6) > 30
 
 
 @pytest.mark.long
@@ -337,7 +338,7 @@ async def test_whatever_call_fails_nothing_is_acknowledged_that_is_not_durable(
 async def test_whichever_of_all_calls_fails_nothing_is_acknowledged_that_is_not_durable(
     recorder: Watched,
 ) -> None:
-    assert await lived(recorder, CALLS, stride=1) > 80
+    assert await lived(recorder, stride=1) > 60
 
 
 async def test_on_a_broken_disk_32_writers_are_answered_within_a_second(
@@ -360,7 +361,7 @@ async def test_on_a_broken_disk_32_writers_are_answered_within_a_second(
                 return f"{error.code().name} {found.reason}: {found.message}"
             return ""
 
-        with recorder.failing(life.run, "fsync,fdatasync", "EIO", "1+") as done:
+        with recorder.failing(life.run, SYNCS, "EIO", "1+") as done:
             answers = await asyncio.gather(*(record(number) for number in range(WRITERS)))
         assert all(answer.startswith("INTERNAL STORAGE_ERROR") for answer in answers), answers
         assert "INTERNAL STORAGE_ERROR: the disk answered EIO" in answers
