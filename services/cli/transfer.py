@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 
-async def transfer(
-    pieces: AsyncIterator[bytes], name: str, total_bytes: int | None = None
-) -> AsyncIterator[bytes]:
-    """Yield the pieces, and show how far they are while they pass; nothing where nobody looks."""
+@contextmanager
+def transfer(name: str, total_bytes: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Yield what is told of the bytes that have passed; shows nothing where nobody looks."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -23,6 +23,4 @@ async def transfer(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
         task = progress.add_task(name, total=total_bytes)
-        async for data in pieces:
-            yield data
-            progress.advance(task, len(data))
+        yield lambda size: progress.advance(task, size)

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -91,10 +91,14 @@ def export(
     )
 
     async def work(access: RecorderAccess) -> int:
-        with _written(file, force=force) as target, remote_errors("recorder"):
-            call = access.stub.ExportRuns(request, timeout=EXPORT_SECONDS)
-            async for data in transfer(_data(call), file.name):
-                target.write(data)
+        with (
+            _written(file, force=force) as target,
+            transfer(file.name) as passed,
+            remote_errors("recorder"),
+        ):
+            async for answer in access.stub.ExportRuns(request, timeout=EXPORT_SECONDS):
+                target.write(answer.data)
+                passed(len(answer.data))
         return _tell(file, chosen_kind)
 
     try:
@@ -103,11 +107,6 @@ def export(
         click.echo(f"artlab: cannot write {file}: {error.strerror}", err=True)
         code = FAILED
     raise SystemExit(code)
-
-
-async def _data(call: AsyncIterator[pb.ExportRunsResponse]) -> AsyncIterator[bytes]:
-    async for answer in call:
-        yield answer.data
 
 
 @contextmanager

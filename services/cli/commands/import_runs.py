@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import click
 
 from artlab.recorder.v1 import recorder_pb2 as pb
+from artlab.recorder.v1 import recorder_pb2_grpc
 from services.cli.domain.exit_codes import FAILED, OK
 from services.cli.recorder_access import (
     RecorderAccess,
@@ -16,6 +19,7 @@ from services.cli.recorder_access import (
     run_with_recorder,
 )
 from services.cli.transfer import transfer
+from services.kit.channel import open_sync_channel
 from services.kit.status import remote_errors
 
 IMPORT_SECONDS = 6 * 3600.0
@@ -38,12 +42,7 @@ def import_runs(file: Path, choice: RecorderChoice) -> None:
     size = file.stat().st_size
 
     async def work(access: RecorderAccess) -> int:
-        async def requests() -> AsyncIterator[pb.ImportRunsRequest]:
-            async for data in transfer(_pieces(file), file.name, size):
-                yield pb.ImportRunsRequest(data=data)
-
-        with remote_errors("recorder"):
-            answer = await access.stub.ImportRuns(requests(), timeout=IMPORT_SECONDS)
+        answer = await _send(access.target, file, size)
         for name in answer.imported:
             click.echo(f"imported {name}")
         click.echo(f"{len(answer.imported)} imported, {len(answer.skipped)} were here already")
@@ -57,7 +56,21 @@ def import_runs(file: Path, choice: RecorderChoice) -> None:
     raise SystemExit(code)
 
 
-async def _pieces(file: Path) -> AsyncIterator[bytes]:
-    with file.open("rb") as source:
+async def _send(target: str, file: Path, size: int) -> pb.ImportRunsResponse:
+    # Not by asyncio: a refusal in the middle of a stream may arrive there as INTERNAL, because
+    # grpc.aio takes the failed send for the end of the call.
+    with open_sync_channel(target) as channel:
+        stub: Any = recorder_pb2_grpc.RecorderServiceStub(channel)
+        call = stub.ImportRuns.future(_requests(file, size), timeout=IMPORT_SECONDS)
+        try:
+            with remote_errors("recorder"):
+                return cast(pb.ImportRunsResponse, await asyncio.to_thread(call.result))
+        finally:
+            call.cancel()
+
+
+def _requests(file: Path, size: int) -> Iterator[pb.ImportRunsRequest]:
+    with file.open("rb") as source, transfer(file.name, size) as passed:
         while data := source.read(PIECE_BYTES):
-            yield data
+            yield pb.ImportRunsRequest(data=data)
+            passed(len(data))

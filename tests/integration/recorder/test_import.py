@@ -6,13 +6,23 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 
 from artlab.recorder.v1 import recorder_pb2 as pb
-from artlab.recorder.v1 import run_pb2
-from services.kit.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
+from services.kit.channel import open_sync_channel
+from services.kit.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
+from services.kit.status import remote_errors
+from services.recorder.servicer import register
 from services.recorder.store.codec import encode_document
 from services.recorder.verify import verify_run
 from tests.integration.recorder.archives import (
@@ -27,6 +37,7 @@ from tests.integration.recorder.archives import (
 )
 from tests.integration.recorder.harness import World, until, world_of
 from tests.support.pictures import picture as large_picture
+from tests.support.servers import serving
 
 
 @pytest_asyncio.fixture
@@ -156,18 +167,32 @@ async def test_an_archive_over_the_limit_is_refused_at_the_limit(
     name = await finished_run(source, picture=large_picture(1_000_000))
     archive = await export(source, name)
     assert len(archive) > 1_000_000
-    async with world_of("grpc", tmp_path / "small", max_import_bytes=500_000) as small:
+    async with world_of("disk", tmp_path / "small", max_import_bytes=500_000) as small:
         with pytest.raises(InvalidArgument) as caught:
-            await take_in(small, archive)
+            await take_in_by_threads(small, archive)
         assert caught.value.reason == "ARCHIVE_TOO_LARGE"
         assert leftovers(small) == []
         packed = zipped(unzipped(archive))
         assert len(packed) < 500_000
         with pytest.raises(InvalidArgument) as bomb:
-            await take_in(small, packed)
+            await take_in_by_threads(small, packed)
         assert bomb.value.reason == "ARCHIVE_INVALID"
         assert "at most 500000" in bomb.value.message
         assert leftovers(small) == []
+
+
+async def take_in_by_threads(world: World, archive: bytes) -> pb.ImportRunsResponse:
+    """Import as the command line does: grpc.aio may tell a refusal in mid-stream as INTERNAL."""
+
+    def send() -> pb.ImportRunsResponse:
+        with open_sync_channel(target) as channel, remote_errors("recorder"):
+            stub: Any = recorder_pb2_grpc.RecorderServiceStub(channel)
+            pieces = (archive[at : at + 100_000] for at in range(0, len(archive), 100_000))
+            requests = (pb.ImportRunsRequest(data=piece) for piece in pieces)
+            return cast(pb.ImportRunsResponse, stub.ImportRuns(requests, timeout=20))
+
+    async with serving("recorder", lambda server: register(world.recorder, server)) as target:
+        return await asyncio.to_thread(send)
 
 
 async def test_a_run_that_is_not_final_is_refused(source: World, world: World) -> None:
@@ -199,3 +224,22 @@ async def test_a_client_that_leaves_leaves_nothing_behind(source: World, world: 
     call.cancel()
     await until(lambda: leftovers(world) == [])
     assert await listed(world) == set()
+
+
+async def test_more_imports_than_two_at_once_are_told_to_come_back(tmp_path: Path) -> None:
+    async def endless() -> AsyncIterator[pb.ImportRunsRequest]:
+        yield pb.ImportRunsRequest(data=b"PK")
+        await asyncio.Event().wait()
+
+    async with world_of("disk", tmp_path / "runs") as world:
+        begun = [asyncio.create_task(world.stub.ImportRuns(endless(), None)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ResourceExhausted) as caught:
+            await world.stub.ImportRuns(endless(), None)
+        assert caught.value.reason == "TOO_MANY_IMPORTS"
+        for one in begun:
+            one.cancel()
+        await asyncio.wait(begun)
+        with pytest.raises(InvalidArgument) as again:
+            await take_in_by_threads(world, b"PK")
+        assert again.value.reason == "ARCHIVE_INVALID"
