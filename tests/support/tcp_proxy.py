@@ -20,7 +20,9 @@ class TcpProxy:
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._freeze_at: bytes | None = None
+        self._hold_at: bytes | None = None
+        self._held: asyncio.Task[None] | None = None
+        self._released = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -53,14 +55,20 @@ class TcpProxy:
         """Accept and keep connections, and forward nothing, in neither direction."""
         self._flowing.clear()
 
-    def freeze_at(self, text: bytes) -> None:
-        """Freeze when a client next sends this text; it gets through after the thaw."""
-        self._freeze_at = text
+    def hold_at(self, text: bytes) -> None:
+        """Hold the connection that next sends this text, and no other, until `release`."""
+        self._hold_at = text
 
     @property
-    def is_frozen(self) -> bool:
-        """Whether nothing gets through."""
-        return not self._flowing.is_set()
+    def is_holding(self) -> bool:
+        """Whether a connection is held."""
+        return self._held is not None
+
+    async def release(self) -> None:
+        """Forward what was held; returns when its connection, given up by now, has ended."""
+        assert self._held is not None
+        self._released.set()
+        await asyncio.wait([self._held])
 
     def thaw(self) -> None:
         """Forward what has waited, and go on."""
@@ -77,8 +85,8 @@ class TcpProxy:
             await self._flowing.wait()
             there, back = await asyncio.open_connection(*self._target)
             writers.append(back)
-            pumps.add(asyncio.create_task(self._pump(reader, back, is_client=True)))
-            pumps.add(asyncio.create_task(self._pump(there, writer, is_client=False)))
+            pumps.add(asyncio.create_task(self._pump(reader, back, task)))
+            pumps.add(asyncio.create_task(self._pump(there, writer, None)))
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         except (OSError, asyncio.CancelledError):
             pass
@@ -93,12 +101,15 @@ class TcpProxy:
             self._connections.discard(task)
 
     async def _pump(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_client: bool
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        of_client: asyncio.Task[None] | None,
     ) -> None:
         while data := await source.read(_CHUNK_BYTES):
-            if is_client and self._freeze_at is not None and self._freeze_at in data:
-                self._freeze_at = None
-                self.freeze()
+            if of_client is not None and self._hold_at is not None and self._hold_at in data:
+                self._hold_at, self._held = None, of_client
+                await self._released.wait()
             await self._flowing.wait()
             sink.write(data)
             await sink.drain()

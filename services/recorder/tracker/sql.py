@@ -85,7 +85,7 @@ class SqlTracker:
         step_rows = [
             step_row(store_id, one.run_id, step) for one in executions for step in one.steps
         ]
-        with self._transaction() as connection:
+        with self._alone() as connection:
             self._delete(connection, [one.run_id for one in executions])
             connection.execute(sa.insert(runs), [run_row(store_id, one) for one in executions])
             if step_rows:
@@ -94,7 +94,7 @@ class SqlTracker:
     def remove(self, run_ids: Sequence[RunId]) -> None:
         """Remove the rows of these runs."""
         if run_ids:
-            with self._transaction() as connection:
+            with self._alone() as connection:
                 self._delete(connection, run_ids)
 
     def tracked(self, after: RunId | None, size: int) -> list[Tracked]:
@@ -107,7 +107,7 @@ class SqlTracker:
         )
         if after is not None:
             wanted = wanted.where(runs.c.run_id > after.value)
-        with self._transaction() as connection:
+        with self._alone() as connection:
             found = connection.execute(wanted).all()
         return [
             Tracked(RunId(run_id), RunState(status).is_final and projection == PROJECTION)
@@ -160,12 +160,18 @@ class SqlTracker:
             sa.delete(runs).where(runs.c.store_id == self._store_id, runs.c.run_id.in_(ids))
         )
 
+    # What changes rows, and what finds out which are missing, comes after all that is on its way.
+    @contextmanager
+    def _alone(self) -> Iterator[sa.Connection]:
+        with self._transaction() as connection:
+            self._database.writing(connection, self._store_id)
+            yield connection
+
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         if self._engine is None:
             raise Unavailable("TRACKER_UNAVAILABLE", "it is not open")
         with _database_errors(), self._engine.begin() as connection:
-            self._database.writing(connection, self._store_id)
             yield connection
 
 
