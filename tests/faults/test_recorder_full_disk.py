@@ -33,6 +33,7 @@ from tests.support.small_disk import (
 )
 
 MIB = 1024 * 1024
+DISK_BYTES = 32 * MIB
 RESERVE_BYTES = MIB
 WRITERS = 32
 # Every answer of a full disk comes within this.
@@ -134,6 +135,12 @@ class Client:
     async def delete(self, run: str) -> None:
         await self.stub.DeleteRun(pb.DeleteRunRequest(name=run), timeout=ANSWER_SECONDS)
 
+    async def is_full(self) -> bool:
+        request = pb.GetStoreStatusRequest()
+        status = await self.stub.GetStoreStatus(request, timeout=ANSWER_SECONDS)
+        assert 0 <= status.free_bytes <= status.total_bytes <= DISK_BYTES
+        return status.is_full
+
     async def refuses_what_is_new(self, run: str) -> None:
         """Every kind of ordinary write is answered, at once, and says when to come back."""
         for call in (
@@ -170,7 +177,7 @@ class Client:
 def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Full]:
     """A serving recorder on a disk that `fill_up` fills."""
     mount, fill = request.param
-    with mount(tmp_path / "disk", 32 * MIB, 600) as disk:
+    with mount(tmp_path / "disk", DISK_BYTES, 600) as disk:
         full = Full(disk, fill)
         full.start()
         try:
@@ -191,9 +198,11 @@ async def test_on_a_full_disk_runs_end_and_afterwards_it_works_again_by_itself(f
         half = stream(upload, image, chunk=50_000)[:2]
         assert (await client.write(half)).committed_size == 100_000
         late = await client.create(run_seconds=1.0)
+        assert not await client.is_full()
         full.fill_up()
 
         await client.refuses_what_is_new(going_on)
+        assert await client.is_full()
         assert full.spares() == SPARE_FILES, "ordinary writes take nothing of the reserve"
         await client.end_output(done)
         assert (await client.end(done, SUCCEEDED)).state == SUCCEEDED
@@ -214,6 +223,7 @@ async def test_on_a_full_disk_runs_end_and_afterwards_it_works_again_by_itself(f
         full.make_room()
         await eventually(client.can_write, what="writing")
         assert full.spares() == SPARE_FILES
+        assert not await client.is_full()
         rest = stream(upload, image, start=await committed(client, upload))
         assert (await client.write(rest)).entity.digest == digest_of(image)
         ended = [(await client.get(run)).state for run in (done, failing, late)]

@@ -17,6 +17,7 @@ def test_the_defaults_are_those_of_the_docs() -> None:
     assert settings.max_entity_bytes == 2 * 1024**3
     assert settings.upload_ttl_seconds == 3600
     assert settings.run_limit_seconds == 3600
+    assert settings.reserve_bytes == 16 * 1024**2
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,7 @@ def test_the_defaults_are_those_of_the_docs() -> None:
     [
         ("PORT", "0"),
         ("MAX_ENTITY_BYTES", "-1"),
+        ("RESERVE_BYTES", "-1"),
         ("MAX_ENTITY_BYTES", "lots"),
         ("UPLOADS_PER_RUN", "0"),
         ("UPLOAD_TTL_SECONDS", "0"),
