@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from services.kit.errors import Aborted, AlreadyExists, OutOfRange
+from services.recorder.domain.entity import EntityDraft
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import UploadBytes
 
@@ -42,6 +44,21 @@ class Upload:
         if self._wait is not None:
             self._wait.reschedule(asyncio.get_running_loop().time())
 
+    def bytes_open(self) -> UploadBytes:
+        """The bytes it is written to. Raises Aborted UPLOAD_DISCARDED."""
+        if self.is_discarded or self.data is None:
+            raise upload_discarded()
+        return self.data
+
+    def describe(self, draft: EntityDraft) -> None:
+        """Take newer facts about the entity, such as its duration.
+
+        Raises AlreadyExists UPLOAD_DIFFERS when they are about another thing.
+        """
+        if not draft.is_same_thing(self.record.draft):
+            raise AlreadyExists("UPLOAD_DIFFERS", "the upload was begun for another entity")
+        self.record = replace(self.record, draft=draft)
+
     @contextmanager
     def waiting(self, wait: asyncio.Timeout) -> Iterator[None]:
         """Around the writer's wait for the next chunk; the wait times out when it is discarded."""
@@ -52,3 +69,23 @@ class Upload:
             yield
         finally:
             self._wait = None
+
+
+def offset_mismatch(committed_size: int) -> OutOfRange:
+    """What is said of a gap or an overlap."""
+    return OutOfRange(
+        "OFFSET_MISMATCH",
+        "data must begin where the upload ends",
+        field="offset",
+        metadata={"committed_size": str(committed_size)},
+    )
+
+
+def upload_discarded() -> Aborted:
+    """What is said to the writer of an upload that is gone."""
+    return Aborted("UPLOAD_DISCARDED", "the upload was discarded meanwhile")
+
+
+def upload_busy() -> Aborted:
+    """What is said to a second writer."""
+    return Aborted("UPLOAD_BUSY", "another stream writes this upload")

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 from services.kit.clock import Clock
 from services.kit.errors import (
-    Aborted,
-    AlreadyExists,
     ArtlabError,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    OutOfRange,
     ResourceExhausted,
 )
 from services.kit.ids import RunId, UploadName
@@ -31,9 +27,7 @@ from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import OpenedUpload, Store, UploadBytes
 from services.recorder.table import OpenRun, RunTable
 from services.recorder.threads import Threads
-from services.recorder.upload import Upload, UploadLimits
-
-__all__ = ["UploadLimits", "Uploads", "offset_mismatch", "upload_discarded"]
+from services.recorder.upload import Upload, UploadLimits, offset_mismatch, upload_busy
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +85,7 @@ class Uploads:
             self._check_may_begin(held.current, draft)
             begun = self._open.get(name)
             if begun is not None and begun.is_busy:
-                raise _busy()
+                raise upload_busy()
             if begun is not None and begun.durable_size:
                 raise offset_mismatch(begun.durable_size)
             if begun is not None:
@@ -116,35 +110,26 @@ class Uploads:
                 return done
             upload = self._open.get(name)
             if upload is not None and upload.is_busy:
-                raise _busy()
+                raise upload_busy()
             self._check_may_begin(held.current, draft)
             if upload is None:
                 upload = await self._new(name, draft)
             elif upload.data is None:
                 upload.data = await self._threads.run(self._store.reopen_upload, upload.record)
             if draft is not None:
-                self.describe(upload, draft)
+                upload.describe(draft)
             upload.is_busy = True
             return upload
 
-    def describe(self, upload: Upload, draft: EntityDraft) -> None:
-        """Take newer facts about the entity, such as its duration.
-
-        Raises AlreadyExists UPLOAD_DIFFERS when they are about another thing.
-        """
-        if not draft.is_same_thing(upload.record.draft):
-            raise AlreadyExists("UPLOAD_DIFFERS", "the upload was begun for another entity")
-        upload.record = replace(upload.record, draft=draft)
-
-    async def append(self, upload: Upload, data: bytes) -> None:
-        """Write the next bytes. Raises InvalidArgument MEDIA_TOO_LARGE, which discards all."""
-        content = self._data_of(upload).content
-        if content.size_bytes + len(data) > self.limits.max_entity_bytes:
+    async def append(self, upload: Upload, chunks: Sequence[bytes]) -> None:
+        """Write the next chunks. Raises InvalidArgument MEDIA_TOO_LARGE, which discards all."""
+        data = upload.bytes_open()
+        if data.content.size_bytes + sum(map(len, chunks)) > self.limits.max_entity_bytes:
             await self.discard(upload.record.name)
             raise InvalidArgument(
                 "MEDIA_TOO_LARGE", f"at most {self.limits.max_entity_bytes} bytes", field="data"
             )
-        await self._threads.run(self._data_of(upload).append, data)
+        await self._threads.run(_append, data, chunks)
         upload.used_at = self._clock.monotonic()
 
     async def commit(self, upload: Upload, said: Declared) -> Entity:
@@ -155,7 +140,7 @@ class Uploads:
         bytes could not be synced; Internal STORAGE_ERROR, which discards it.
         """
         async with self._table.locked(upload.record.name.run) as held:
-            data = self._data_of(upload)
+            data = upload.bytes_open()
             try:
                 run, entity = await self._threads.run(
                     self._commits.commit, upload.record, data, said, held.current
@@ -269,11 +254,6 @@ class Uploads:
         self._open[name] = upload
         return upload
 
-    def _data_of(self, upload: Upload) -> UploadBytes:
-        if upload.is_discarded or upload.data is None:
-            raise upload_discarded()
-        return upload.data
-
     async def _discard(self, upload: Upload) -> None:
         self._forget(upload)
         if not upload.is_busy and upload.data is not None:
@@ -286,20 +266,6 @@ class Uploads:
         self._open.pop(upload.record.name, None)
 
 
-def offset_mismatch(committed_size: int) -> OutOfRange:
-    """What is said of a gap or an overlap."""
-    return OutOfRange(
-        "OFFSET_MISMATCH",
-        "data must begin where the upload ends",
-        field="offset",
-        metadata={"committed_size": str(committed_size)},
-    )
-
-
-def upload_discarded() -> Aborted:
-    """What is said to the writer of an upload that is gone."""
-    return Aborted("UPLOAD_DISCARDED", "the upload was discarded meanwhile")
-
-
-def _busy() -> Aborted:
-    return Aborted("UPLOAD_BUSY", "another stream writes this upload")
+def _append(data: UploadBytes, chunks: Sequence[bytes]) -> None:
+    for chunk in chunks:
+        data.append(chunk)

@@ -11,12 +11,14 @@ from services.kit.ids import UploadName
 from services.recorder.commits import Declared, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.threads import Threads
-from services.recorder.upload import Upload
-from services.recorder.uploads import Uploads, offset_mismatch, upload_discarded
+from services.recorder.upload import Upload, offset_mismatch, upload_discarded
+from services.recorder.uploads import Uploads
 
 # A writer that stays silent for longer is cut off, and its upload is free for the next one.
 STREAM_IDLE_SECONDS = 60.0
 MAX_KEEPALIVES = 10_000
+# More is not taken in while the disk is slow.
+MAX_WAITING_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class _Stream:
         self._position = 0 if upload.data is None else upload.data.content.size_bytes
         self._is_first = True
         self._keepalives = 0
+        self._waiting: list[bytes] = []
         self._in_flight: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[Entity] | None = None
 
@@ -118,17 +121,20 @@ class _Stream:
         if chunk.offset != self._position and not is_keepalive:
             raise offset_mismatch(self._position)
         if chunk.draft is not None and not self._is_first:
-            self._uploads.describe(self.upload, chunk.draft)
+            self.upload.describe(chunk.draft)
         if is_keepalive:
             self._keepalives += 1
             if self._keepalives > MAX_KEEPALIVES:
                 raise ResourceExhausted("TOO_MANY_KEEPALIVES", "send data instead")
         self._is_first = False
         if chunk.data:
-            # One chunk is written while the next one arrives, never more.
-            await self.settle()
-            self._in_flight = self._threads.start(self._uploads.append(self.upload, chunk.data))
             self._position += len(chunk.data)
+            self._waiting.append(chunk.data)
+            if self._in_flight is None or self._in_flight.done():
+                await self.settle()
+                self._in_flight = self._threads.start(self._write())
+            elif sum(map(len, self._waiting)) >= MAX_WAITING_BYTES:
+                await self.settle()
         self.said = chunk.said if chunk.finish else None
 
     async def next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
@@ -143,7 +149,7 @@ class _Stream:
             raise
 
     async def settle(self) -> None:
-        """Wait for the chunk in flight and raise what went wrong with it."""
+        """Wait until all that has arrived is written, and raise what went wrong with it."""
         if self._in_flight is not None:
             task, self._in_flight = self._in_flight, None
             try:
@@ -151,6 +157,12 @@ class _Stream:
             except asyncio.CancelledError:
                 self._in_flight = task
                 raise
+
+    async def _write(self) -> None:
+        # What arrives while some chunks are written is written after them, all in one go.
+        while self._waiting:
+            chunks, self._waiting = self._waiting, []
+            await self._uploads.append(self.upload, chunks)
 
     async def commit(self, said: Declared) -> Entity:
         """Make everything an entity; it goes on to its end even when the writer goes away."""
