@@ -193,6 +193,12 @@ class DiskCalls:
         with self._changing():
             self.disk.truncate(self._of(fd).node, size)
 
+    def posix_fallocate(self, fd: int, at: int, size: int) -> None:
+        with self._changing():
+            node = self._of(fd).node
+            if len(self.disk.file(node).data) < at + size:
+                self.disk.truncate(node, at + size)
+
     def rename(self, name: str, new_name: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
         with self._changing():
             self.disk.rename(self._parent(src_dir_fd), name, self._parent(dst_dir_fd), new_name)

@@ -29,6 +29,7 @@ from services.kit.clock import ManualClock
 from services.kit.errors import ArtlabError, Internal, NotFound, ResourceExhausted
 from services.kit.ids import EntityName, RunId, UploadName
 from services.recorder.domain.entity import Entity
+from services.recorder.domain.room import SPARE_FILES
 from services.recorder.domain.run import Run
 from services.recorder.domain.vocabulary import Audience, RunState
 from services.recorder.index.memory import MemoryIndex
@@ -87,9 +88,8 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
         self._calls = DiskCalls(self._disk, self._root)
         self._process = self._stack.enter_context(ExitStack())
         self._process.enter_context(store_on(self._calls))
-        self._recorder = Recorder(
-            DiskStore(self._root), MemoryIndex(), ManualClock(), LIMITS, 600.0
-        )
+        store = DiskStore(self._root, reserve_bytes=SPARE_FILES)
+        self._recorder = Recorder(store, MemoryIndex(), ManualClock(), LIMITS, 600.0)
         self._loop.run(self._recorder.open())
 
     def _stop(self) -> None:
@@ -134,6 +134,9 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
         """Once what was said is noted, the process that is dead already is started again."""
         if self._calls.is_dead:
             self._end(self._after)
+        else:
+            # Otherwise nothing new would be written after an end that found the disk full.
+            self._loop.run(self._recorder.sweep())
 
     # What may be asked of it
 
