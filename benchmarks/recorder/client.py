@@ -18,7 +18,8 @@ from benchmarks.recorder.bare import CHUNK_BYTES
 from services.kit.channel import open_sync_channel
 from tests.faults.recorder_process import RecorderProcess
 
-_PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452")
+# A FLAC says how long it lasts; its frames are not looked at, so that the block may be repeated.
+_FLAC = b"fLaC\x80\x00\x00\x22" + bytes(10) + b"\x0a\xc4\x42\xf0" + bytes(20) + b"\xff\xf8"
 _TIMEOUT_SECONDS = 600
 # In memory, a sync costs nothing: such figures would say nothing.
 _NO_DISKS = ("tmpfs", "ramfs", "overlayfs")
@@ -137,17 +138,17 @@ def upload_requests(
         message = pb.WriteEntityRequest(offset=at, data=block[start:end])
         if at == 0:
             message.upload = upload
-            message.entity.CopyFrom(run_pb2.Entity(type="output_image", output_index=1))
+            message.entity.CopyFrom(run_pb2.Entity(type="output_audio", output_index=1))
         if at + CHUNK_BYTES >= size:
             message.finish = True
             message.digest.CopyFrom(common_pb2.Digest(sha256=sha256, size_bytes=size))
         yield message
 
 
-def picture_block(size: int) -> bytes:
-    """Bytes that look like a PNG to whoever reads their head."""
+def sound_block(size: int) -> bytes:
+    """Bytes that are a FLAC, also repeated."""
     pattern = bytes(range(256)) * (size // 256 + 1)
-    return (_PNG + pattern)[:size]
+    return (_FLAC + pattern)[:size]
 
 
 def _cpu_seconds(pid: int) -> float:

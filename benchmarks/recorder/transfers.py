@@ -13,11 +13,11 @@ from benchmarks.recorder.bare import (
     read_and_hash,
     read_only,
 )
-from benchmarks.recorder.client import Bench, picture_block
+from benchmarks.recorder.client import Bench, sound_block
 from benchmarks.table import Figure
 
 MIB = 1024 * 1024
-BLOCK = picture_block(64 * MIB)
+BLOCK = sound_block(64 * MIB)
 
 
 def transfers(bench: Bench, size: int, rounds: int) -> dict[str, Figure]:

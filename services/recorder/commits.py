@@ -34,8 +34,8 @@ class Commits:
     ) -> tuple[Run, Entity]:
         """Return the run with the upload as its newest entity, durable.
 
-        Raises InvalidArgument SIZE_MISMATCH, DIGEST_MISMATCH and what `media_type_of` does;
-        FailedPrecondition RUN_FINAL; errors of the store.
+        Raises InvalidArgument SIZE_MISMATCH, DIGEST_MISMATCH and what `media_type_of` and
+        `Content.check_structure` do; FailedPrecondition RUN_FINAL; errors of the store.
         """
         content = data.content
         _check_said(said, Declared(content.sha256, content.size_bytes))
@@ -48,7 +48,8 @@ class Commits:
     ) -> tuple[Run, Entity]:
         """Return the run with `data` as its newest entity, durable; nothing is left of a failure.
 
-        Raises what `media_type_of` does, FailedPrecondition RUN_FINAL, errors of the store.
+        Raises what `media_type_of` and `Content.check_structure` do, FailedPrecondition RUN_FINAL,
+        errors of the store.
         """
         content = Content(draft.type)
         content.add(data)
@@ -59,10 +60,12 @@ class Commits:
     def _next(
         self, run: Run, upload_id: str, draft: EntityDraft, content: Content
     ) -> tuple[Run, Entity]:
+        media_type = media_type_of(content)
+        content.check_structure()
         entity = run.next_entity(
             draft,
             upload_id,
-            media_type=media_type_of(content),
+            media_type=media_type,
             size_bytes=content.size_bytes,
             sha256=content.sha256,
             now=self._clock.now(),

@@ -21,6 +21,8 @@ _NAMES: Mapping[str, str] = {
     "audio/x-wav": "audio/wav",
     "audio/x-flac": "audio/flac",
     "video/x-m4v": "video/mp4",
+    # How many pictures it has is a matter of its structure.
+    "image/apng": "image/png",
 }
 _MARKUP = (b"<!doctype", b"<html", b"<svg", b"<?xml", b"<script", b"<iframe", b"<body", b"<head")
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from services.kit.errors import ArtlabError
 from services.media.domain.output_config import OutputConfig
 from services.media.ports import Product, RenderJob, RenderProgress, Report
+from tests.support.pictures import picture
 
-PNG_HEAD = bytes.fromhex("89504e470d0a1a0a0000000d49484452")
 CHUNK_BYTES = 256 * 1024
 
 
 def picture_bytes(size: int, fill: int = 7) -> bytes:
-    """Bytes of this size that begin like a PNG."""
-    return PNG_HEAD + bytes([fill]) * (size - len(PNG_HEAD))
+    """A PNG of this size, filled with this byte."""
+    return picture(size, fill)
 
 
 @dataclass

@@ -18,7 +18,8 @@ from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from services.recorder.verify import verify_run
 from tests.faults.recorder_process import RecorderProcess
-from tests.integration.recorder.harness import PNG, digest_of, entity, plan, stream, until
+from tests.integration.recorder.harness import digest_of, entity, picture_of, plan, stream, until
+from tests.support.pictures import AROUND_BYTES
 
 CLIENTS = 4
 # Sizes are 2 to the power of 0 … 23: 1 B to 8 MiB, as many small ones as large ones.
@@ -47,8 +48,11 @@ async def write_until_it_dies(target: str, run: str, log: Log, chance: random.Ra
             is_small = size <= MAX_SMALL_BYTES and chance.random() < 0.7
             # Half of the small ones end with a fault of the client, which must leave nothing.
             is_wrong = chance.random() < 0.2
-            data = (b"text " * size)[:size] if is_small else PNG + chance.randbytes(size)
-            data = data[: 2**MAX_SIZE_BITS]
+            data = (
+                (b"text " * size)[:size]
+                if is_small
+                else picture_of(chance.randbytes(min(size, 2**MAX_SIZE_BITS - AROUND_BYTES)))
+            )
             log.sent[upload] = data
             try:
                 if is_small:
@@ -174,7 +178,7 @@ async def test_killed_five_hundred_times_nothing_acknowledged_is_lost(
 
 async def test_an_upload_cut_by_a_kill_goes_on_where_it_was(roots: tuple[Path, Path]) -> None:
     root, logfile = roots
-    data = PNG + bytes(3 * 1024 * 1024)
+    data = picture_of(bytes(3 * 1024 * 1024))
     messages = stream("", data, chunk=256 * 1024)
     arrived = asyncio.Event()
 

@@ -30,7 +30,7 @@ from tests.faults.power.disk import LossyDisk
 from tests.faults.power.mount import Mounted, mounted
 from tests.faults.recorder_process import RecorderProcess
 from tests.faults.test_recorder_kill import Log, create, everything_is_true, write_until_it_dies
-from tests.integration.recorder.harness import PNG, digest_of, entity, plan, stream
+from tests.integration.recorder.harness import digest_of, entity, picture_of, plan, stream
 
 CLIENTS = 4
 
@@ -109,7 +109,7 @@ class Client:
         await self.record(f"{other}/uploads/a", b"a")
         run = await self.create()
         await self.record(f"{run}/uploads/input", b"Eine Blume")
-        picture = PNG + random.Random(1).randbytes(400 * 1024)
+        picture = picture_of(random.Random(1).randbytes(400 * 1024))
         await self.write(f"{run}/uploads/output", picture, 0, 150 * 1024)
         await self.write(f"{run}/uploads/half", picture, 0, 100 * 1024)
         await self.record(f"{run}/uploads/text", b"text " * 1000)

@@ -17,7 +17,8 @@ from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from tests.faults.recorder_process import RecorderProcess
-from tests.integration.recorder.harness import PNG, entity, plan
+from tests.integration.recorder.harness import entity, plan
+from tests.support.pictures import AROUND_BYTES, picture_pieces
 from tests.support.rpc import refused
 
 MIB = 1024 * 1024
@@ -44,15 +45,16 @@ def peak_bytes(process: RecorderProcess) -> int:
 
 async def test_a_large_file_passes_through_in_little_memory(process: RecorderProcess) -> None:
     chunk = bytes(256 * 1024)
-    digest = hashlib.sha256(PNG)
-    for _ in range(LARGE_BYTES // len(chunk)):
-        digest.update(chunk)
-    size = len(PNG) + LARGE_BYTES // len(chunk) * len(chunk)
+    count = LARGE_BYTES // len(chunk)
+    size = AROUND_BYTES + count * len(chunk)
 
     async def messages(upload: str) -> AsyncIterator[pb.WriteEntityRequest]:
-        yield pb.WriteEntityRequest(upload=upload, entity=entity(), data=PNG)
-        for offset in range(len(PNG), size, len(chunk)):
-            yield pb.WriteEntityRequest(offset=offset, data=chunk)
+        digest, offset = hashlib.sha256(), 0
+        for piece in picture_pieces([chunk] * count, count * len(chunk)):
+            first = {} if offset else {"upload": upload, "entity": entity()}
+            yield pb.WriteEntityRequest(offset=offset, data=piece, **first)
+            digest.update(piece)
+            offset += len(piece)
         said = common_pb2.Digest(sha256=digest.hexdigest(), size_bytes=size)
         yield pb.WriteEntityRequest(offset=size, finish=True, digest=said)
 

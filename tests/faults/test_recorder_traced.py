@@ -24,7 +24,7 @@ from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from tests.faults.recorder_process import IMPATIENT, RecorderProcess
 from tests.faults.test_recorder_kill import Log, everything_is_true
-from tests.integration.recorder.harness import PNG, entity, plan, stream
+from tests.integration.recorder.harness import entity, picture, plan, stream
 
 # The kernel's names of one thing; Python uses one of them.
 CALLS = [
@@ -41,7 +41,7 @@ BEFORE, AFTER = "signal=KILL", "signal=USR2"
 MOST = 40
 ATTACH_SECONDS = 10.0
 DEFINITE = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
-SMALL, LARGE = b"Eine Blume", PNG + bytes(3000)
+SMALL, LARGE = b"Eine Blume", picture(3069)
 PIECE = 1024
 
 

@@ -19,7 +19,8 @@ from services.recorder.verify import verify_run
 from tests.faults.chaos_proxy import ChaosProxy, CutAfter
 from tests.faults.disturbed import RESEARCH, Chaos, stub_at
 from tests.faults.recorder_process import RecorderProcess
-from tests.integration.recorder.harness import PNG, digest_of
+from tests.integration.recorder.harness import digest_of, picture_of
+from tests.support.pictures import AROUND_BYTES
 
 MIB = 1024 * 1024
 SIZE_BYTES = 64 * MIB
@@ -57,7 +58,7 @@ async def test_64_mebibytes_cut_at_twenty_random_points_arrive_and_are_hardly_se
     seed = random.randrange(1_000_000)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    data = PNG + chance.randbytes(SIZE_BYTES - len(PNG))
+    data = picture_of(chance.randbytes(SIZE_BYTES - AROUND_BYTES))
     points = sorted(chance.randrange(SIZE_BYTES) for _ in range(CUTS))
     process = RecorderProcess(tmp_path / "runs", tmp_path / "log")
     handed = 0

@@ -1,7 +1,7 @@
 """What is known about bytes while they arrive, without keeping them. Pure.
 
-Size and digest of all of them, the head for detection, whether they are UTF-8, and the whole
-body where it must be JSON (which is small by limit).
+Size and digest of all of them, the head for detection, whether they are UTF-8, whether a file is
+built as its format asks, and the whole body where it must be JSON (which is small by limit).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from services.kit.errors import InvalidArgument
 from services.recorder.domain.media_type import JAVASCRIPT, JSON, TEXT, allowed_media_types
+from services.recorder.domain.structure.formats import Structure
 from services.recorder.domain.vocabulary import EntityType
 
 HEAD_BYTES = 8192
@@ -31,6 +32,8 @@ class Content:
         self._is_json = JSON in allowed
         self._body = bytearray()
         self._hash = hashlib.sha256()
+        # Of what is no text; a person may well type a text that begins like a picture.
+        self._structure = None if self.is_text else Structure(entity_type)
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._is_utf8 = True
 
@@ -40,7 +43,9 @@ class Content:
         self.size_bytes += len(data)
         if len(self.head) < HEAD_BYTES:
             self.head += data[: HEAD_BYTES - len(self.head)]
-        if self.is_text and self._is_utf8:
+        if self._structure is not None:
+            self._structure.add(data)
+        elif self._is_utf8:
             try:
                 self._is_utf8 = "\x00" not in self._decoder.decode(data)
             except UnicodeDecodeError:
@@ -62,6 +67,11 @@ class Content:
                 self._is_utf8 = False
         if not self._is_utf8:
             raise InvalidArgument("NOT_UTF8", "expected UTF-8 text", field="data")
+
+    def check_structure(self) -> None:
+        """Raise InvalidArgument MEDIA_MALFORMED or MEDIA_TOO_LARGE for what `structure` refuses."""
+        if self._structure is not None:
+            self._structure.check()
 
     def check_json(self) -> None:
         """Raise InvalidArgument NOT_JSON unless it is one JSON object of at most 1 MiB."""

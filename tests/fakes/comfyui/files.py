@@ -18,8 +18,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
 
-def _header(width: int, height: int) -> bytes:
-    return _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+def _header(width: int, height: int, depth: int = 8) -> bytes:
+    return _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0))
 
 
 def write_picture(path: Path, width: int, height: int, seed: int, text: str) -> None:
@@ -40,12 +40,13 @@ def write_picture(path: Path, width: int, height: int, seed: int, text: str) -> 
 
 def write_large_picture(path: Path, size: int, seed: int) -> None:
     """Write a PNG of exactly `size` bytes (from 100 000), uncompressed, row after row."""
-    row = b"\0" + seed.to_bytes(8, "big")[-3:] * _WIDTH
+    # Two bytes a colour, so that the largest is not more pixels than anybody takes.
+    row = b"\0" + seed.to_bytes(8, "big")[-6:] * _WIDTH
     # Each block of a stored deflate stream adds 5 bytes, each IDAT 12; the rest is padding.
     share = len(row) + 5 * (len(row) // _STORED_BYTES + 1) + 12
     height = max(1, (size - 1000) // share)
     with path.open("wb") as file:
-        file.write(_SIGNATURE + _header(_WIDTH, height))
+        file.write(_SIGNATURE + _header(_WIDTH, height, 16))
         for part in _deflated(itertools.repeat(row, height), height):
             file.write(_chunk(b"IDAT", part))
         padding = size - file.tell() - 12 - 12

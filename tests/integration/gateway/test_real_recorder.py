@@ -27,9 +27,10 @@ from services.recorder.uploads import UploadLimits
 from tests.integration.gateway.test_events import Reader
 from tests.integration.gateway.world import RUN, gateway
 from tests.support.eventually import eventually
+from tests.support.pictures import picture_of
 
 NAME = f"runs/{RUN}"
-PICTURE = b"\x89PNG\r\n\x1a\n" + os.urandom(900_000)
+PICTURE = picture_of(os.urandom(900_000))
 STUDENT = run_pb2.AUDIENCE_STUDENT
 
 

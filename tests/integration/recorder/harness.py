@@ -40,12 +40,12 @@ from services.recorder.store.disk import DiskStore
 from services.recorder.store.layout import index_file
 from services.recorder.store.memory import MemoryStore
 from services.recorder.upload import UploadLimits
+from tests.support import pictures
 from tests.support.servers import channel_to
 
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-    "0000000c4944415478da63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
-)
+PNG = pictures.PNG
+picture = pictures.picture
+picture_of = pictures.picture_of
 LIMITS = UploadLimits(max_entity_bytes=4 * 1024 * 1024, uploads_per_run=4, ttl_seconds=3600)
 RUN_LIMIT_SECONDS = 600.0
 
@@ -81,11 +81,6 @@ def entity(entity_type: str = "output_image", **values: Any) -> run_pb2.Entity:
 def digest_of(data: bytes) -> common_pb2.Digest:
     """The digest of bytes."""
     return common_pb2.Digest(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
-
-
-def picture(size: int) -> bytes:
-    """Bytes of this size that look like a PNG to whoever reads its head."""
-    return PNG + bytes(size - len(PNG))
 
 
 def stream(

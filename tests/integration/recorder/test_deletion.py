@@ -18,10 +18,11 @@ from services.kit.errors import ArtlabError, FailedPrecondition, NotFound
 from services.recorder.store.disk import DiskStore
 from services.recorder.sweeper import sweep_forever
 from services.recorder.verify import verify_run
-from tests.integration.recorder.harness import LIMITS, World, picture, stream, world_of
+from tests.integration.recorder.harness import LIMITS, World, picture_of, stream, world_of
 from tests.integration.recorder.test_recovery import interrupted
 from tests.integration.recorder.test_storage_faults import failing
 from tests.support.eventually import eventually
+from tests.support.pictures import AROUND_BYTES
 from tests.support.rpc import refused
 
 MARKER = b"a-sentence-nobody-else-types"
@@ -52,8 +53,7 @@ def traces(root: Path, *needles: bytes) -> list[str]:
 
 def marked(size: int) -> bytes:
     """A picture that is full of the marker."""
-    head = picture(100)
-    return head + MARKER * ((size - len(head)) // len(MARKER))
+    return picture_of(MARKER * ((size - AROUND_BYTES) // len(MARKER)))
 
 
 @pytest.fixture

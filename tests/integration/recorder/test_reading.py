@@ -10,17 +10,18 @@ from services.kit.errors import DataLoss, NotFound, OutOfRange
 from services.kit.ids import EntityName
 from services.recorder.domain.vocabulary import Audience
 from services.recorder.reading import CHUNK_BYTES
-from tests.integration.recorder.harness import World, picture, stream
+from tests.integration.recorder.harness import World, picture_of, stream
+from tests.support.pictures import AROUND_BYTES
 
 SIZE = 9 * CHUNK_BYTES + 17
 
 
-PNG_LIKE = picture(1000) + os.urandom(SIZE - 1000)
+PICTURE = picture_of(os.urandom(SIZE - AROUND_BYTES))
 
 
 async def stored(world: World) -> tuple[str, str, bytes]:
     run = await world.create()
-    data = PNG_LIKE
+    data = PICTURE
     written = await world.write(stream(f"{run}/uploads/o", data, chunk=256 * 1024))
     return run, written.entity.name, data
 
