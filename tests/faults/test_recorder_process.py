@@ -51,8 +51,11 @@ async def test_a_large_file_passes_through_in_little_memory(process: RecorderPro
     async def messages(upload: str) -> AsyncIterator[pb.WriteEntityRequest]:
         digest, offset = hashlib.sha256(), 0
         for piece in picture_pieces([chunk] * count, count * len(chunk)):
-            first = {} if offset else {"upload": upload, "entity": entity()}
-            yield pb.WriteEntityRequest(offset=offset, data=piece, **first)
+            message = pb.WriteEntityRequest(offset=offset, data=piece)
+            if not offset:
+                message.upload = upload
+                message.entity.CopyFrom(entity())
+            yield message
             digest.update(piece)
             offset += len(piece)
         said = common_pb2.Digest(sha256=digest.hexdigest(), size_bytes=size)

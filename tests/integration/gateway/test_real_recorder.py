@@ -23,7 +23,7 @@ from services.recorder.servicer import CAPS, register
 from services.recorder.settings import RecorderSettings
 from services.recorder.store.disk import DiskStore
 from services.recorder.store.layout import index_file
-from services.recorder.uploads import UploadLimits
+from services.recorder.upload import UploadLimits
 from tests.integration.gateway.test_events import Reader
 from tests.integration.gateway.world import RUN, gateway
 from tests.support.eventually import eventually

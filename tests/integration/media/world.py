@@ -32,7 +32,7 @@ from services.recorder.servicer import CAPS as RECORDER_CAPS
 from services.recorder.servicer import register
 from services.recorder.store.disk import DiskStore
 from services.recorder.store.layout import index_file
-from services.recorder.uploads import UploadLimits
+from services.recorder.upload import UploadLimits
 from tests.fakes.media_backend import ScriptedBackend
 from tests.support.eventually import eventually
 from tests.support.servers import serving

@@ -29,6 +29,7 @@ from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from services.kit.clock import ManualClock
 from services.kit.interceptors import Context
 from services.kit.status import remote_errors
+from services.recorder.archive.importing import MAX_IMPORT_BYTES
 from services.recorder.care import CareLimits
 from services.recorder.index.memory import MemoryIndex
 from services.recorder.index.port import Index
@@ -117,6 +118,7 @@ class World:
     recorder: Recorder = field(init=False)
     stub: Any = field(init=False)
     reserve_bytes: int = 0
+    max_import_bytes: int = MAX_IMPORT_BYTES
     memory: MemoryStore = field(default_factory=MemoryStore)
     followers: Sequence[Follower] = ()
     care: CareLimits | None = None
@@ -139,6 +141,7 @@ class World:
             self.limits,
             RUN_LIMIT_SECONDS,
             self.followers,
+            max_import_bytes=self.max_import_bytes,
             care=self.care,
         )
         await self.recorder.open()
