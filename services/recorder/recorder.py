@@ -259,7 +259,7 @@ class Recorder:
             await self._uploads.sweep()
         except ArtlabError as problem:
             log.error("cannot sweep uploads", extra=facts(reason=problem.reason))
-        await self._threads.run(self._store.sweep)
+        await self._unbroken(self._threads.run(self._store.sweep))
 
     async def _create(self, run_id: RunId, plan: Plan) -> Run:
         async with self._table.locked(run_id, absent_ok=True) as held:

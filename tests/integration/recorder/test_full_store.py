@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,10 +12,15 @@ import pytest
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
+from services.kit.clock import ManualClock
 from services.kit.errors import NotFound, ResourceExhausted
+from services.recorder.index.memory import MemoryIndex
+from services.recorder.recorder import Recorder
+from services.recorder.store.disk import DiskStore
 from services.recorder.store.memory import MemoryStore
 from services.recorder.verify import verify_run
-from tests.integration.recorder.harness import World, entity, picture, stream, world_of
+from tests.integration.recorder.harness import LIMITS, World, entity, picture, stream, world_of
+from tests.support.eventually import eventually
 from tests.support.small_disk import small_disk
 
 CAPACITY_BYTES = 2 * 1024 * 1024
@@ -146,6 +152,43 @@ async def test_a_commit_that_found_no_room_is_repeated_without_its_bytes(small: 
     assert await small.uploaded(upload) == len(data)
     await free(small, ballast)
     assert (await small.write([end])).entity.digest == digest
+
+
+class SlowSweep(DiskStore):
+    """A store whose sweep ends when it is told to."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, reserve_bytes=RESERVE_BYTES)
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.is_closed_under_sweep = False
+        self._sweeps = False
+
+    def sweep(self) -> None:
+        self._sweeps = True
+        self.begun.set()
+        assert self.go_on.wait(10)
+        super().sweep()
+        self._sweeps = False
+
+    def close(self) -> None:
+        self.is_closed_under_sweep = self._sweeps
+        super().close()
+
+
+async def test_a_stop_waits_for_the_spare_files_that_are_being_made(tmp_path: Path) -> None:
+    store = SlowSweep(tmp_path / "runs")
+    recorder = Recorder(store, MemoryIndex(), ManualClock(), LIMITS, 600.0)
+    await recorder.open()
+    sweeping = asyncio.create_task(recorder.sweep())
+    await eventually(store.begun.is_set)
+    sweeping.cancel()
+    closing = asyncio.create_task(recorder.close())
+    await asyncio.wait({sweeping})
+    for _ in range(20):
+        await asyncio.sleep(0.01)  # time for what must not happen
+    store.go_on.set()
+    await closing
+    assert not store.is_closed_under_sweep
 
 
 async def test_many_ends_at_once_all_find_room(small: World) -> None:
