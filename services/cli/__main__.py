@@ -13,6 +13,7 @@ from services.cli.commands.export import export
 from services.cli.commands.import_legacy import import_legacy
 from services.cli.commands.import_runs import import_runs
 from services.cli.commands.run import run
+from services.cli.commands.scrub import scrub
 from services.cli.commands.serve import serve
 from services.cli.commands.up import up
 from services.cli.commands.verify import verify
@@ -44,7 +45,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-for command in (up, run, demo, serve, check, verify, export, import_runs, import_legacy):
+for command in (up, run, demo, serve, check, verify, scrub, export, import_runs, import_legacy):
     main.add_command(command)
 
 if __name__ == "__main__":

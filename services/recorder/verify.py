@@ -29,6 +29,8 @@ from services.recorder.store.layout import METADATA
 
 T = TypeVar("T")
 
+# Of an open run it may only mean that its metadata is being written.
+NOT_LISTED = f"not listed in {METADATA}"
 _READ_BYTES = 1024 * 1024
 
 
@@ -105,7 +107,7 @@ def inspect_opened(
     listed = {entity.filename for entity in run.entities}
     for name in names_in(folder):
         if name not in listed and (is_entity_filename(name) or name.endswith(TEMPORARY)):
-            defects.append(f"{name}: not listed in {METADATA}")
+            defects.append(f"{name}: {NOT_LISTED}")
     return defects
 
 

@@ -113,13 +113,15 @@ def read_scrub(document: object) -> ScrubState:
 class Pace:
     """How long to rest after each step, so that over time neither limit is passed."""
 
-    def __init__(self, bytes_per_second: float) -> None:
+    def __init__(self, bytes_per_second: float, share: float = MAX_SHARE) -> None:
+        """`share` of the time may be spent on the steps themselves."""
         self._bytes_per_second = bytes_per_second
+        self._share = share
 
     def rest_seconds(self, size_bytes: int, took_seconds: float) -> float:
         """Seconds to do nothing after a step that read so much and took so long."""
         by_bytes = size_bytes / self._bytes_per_second - took_seconds
-        return max(by_bytes, took_seconds * (1 / MAX_SHARE - 1), 0.0)
+        return max(by_bytes, took_seconds * (1 / self._share - 1), 0.0)
 
 
 def _time(moment: datetime | None) -> str | None:
