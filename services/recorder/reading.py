@@ -45,9 +45,15 @@ class Reading:
             )
         end = min(entity.size_bytes, offset + limit) if limit else entity.size_bytes
         chunks = _verified(self._store, name.run, entity, offset, end)
-        while batch := await self._threads.run(_take, chunks):
+        batch = await self._threads.run(_take, chunks)
+        while len(batch) == _BATCH:
+            # Read and hashed while the one before it is sent.
+            ahead = self._threads.start(self._threads.run(_take, chunks))
             for chunk in batch:
                 yield chunk
+            batch = await ahead
+        for chunk in batch:
+            yield chunk
 
 
 def _take(chunks: Iterator[bytes]) -> list[bytes]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 
 TEMPORARY = ".tmp"
 _FILE_MODE = 0o640
@@ -115,9 +115,11 @@ class Syncs:
         try:
             os.fsync(fds[0])
         finally:
-            wait(others)  # nobody may close a descriptor under them
-        for one in others:
-            one.result()
+            # All of them: nobody may close a descriptor that is being synced.
+            errors = [one.exception() for one in others]
+        for error in errors:
+            if error is not None:
+                raise error
 
     def close(self) -> None:
         """End the threads."""
