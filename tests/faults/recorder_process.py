@@ -55,9 +55,9 @@ class RecorderProcess:
                 stderr=stderr,
             )
 
-    def wait_until_serving(self) -> None:
+    def wait_until_serving(self, seconds: float = START_SECONDS) -> None:
         """Return once its health service says so."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         with grpc.insecure_channel(self.target, IMPATIENT) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             while time.monotonic() < deadline:
