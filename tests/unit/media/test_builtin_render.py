@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import struct
-import time
 
 import numpy as np
 import pytest
@@ -146,15 +145,3 @@ def test_recipes_without_a_language_of_their_own_speak_the_default() -> None:
     assert language_of("") == language_of("user_defined") == "landscape"
     assert len(LANGUAGES) == 7
     assert {language_of(recipe) for recipe in RECIPES} == set(LANGUAGES)
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_a_square_of_1024_takes_well_under_three_seconds(recipe: str) -> None:
-    # The aim is half a second; a loaded CI machine gets room, an accident of 10 s does not.
-    render_png(PROMPTS[0], recipe, 1, 64, 64)
-    best = 9.0
-    for _ in range(2):
-        began = time.perf_counter()
-        render_png(PROMPTS[0], recipe, 1, 1024, 1024)
-        best = min(best, time.perf_counter() - began)
-    assert best < 3.0
