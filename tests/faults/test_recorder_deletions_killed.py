@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import subprocess
 import uuid
+from collections.abc import Set
 from pathlib import Path
 
 import grpc.aio
@@ -43,6 +44,7 @@ class Deletions:
         self._root, self._log = folder / "runs", folder / "log"
         self._process = self._start()
         self.disturbed = 0
+        self._needles = [MARKER]
 
     def _start(self) -> RecorderProcess:
         process = RecorderProcess(self._root, self._log)
@@ -55,6 +57,7 @@ class Deletions:
     async def disturb(self, call: str, how: str, number: int) -> bool:
         """Return whether the process was killed in the middle of it."""
         run = f"runs/{uuid.uuid4()}"
+        self._needles.append(run.removeprefix("runs/").encode())
         await self._make(run)
         is_deleted = False
         with injected(self._process, call, how, number):
@@ -76,7 +79,7 @@ class Deletions:
             await self._delete(run)
         assert await self._state(run) == grpc.StatusCode.NOT_FOUND
         assert await self._state(run, create=True) == grpc.StatusCode.FAILED_PRECONDITION
-        assert self.traces(but=".index") == []
+        assert self.traces(but={".index", ".tracker"}) == []
         assert not list((self._root / ".trash").iterdir())
         self.disturbed += has_died
         return has_died
@@ -88,13 +91,14 @@ class Deletions:
             return False
         return True
 
-    def traces(self, but: str = "") -> list[Path]:
-        """Files with what was typed in them."""
-        return [
-            file
-            for file in self._root.rglob("*")
-            if file.is_file() and file.parent.name != but and MARKER in file.read_bytes()
-        ]
+    def traces(self, but: Set[str] = frozenset()) -> list[Path]:
+        """Files with what was typed, or the id of a run, in them."""
+        found: list[Path] = []
+        for file in self._root.rglob("*"):
+            if file.is_file() and file.parent.name not in but:
+                data = file.read_bytes()
+                found.extend(file for needle in self._needles if needle in data)
+        return found
 
     async def _make(self, run: str) -> None:
         async with grpc.aio.insecure_channel(self._process.target, IMPATIENT) as channel:
@@ -139,7 +143,7 @@ async def swept(folder: Path, stride: int) -> int:
                 for number in range(1, MOST, stride):
                     if not await deletions.disturb(call, how, number):
                         break
-        # The index is purged less often than runs are deleted here.
+        # Index and tracker are purged less often than runs are deleted here.
         await eventually(lambda: not deletions.traces(), 60, "no byte of them is left")
     finally:
         deletions.close()

@@ -168,7 +168,7 @@ def test_what_an_older_version_wrote_is_still_read() -> None:
     data = (Path(__file__).parent / "metadata_v1.json").read_bytes()
     run = decode_run(data, RUN_ID)
     assert run.is_final
-    assert [one.filename for one in run.entities][0] == "01_input.txt"
+    assert run.entities[0].filename == "01_input.txt"
     # Compared byte for byte: another library, or version of it, that writes otherwise shows here.
     assert parse_record(data)["checksum"] in data.decode()
 
