@@ -92,6 +92,17 @@ def names_in(dir_fd: int) -> list[str]:
         os.close(fd)
 
 
+def folders_in(dir_fd: int) -> list[str]:
+    """The names of the folders in a folder, sorted; links to folders are none."""
+    fd = os.open(".", FOLDER, dir_fd=dir_fd)
+    try:
+        # Most file systems tell the kind with the name, without a call for each.
+        with os.scandir(fd) as entries:
+            return sorted(one.name for one in entries if one.is_dir(follow_symlinks=False))
+    finally:
+        os.close(fd)
+
+
 def exists(dir_fd: int, name: str) -> bool:
     """Whether there is anything of that name, a dangling link included."""
     try:

@@ -26,7 +26,6 @@ import errno
 import fcntl
 import os
 import secrets
-import stat
 import threading
 import uuid
 from collections.abc import Iterator
@@ -41,6 +40,7 @@ from services.recorder.store.files import (
     FOLDER,
     empty_folder,
     exists,
+    folders_in,
     names_in,
     open_folder,
     read_regular,
@@ -133,15 +133,10 @@ class Layout:
     def run_ids(self) -> list[RunId]:
         """Every folder whose name is a run id."""
         found = []
-        for name in names_in(self.root_fd):
-            try:
-                run_id = RunId.parse(name)
-            except InvalidArgument:
-                continue
-            if name not in self.deleted and stat.S_ISDIR(
-                os.stat(name, dir_fd=self.root_fd, follow_symlinks=False).st_mode
-            ):
-                found.append(run_id)
+        for name in folders_in(self.root_fd):
+            if name not in self.deleted:
+                with contextlib.suppress(InvalidArgument):
+                    found.append(RunId.parse(name))
         return found
 
     def has_run(self, run_id: RunId) -> bool:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -224,6 +225,19 @@ class DiskCalls:
         with self._mutex:
             self._alive()
             return list(self.disk.folder(self._of(fd).node).names)
+
+    @contextmanager
+    def scandir(self, fd: int) -> Iterator[list[SimpleNamespace]]:
+        with self._mutex:
+            self._alive()
+            names = dict(self.disk.folder(self._of(fd).node).names)
+        yield [
+            SimpleNamespace(name=name, is_dir=partial(self._is_folder, node))
+            for name, node in names.items()
+        ]
+
+    def _is_folder(self, node: int, *, follow_symlinks: bool) -> bool:
+        return isinstance(self.disk.nodes[node], Folder)
 
     def fstat(self, fd: int) -> SimpleNamespace:
         with self._mutex:

@@ -373,6 +373,39 @@ async def test_what_was_only_seen_while_it_ran_is_made_durable_by_the_next_start
     await library.start()
 
 
+@pytest.mark.parametrize("at", range(1, 4))
+async def test_an_end_whose_sync_failed_is_recovered_by_the_next_start(
+    disk: World, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    name = await disk.create()
+    is_acknowledged = False
+    with failing(monkeypatch, "fsync", at, errno.EIO, for_ever=True), suppress(ArtlabError):
+        await disk.finalize(name, CANCELLED)
+        is_acknowledged = True
+    said = (await disk.get(name)).state
+    (listed,) = (await page(disk)).runs
+    assert listed.state == said
+    await disk.stop()
+    assert await read_at_start(disk.root) == ([] if is_acknowledged else [name])
+    await disk.start()
+
+
+async def test_what_a_start_could_not_make_durable_is_recovered_by_the_next(
+    library: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await library.stop()
+    file = folder_of(library, 5) / "metadata.json"
+    file.write_bytes(file.read_bytes())
+    # The first one is the root's.
+    with failing(monkeypatch, "fsync", 2, errno.EIO, for_ever=True):
+        await library.start()
+        assert await names(library) == expected_names(set(range(30)))
+        await library.stop()
+    assert await read_at_start(library.root) == [run_id_of(5).name]
+    assert await read_at_start(library.root) == []
+    await library.start()
+
+
 def removed(root: Path) -> None:
     shutil.rmtree(root / ".index")
 
