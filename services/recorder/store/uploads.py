@@ -27,6 +27,8 @@ from services.recorder.store.runs import RunFolders
 log = logging.getLogger(__name__)
 
 _READ_BYTES = 1024 * 1024
+# The disk begins with so many, so that little is left for it to do once all have come.
+HAND_OVER_BYTES = 8 * 1024 * 1024
 
 
 class FileUpload:
@@ -41,6 +43,7 @@ class FileUpload:
         while data := os.pread(fd, _READ_BYTES, self.content.size_bytes):
             self.content.add(data)
         self.synced_size = self.content.size_bytes
+        self._handed_over = self.content.size_bytes
 
     def append(self, data: bytes) -> None:
         """Write at the end; on failure the file is cut back to where it was."""
@@ -51,6 +54,9 @@ class FileUpload:
                 os.ftruncate(self._fd, self.content.size_bytes)
                 raise
         self.content.add(data)
+        if self.content.size_bytes - self._handed_over >= HAND_OVER_BYTES:
+            atomic.begin_sync(self._fd, self._handed_over)
+            self._handed_over = self.content.size_bytes
 
     def sync(self) -> int:
         """Make the bytes durable and return their number."""

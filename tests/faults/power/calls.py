@@ -190,6 +190,10 @@ class DiskCalls:
 
     fdatasync = fsync
 
+    def posix_fadvise(self, fd: int, start: int, size: int, advice: int) -> None:
+        """Only advice: nothing becomes durable."""
+        self._of(fd)
+
     def ftruncate(self, fd: int, size: int) -> None:
         with self._changing():
             self.disk.truncate(self._of(fd).node, size)
