@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 # Namespace of our prompt ids; fixed, so that a job finds its prompt again after a restart.
 _PROMPT_IDS = uuid.UUID("6f0c2f3e-6f1d-5d3b-9a54-6a4b1c7f2e90")
 STOP_SECONDS = 2.0
+NEEDS_IMAGE = "needs an input image, and none can be sent along yet"
 # Failures of one attempt that ComfyUI remembers, until the last of them is the answer.
 MAX_REPEATS = 16
 _SHORTEST_REDACTED = 4
@@ -98,6 +99,8 @@ class ComfyBackend:
         """Why no instance can make this output now, for people; None when one can."""
         if not self._instances:
             return f"set {SETTING} to use ComfyUI"
+        if config.image_slots:
+            return NEEDS_IMAGE
         able, problem = await self._able(_workflow_of(config))
         return None if able else problem.message
 
@@ -106,9 +109,12 @@ class ComfyBackend:
 
         Raises COMFY_UNAVAILABLE, COMFY_MODEL_MISSING, COMFY_NODE_MISSING, COMFY_REJECTED,
         COMFY_FORBIDDEN, COMFY_TOO_LARGE, COMFY_EXECUTION, COMFY_OOM, COMFY_INTERRUPTED,
-        COMFY_LOST, COMFY_STALLED, COMFY_NO_OUTPUT, COMFY_PROTOCOL, DEADLINE.
+        COMFY_LOST, COMFY_STALLED, COMFY_NO_OUTPUT, COMFY_PROTOCOL, COMFY_WORKFLOW_UNFIT,
+        OUTPUT_NOT_AVAILABLE, DEADLINE.
         """
-        workflow = _workflow_of(job.config)
+        if job.config.image_slots:
+            raise FailedPrecondition("OUTPUT_NOT_AVAILABLE", NEEDS_IMAGE)
+        workflow = _workflow_of(job.config).chained(job.values)
         course: Course | None = None
         finished = False
         try:

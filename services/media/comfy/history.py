@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from services.media.comfy.errors import protocol_error
-from services.media.domain.workflow import MODEL_INPUTS
+from services.media.domain.workflow import MAIN_MODEL_INPUTS
 
 _ENDINGS: Mapping[str, Literal["success", "error", "interrupted"]] = {
     "execution_success": "success",
@@ -123,8 +123,8 @@ def _model(prompt: object) -> str:
     names: list[str] = []
     for node in graph.values() if isinstance(graph, dict) else ():
         class_type = node.get("class_type") if isinstance(node, dict) else None
-        if class_type in ("CheckpointLoaderSimple", "UNETLoader"):
-            value = node.get("inputs", {}).get(MODEL_INPUTS[class_type][0])
+        if isinstance(class_type, str) and class_type in MAIN_MODEL_INPUTS:
+            value = node.get("inputs", {}).get(MAIN_MODEL_INPUTS[class_type])
             if isinstance(value, str):
                 names.append(value[:200])
     return ", ".join(sorted(names))

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 from services.kit.errors import InvalidArgument
 from services.kit.text import parse_text
+from services.media.domain.lora import Lora, parse_loras, written_loras
 
 MAX_SLOT_CHARACTERS = 2_000
 
 Value = int | float | str | bool
 MediaKind = Literal["text", "image", "audio", "music", "video", "code"]
-SlotKind = Literal["integer", "number", "choice", "text", "boolean"]
+SlotKind = Literal["integer", "number", "choice", "text", "boolean", "image", "loras"]
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A value a request may set, with its bounds. Bounds hold for integer and number.
+    """A value a request may set, with its bounds.
 
-    `multiple_of` holds for integer only: latent sizes come in steps of 16.
+    Bounds hold for integer and number, and for the strengths of loras. `multiple_of` holds for
+    integer only: latent sizes come in steps of 16, frames of a film in steps of 4 and one more
+    (`remainder` 1). The value of kind image is a picture that is sent along, never a name; of
+    kind loras names of `loras`, `at_most` so many, written as `watercolour:0.8, lineart`.
     """
 
     name: str
@@ -30,6 +35,9 @@ class Slot:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     multiple_of: int | None = None
+    remainder: int = 0
+    loras: Mapping[str, Lora] = field(default_factory=dict)
+    at_most: int = 1
 
     def parse(self, value: object, field: str) -> Value:
         """Return value as this slot's kind. Raises InvalidArgument INVALID_PARAMETER.
@@ -42,6 +50,9 @@ class Slot:
             return parse_text(value, field, optional=True)
         if self.kind == "choice" and isinstance(value, str) and value in self.choices:
             return value
+        if self.kind == "loras" and isinstance(value, str):
+            with suppress(ValueError):
+                return written_loras(parse_loras(value, self))
         if self.kind in ("integer", "number") and not isinstance(value, bool):
             wanted = (int,) if self.kind == "integer" else (int, float)
             if isinstance(value, wanted) and self._within(float(value)):
@@ -54,15 +65,24 @@ class Slot:
             return f"one of {', '.join(self.choices)}"
         if self.kind == "text":
             return f"text of at most {MAX_SLOT_CHARACTERS} characters"
+        if self.kind == "image":
+            return "a picture, which is uploaded and never named"
+        if self.kind == "loras":
+            known = ", ".join(self.loras)
+            return (
+                f"at most {self.at_most} of {known}, each with a strength from {self.minimum:g} "
+                f"to {self.maximum:g} if wanted, as in {next(iter(self.loras))}:{self.maximum:g}"
+            )
         bounds = f" from {self.minimum:g}" if self.minimum is not None else ""
         bounds += f" to {self.maximum:g}" if self.maximum is not None else ""
         bounds += f", a multiple of {self.multiple_of}" if self.multiple_of is not None else ""
+        bounds += f" and {self.remainder} more" if self.remainder else ""
         return f"{self.kind}{bounds}"
 
     def _within(self, value: float) -> bool:
         # NaN compares false with everything, so it is refused wherever there is a bound.
         low = self.minimum is None or value >= self.minimum
-        step = self.multiple_of is None or value % self.multiple_of == 0
+        step = self.multiple_of is None or value % self.multiple_of == self.remainder
         return low and step and (self.maximum is None or value <= self.maximum) and value == value
 
 
@@ -80,7 +100,7 @@ class OutputConfig:
     backend_options: Mapping[str, object] = field(default_factory=dict)
 
     def values(self, parameters: Mapping[str, object]) -> dict[str, Value]:
-        """Return a value for every slot: the request's where given, else the default.
+        """Return a value for every slot but images: the request's where given, else the default.
 
         Raises InvalidArgument UNKNOWN_PARAMETER or INVALID_PARAMETER with the field's path.
         """
@@ -97,4 +117,10 @@ class OutputConfig:
             if name in parameters
             else slot.default
             for name, slot in self.slots.items()
+            if slot.kind != "image" or name in parameters
         }
+
+    @property
+    def image_slots(self) -> tuple[str, ...]:
+        """The slots that take a picture; it cannot be made without one for each."""
+        return tuple(name for name, slot in self.slots.items() if slot.kind == "image")

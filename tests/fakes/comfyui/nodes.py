@@ -1,6 +1,7 @@
 """Definitions of the nodes the fake knows, in the format of ComfyUI's /object_info.
 
-Few, written by hand, and compared by a test with those of a real ComfyUI where they are at hand.
+They are those the project ships, which a test compares with a real ComfyUI's, and a few more that
+no workflow of ours may use.
 """
 
 from __future__ import annotations
@@ -10,155 +11,74 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "ddim"]
-SAMPLERS += ["uni_pc", "res_multistep"]
-SCHEDULERS = ["simple", "sgm_uniform", "karras", "exponential", "normal", "beta"]
-CLIP_TYPES = ["stable_diffusion", "sd3", "qwen_image", "flux2"]
-DTYPES = ["default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"]
+from services.kit.catalogue import CONFIGS
 
 # What a well-stocked machine has in its model folders.
 MODELS: Mapping[str, Sequence[str]] = {
-    "ckpt_name": ["sd3.5_large.safetensors"],
-    "unet_name": ["flux2_dev_fp8mixed.safetensors", "qwen_image_fp8_e4m3fn.safetensors"],
+    "ckpt_name": [
+        "ace_step_v1_3.5b.safetensors",
+        "ltx-video-2b-v0.9.safetensors",
+        "sd3.5_large.safetensors",
+        "sd3.5_large_turbo.safetensors",
+        "stable-audio-open-1.0.safetensors",
+    ],
+    "unet_name": [
+        "flux2_dev_fp8mixed.safetensors",
+        "qwen_image_edit_2509_fp8_e4m3fn.safetensors",
+        "qwen_image_fp8_e4m3fn.safetensors",
+        "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors",
+        "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors",
+        "wan2.2_ti2v_5B_fp16.safetensors",
+    ],
     "clip_name": [
         "clip_g.safetensors",
         "clip_l.safetensors",
         "mistral_3_small_flux2_bf16.safetensors",
         "qwen_2.5_vl_7b_fp8_scaled.safetensors",
+        "t5-base.safetensors",
         "t5xxl_fp16.safetensors",
+        "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
     ],
-    "vae_name": ["flux2-vae.safetensors", "pixel_space", "qwen_image_vae.safetensors"],
+    "vae_name": [
+        "flux2-vae.safetensors",
+        "pixel_space",
+        "qwen_image_vae.safetensors",
+        "wan2.2_vae.safetensors",
+        "wan_2.1_vae.safetensors",
+    ],
+    "lora_name": [
+        "Qwen-Image-Edit-2509-Lightning-4steps-V1.0-bf16.safetensors",
+        "Qwen-Image-Lightning-8steps-V1.0.safetensors",
+        "wan2.2_i2v_lightx2v_4steps_lora_v1_high_noise.safetensors",
+        "wan2.2_i2v_lightx2v_4steps_lora_v1_low_noise.safetensors",
+    ],
 }
-
-
-def _integer(low: int, high: int, default: int = 0) -> list[Any]:
-    return ["INT", {"default": default, "min": low, "max": high}]
-
-
-def _number(low: float, high: float, default: float = 1.0) -> list[Any]:
-    return ["FLOAT", {"default": default, "min": low, "max": high}]
-
-
-def _size() -> dict[str, Any]:
-    return {
-        "width": _integer(16, 16384, 1024),
-        "height": _integer(16, 16384, 1024),
-        "batch_size": _integer(1, 4096, 1),
-    }
-
-
-_SEED = _integer(0, 18446744073709551615)
+# Written the newer way, ["COMBO", {"options": [...]}]; all others the older, [[...], {}].
+_NEWER = ("CLIPLoader", "SaveVideo", "SaveAudioMP3", "SaveAudioOpus")
 
 
 def _node(
-    name: str,
-    required: Mapping[str, Any],
-    outputs: Sequence[str],
-    *,
-    optional: Mapping[str, Any] | None = None,
-    saves: bool = False,
+    name: str, required: Mapping[str, Any], outputs: Sequence[str], *, saves: bool = False
 ) -> dict[str, Any]:
-    groups: dict[str, Any] = {"required": dict(required)}
-    if optional:
-        groups["optional"] = dict(optional)
     return {
-        "input": groups,
-        "input_order": {group: list(found) for group, found in groups.items()},
+        "input": {"required": dict(required)},
         "output": list(outputs),
         "output_name": list(outputs),
-        "name": name,
-        "display_name": name,
-        "category": "fake",
         "output_node": saves,
+        "name": name,
     }
 
 
-def _table() -> dict[str, dict[str, Any]]:
-    clip: dict[str, Any] = {f"clip_name{number}": [[], {}] for number in (1, 2, 3)}
-    sampler = {
-        "model": ["MODEL", {}],
-        "seed": _SEED,
-        "steps": _integer(1, 10000, 20),
-        "cfg": _number(0.0, 100.0, 8.0),
-        "sampler_name": [SAMPLERS, {}],
-        "scheduler": [SCHEDULERS, {}],
-        "positive": ["CONDITIONING", {}],
-        "negative": ["CONDITIONING", {}],
-        "latent_image": ["LATENT", {}],
-        "denoise": _number(0.0, 1.0),
-    }
-    advanced = {
-        "noise": ["NOISE", {}],
-        "guider": ["GUIDER", {}],
-        "sampler": ["SAMPLER", {}],
-        "sigmas": ["SIGMAS", {}],
-        "latent_image": ["LATENT", {}],
-    }
-    shift = {"model": ["MODEL", {}], "shift": _number(0.0, 100.0, 3.0)}
-    flux2 = {
-        "steps": _integer(1, 4096, 20),
-        "width": _integer(16, 16384, 1024),
-        "height": _integer(16, 16384, 1024),
-    }
-    empty = {
-        "width": _integer(1, 16384, 512),
-        "height": _integer(1, 16384, 512),
-        "batch_size": _integer(1, 4096, 1),
-        "color": _integer(0, 0xFFFFFF),
-    }
-    blur = {
-        "image": ["IMAGE", {}],
-        "blur_radius": _integer(1, 31, 1),
-        "sigma": _number(0.1, 10.0),
-    }
+def _foreign() -> dict[str, dict[str, Any]]:
     transfer = {
         "image_target": ["IMAGE", {}],
         "image_ref": ["IMAGE", {}],
         "method": [["reinhard_lab", "mkl_lab", "histogram"], {}],
         "source_stats": ["COMFY_DYNAMICCOMBO_V3", {}],
-        "strength": _number(0.0, 10.0),
+        "strength": ["FLOAT", {"default": 1.0, "min": 0.0, "max": 10.0}],
     }
-    save = {"images": ["IMAGE", {}], "filename_prefix": ["STRING", {"default": "ComfyUI"}]}
-    text = {"text": ["STRING", {"multiline": True}], "clip": ["CLIP", {}]}
-    device = {"device": [["default", "cpu"], {}]}
     nodes = [
-        _node("CheckpointLoaderSimple", {"ckpt_name": [[], {}]}, ["MODEL", "CLIP", "VAE"]),
-        _node("UNETLoader", {"unet_name": [[], {}], "weight_dtype": [DTYPES, {}]}, ["MODEL"]),
-        _node(
-            "CLIPLoader",
-            # As newer nodes write their choices.
-            {"clip_name": ["COMBO", {"options": []}], "type": [CLIP_TYPES, {}]},
-            ["CLIP"],
-            optional=device,
-        ),
-        _node("TripleCLIPLoader", clip, ["CLIP"]),
-        _node("VAELoader", {"vae_name": [[], {}]}, ["VAE"]),
-        _node("CLIPTextEncode", text, ["CONDITIONING"]),
-        _node(
-            "FluxGuidance",
-            {"conditioning": ["CONDITIONING", {}], "guidance": _number(0.0, 100.0, 3.5)},
-            ["CONDITIONING"],
-        ),
-        _node(
-            "BasicGuider",
-            {"model": ["MODEL", {}], "conditioning": ["CONDITIONING", {}]},
-            ["GUIDER"],
-        ),
-        _node("RandomNoise", {"noise_seed": _SEED}, ["NOISE"]),
-        _node("KSamplerSelect", {"sampler_name": [SAMPLERS, {}]}, ["SAMPLER"]),
-        _node("Flux2Scheduler", flux2, ["SIGMAS"]),
-        _node("EmptyFlux2LatentImage", _size(), ["LATENT"]),
-        _node("EmptySD3LatentImage", _size(), ["LATENT"]),
-        _node("ModelSamplingSD3", shift, ["MODEL"]),
-        _node("ModelSamplingAuraFlow", shift, ["MODEL"]),
-        _node("SamplerCustomAdvanced", advanced, ["LATENT", "LATENT"]),
-        _node("KSampler", sampler, ["LATENT"]),
-        _node("VAEDecode", {"samples": ["LATENT", {}], "vae": ["VAE", {}]}, ["IMAGE"]),
-        _node("EmptyImage", empty, ["IMAGE"]),
-        _node("ImageInvert", {"image": ["IMAGE", {}]}, ["IMAGE"]),
-        _node("ImageBlur", blur, ["IMAGE"]),
         _node("ColorTransfer", transfer, ["IMAGE"]),
-        _node("SaveImage", save, ["IMAGE"], saves=True),
         _node("PreviewImage", {"images": ["IMAGE", {}]}, ["IMAGE"], saves=True),
     ]
     return {node["name"]: node for node in nodes}
@@ -166,7 +86,29 @@ def _table() -> dict[str, dict[str, Any]]:
 
 def node_table(models: Mapping[str, Sequence[str]] = MODELS) -> dict[str, dict[str, Any]]:
     """Return the definitions with these model files in the loaders' lists."""
-    return _stocked(_table(), models)
+    shipped = json.loads((CONFIGS / "comfyui" / "node_definitions.json").read_bytes())
+    table: dict[str, dict[str, Any]] = {name: _older(name, node) for name, node in shipped.items()}
+    return _stocked(table | _foreign(), models)
+
+
+def _older(name: str, node: dict[str, Any]) -> dict[str, Any]:
+    groups = {
+        group: {
+            key: _spec(spec[0], spec[1] if len(spec) > 1 else {}, newer=name in _NEWER)
+            for key, spec in inputs.items()
+        }
+        for group, inputs in node["input"].items()
+    }
+    order = {group: list(inputs) for group, inputs in groups.items()}
+    return {**node, "input": groups, "input_order": order, "name": name}
+
+
+def _spec(kind: str, options: Mapping[str, Any], *, newer: bool) -> list[Any]:
+    if kind != "COMBO":
+        return [kind, dict(options)]
+    rest = {key: value for key, value in options.items() if key not in ("options", "type")}
+    values = list(options.get("options", []))
+    return ["COMBO", {**rest, "options": values}] if newer else [values, rest]
 
 
 def real_nodes(
@@ -175,17 +117,20 @@ def real_nodes(
     """Return the definitions of a condensed /object_info file, in ComfyUI's own format."""
     table: dict[str, dict[str, Any]] = {}
     for name, node in json.loads(path.read_bytes()).items():
-        groups: dict[str, Any] = {}
-        for group, inputs in node["inputs"].items():
-            groups[group] = {
-                key: [list(spec.get("options", [])), spec]
-                if spec["type"] == "COMBO"
-                else [spec["type"], spec]
+        groups = {
+            group: {
+                key: _spec(spec["type"], {**spec}, newer=name in _NEWER)
                 for key, spec in inputs.items()
             }
+            for group, inputs in node["inputs"].items()
+        }
+        # What the condensed file does not keep: a picture is sent for it.
+        if name == "LoadImage":
+            groups["required"]["image"][1]["image_upload"] = True
         table[name] = {
             "input": groups,
             "output": [found["type"] for found in node["outputs"]],
+            "output_name": [found["name"] for found in node["outputs"]],
             "output_node": node["output_node"],
             "name": name,
         }

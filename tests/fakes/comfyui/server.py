@@ -182,7 +182,11 @@ class FakeComfyUI:
             return _refuse(error_body("invalid_prompt_id", "prompt_id must be a valid UUID"))
         number = body.get("number", -self._number if body.get("front") else self._number)
         self._number += 1
-        verdict = validate(body["prompt"], self.nodes)
+        pictures = {path.name for path in (self.root / "input").glob("*")}
+        try:
+            verdict = validate(body["prompt"], self.nodes, pictures)
+        except AttributeError:
+            return web.Response(status=500, text=_TROUBLE)
         if verdict.error is not None:
             return _refuse(verdict.error, verdict.node_errors)
         extra = {**body.get("extra_data", {}), "create_time": 0}

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
+from services.kit.catalogue import CONFIGS
+from services.media.comfy_files import load_comfy_nodes
 from services.media.domain.workflow import Target, Workflow, WorkflowError, parse_workflow
+
+NODES = load_comfy_nodes(CONFIGS, [])
+assert NODES is not None
+ALLOWED = NODES.allowed
 
 GRAPH: dict[str, Any] = {
     "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "m.safetensors"}},
@@ -33,7 +39,8 @@ TARGETS = {
 
 
 def parse(graph: object = None, output: str = "6", **targets: tuple[Target, ...]) -> Workflow:
-    return parse_workflow("w", GRAPH if graph is None else graph, {**TARGETS, **targets}, output)
+    document = GRAPH if graph is None else graph
+    return parse_workflow("w", document, {**TARGETS, **targets}, output, ALLOWED)
 
 
 def defects(graph: object = None, output: str = "6", **targets: Any) -> list[tuple[str, str]]:
@@ -96,7 +103,8 @@ def test_models_and_classes_are_known_before_anything_runs() -> None:
         ({"nodes": [], "links": []}, ""),
         ({str(number): {} for number in range(301)}, ""),
         (changed("2", class_type="PythonExec"), "2.class_type"),
-        (changed("2", class_type="LoadImage"), "2.class_type"),
+        (changed("2", class_type="LoadImageOutput"), "2.class_type"),
+        (changed("2", class_type="LoadImage", inputs={"image": "a.png"}), "2.inputs.image"),
         (changed("2", class_type=7), "2"),
         ({**GRAPH, "8": "text"}, "8"),
         ({**GRAPH, "8": {"class_type": "VAEDecode"}}, "8"),
@@ -146,7 +154,7 @@ def test_a_slot_without_target_is_refused() -> None:
 def test_prompt_and_seed_are_needed(slot: str) -> None:
     targets = {name: found for name, found in TARGETS.items() if name != slot}
     with pytest.raises(WorkflowError) as caught:
-        parse_workflow("w", GRAPH, targets, "6")
+        parse_workflow("w", GRAPH, targets, "6", ALLOWED)
     assert caught.value.defects == ((f"slots.{slot}", "missing"),)
 
 
