@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
 
 from services.kit.errors import InvalidArgument
+
+W = TypeVar("W", bound=StrEnum)
 
 # A generated enum. Its stubs make every enum a type of its own; what they share has no type.
 ProtoEnum = Any
@@ -38,3 +42,31 @@ def parse_enum(enum: ProtoEnum, value: int, field: str, *, optional: bool = Fals
     if not word and not (optional and value == 0):
         raise InvalidArgument("INVALID_ENUM", "must be set to a known value", field=field)
     return word
+
+
+class Words(Generic[W]):
+    """The values of a proto enum by a domain's own words for them; UNSPECIFIED has none.
+
+    Raises ValueError for a word that is no value.
+    """
+
+    def __init__(self, enum: ProtoEnum, words: type[W]) -> None:
+        self._values = {word: value_of(enum, word) for word in words}
+        self._words = {value: word for word, value in self._values.items()}
+
+    def value(self, word: W) -> Any:
+        """The generated value of a word."""
+        return self._values[word]
+
+    def word(self, value: int, field: str, among: Collection[W] | None = None) -> W:
+        """The word of a received value.
+
+        Raises InvalidArgument ENUM_REQUIRED for UNSPECIFIED, ENUM_NOT_ALLOWED for numbers nobody
+        knows and words not in `among`.
+        """
+        if value == 0:
+            raise InvalidArgument("ENUM_REQUIRED", "must be specified", field=field)
+        word = self._words.get(value)
+        if word is None or (among is not None and word not in among):
+            raise InvalidArgument("ENUM_NOT_ALLOWED", "not a value for this field", field=field)
+        return word

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from artlab.recorder.v1 import recorder_pb2
+from services.kit.enums import W, Words
 from services.kit.errors import InvalidArgument
 from services.kit.ids import parse_config_name, parse_pseudonym
 from services.recorder.domain.filter import Filter
 from services.recorder.domain.vocabulary import FINAL_RUN_STATES, RunState
 from services.recorder.parse import parse_line, parse_time
-from services.recorder.words import MEDIA_KINDS, RUN_STATES, SAFETY_LEVELS, Words
+from services.recorder.words import MEDIA_KINDS, RUN_STATES, SAFETY_LEVELS
 
 MAX_WORDS = 50
 MAX_SEARCH_CHARACTERS = 200
@@ -48,8 +49,8 @@ def _few(values: Sequence[Any], field: str) -> Sequence[Any]:
 
 
 def _words(
-    values: Sequence[int], words: Words, field: str, among: frozenset[Any] | None = None
-) -> frozenset[Any]:
+    values: Sequence[int], words: Words[W], field: str, among: Collection[W] | None = None
+) -> frozenset[W]:
     return frozenset(
         words.word(value, f"{field}[{place}]", among)
         for place, value in enumerate(_few(values, field))
