@@ -45,13 +45,13 @@ def parse_enum(enum: ProtoEnum, value: int, field: str, *, optional: bool = Fals
 
 
 class Words(Generic[W]):
-    """The values of a proto enum by a domain's own words for them; UNSPECIFIED has none.
+    """The values of a proto enum by a domain's own words of the same names; UNSPECIFIED has none.
 
-    Raises ValueError for a word that is no value.
+    Raises ValueError for a word whose name is no value.
     """
 
     def __init__(self, enum: ProtoEnum, words: type[W]) -> None:
-        self._values = {word: value_of(enum, word) for word in words}
+        self._values = {word: value_of(enum, word.name) for word in words}
         self._words = {value: word for word, value in self._values.items()}
 
     def value(self, word: W) -> Any:
