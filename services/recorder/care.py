@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.kit.clock import Clock
+from services.kit.errors import DataLoss
 from services.kit.ids import RunId
 from services.recorder.domain.room import Room
 from services.recorder.domain.scrub import ScrubState
@@ -74,6 +76,15 @@ class Care:
         """The run is deleted."""
         self.favourites.forget(run_id)
         self.scrubber.forget(run_id)
+
+    @contextmanager
+    def suspecting(self, run_id: RunId) -> Iterator[None]:
+        """Around a read: damage that it meets is looked at and told."""
+        try:
+            yield
+        except DataLoss:
+            self.scrubber.suspect(run_id)
+            raise
 
     def tasks(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         """What goes on for as long as the recorder is open, by name; each has to be awaited."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -123,7 +124,8 @@ class Recorder:
 
     async def get_run(self, run_id: RunId) -> Run:
         """Return a run. Raises NotFound RUN_NOT_FOUND, DataLoss METADATA_CORRUPT."""
-        return await self._table.read(run_id)
+        with self.care.suspecting(run_id):
+            return await self._table.read(run_id)
 
     async def store_id(self) -> str:
         """Return the id of the store, the same for its whole life."""
@@ -135,7 +137,8 @@ class Recorder:
 
     async def read_document(self, run_id: RunId) -> bytes:
         """Return metadata.json byte for byte. Raises as `get_run`."""
-        return await self._threads.run(self._store.read_document, run_id)
+        with self.care.suspecting(run_id):
+            return await self._threads.run(self._store.read_document, run_id)
 
     async def list_runs(self, wanted: Filter, audience: Audience, token: str, size: int) -> Page:
         """See `Library.page`."""
@@ -200,11 +203,14 @@ class Recorder:
         """See `Uploads.delete`."""
         await self._unbroken(self._uploads.delete(name))
 
-    def read_entity(
+    async def read_entity(
         self, name: EntityName, offset: int, limit: int, audience: Audience
     ) -> AsyncGenerator[bytes, None]:
         """See `Reading.read`."""
-        return self._reading.read(name, offset, limit, audience)
+        with self.care.suspecting(name.run):
+            async with aclosing(self._reading.read(name, offset, limit, audience)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     # Watching
 

@@ -2,7 +2,7 @@
 
 A walk goes through all runs in the order of their ids. How far it is survives a restart. Open
 runs are left to a later walk: they are final within a day. A run that is deleted while one looks
-at it is no damage.
+at it is no damage. A run that a reader found damaged is looked at right away, walk or not.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from services.recorder.threads import Threads
 
 log = logging.getLogger(__name__)
 
-# How often it is asked whether a walk is due.
+# How often it is asked whether a walk is due, or a run suspected.
 LOOK_SECONDS = 1.0
+# For a single run when there are no walks.
+SUSPECT_BYTES_PER_SECOND = 20e6
 KEEP_SECONDS = 5.0
 
 
@@ -52,6 +54,7 @@ class Scrubber:
         self._clock = clock
         self._limits = limits
         self._kept_at = 0.0
+        self._suspected: set[RunId] = set()
 
     async def open(self, damaged: Iterable[RunId]) -> None:
         """Go on where the last process was; `damaged` is what a start has found."""
@@ -71,10 +74,22 @@ class Scrubber:
         self.state.damages.looked_at(run_id, [], self._clock.now())
 
     async def scrub_forever(self) -> None:
-        """Walk whenever it is time; does nothing when the limits say never."""
-        while self._limits.bytes_per_second:
-            await self.scrub()
+        """Look at what is suspected, and walk whenever it is time, unless the limits say never."""
+        while True:
+            await self.look_at_suspected()
+            if self._limits.bytes_per_second:
+                await self.scrub()
             await asyncio.sleep(LOOK_SECONDS)
+
+    def suspect(self, run_id: RunId) -> None:
+        """Somebody who read the run was told that it is damaged."""
+        self._suspected.add(run_id)
+
+    async def look_at_suspected(self) -> None:
+        """Look at the runs that are suspected."""
+        pace = Pace(self._limits.bytes_per_second or SUSPECT_BYTES_PER_SECOND)
+        while self._suspected:
+            await self._look_at(self._suspected.pop(), pace)
 
     async def scrub(self) -> None:
         """Go on with the walk, or begin one if it is time; return at its end."""
@@ -87,7 +102,8 @@ class Scrubber:
             return
         pace = Pace(self._limits.bytes_per_second)
         for run_id in await self._left():
-            await self._look_at(run_id, pace)
+            await self.look_at_suspected()
+            self.state.runs += await self._look_at(run_id, pace)
             self.state.position = run_id.value
             if self._clock.monotonic() >= self._kept_at + KEEP_SECONDS:
                 await self.keep()
@@ -109,26 +125,28 @@ class Scrubber:
                 self.state.damages.looked_at(damage.run_id, [], self._clock.now())
         return sorted(one for one in run_ids if one.value > self.state.position)
 
-    async def _look_at(self, run_id: RunId, pace: Pace) -> None:
+    async def _look_at(self, run_id: RunId, pace: Pace) -> bool:
+        """Return whether the run is final, and was looked at."""
         if self._table.is_open(run_id):
-            return
+            return False
         try:
             found = await self._inspect(self._store.inspect_run(run_id), pace)
             if found and self._table.is_open(run_id):
-                return
+                return False
             if found:
                 await self._threads.run(self._store.read_document, run_id)
         except NotFound:
             found = []
         except ArtlabError as error:
             found = found or [f"cannot be read: {error.reason}"]
-        self.state.runs += 1
         self._note(run_id, found)
+        return True
 
     async def _inspect(self, inspection: Inspection[list[str]], pace: Pace) -> list[str]:
         while True:
             began = self._clock.monotonic()
-            size, found = await self._threads.run(_step, inspection)
+            # Tracked, because a store is not closed under a thread that reads.
+            size, found = await self._threads.unbroken(self._threads.run(_step, inspection))
             if found is not None:
                 return found
             await asyncio.sleep(pace.rest_seconds(size, self._clock.monotonic() - began))
@@ -142,7 +160,7 @@ class Scrubber:
         self._kept_at = self._clock.monotonic()
         try:
             data = orjson.dumps(scrub_document(self.state), option=orjson.OPT_INDENT_2)
-            await self._threads.run(self._store.write_scrub, data)
+            await self._threads.unbroken(self._threads.run(self._store.write_scrub, data))
         except ArtlabError as error:
             # Worth a second look at some runs, not more.
             log.warning("cannot keep how far the walk is", extra=facts(reason=error.reason))

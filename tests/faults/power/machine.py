@@ -263,6 +263,16 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
         self._forget_uploads(run)
         self._settle()
 
+    @rule(run=runs, wanted=st.booleans(), fault=faults, power=powers)
+    def mark(self, run: KnownRun, wanted: bool, fault: Fault | None, power: str | int) -> None:
+        favourites = self._recorder.care.favourites
+        answer = self._try(favourites.set(run.run_id, wanted), fault, power)
+        if isinstance(answer, bool):
+            run.is_favourite = wanted
+        elif not isinstance(answer, NotFound) and run.is_favourite != wanted:
+            run.is_favourite = None
+        self._settle()
+
     @rule(power=powers)
     def end(self, power: str | int) -> None:
         self._end(power)
@@ -300,6 +310,8 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
             assert known.end in (None, run), "what is final never changes"
             known.end = run
             self._forget_uploads(known)
+        is_favourite = self._recorder.care.favourites.has(known.run_id)
+        assert known.is_favourite in (None, is_favourite), "a mark is as it was answered"
         present = {one.upload_id: one for one in run.entities}
         assert len(present) == len(run.entities), "nothing twice"
         for upload, one in present.items():

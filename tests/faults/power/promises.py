@@ -35,6 +35,8 @@ class KnownRun:
     may_be_created: bool = False
     is_deleted: bool = False
     may_be_deleted: bool = False
+    # What was said; None when nobody knows.
+    is_favourite: bool | None = False
     end: Run | None = None
     may_be_final: bool = False
     uploads: dict[str, KnownUpload] = field(default_factory=dict)

@@ -12,6 +12,7 @@ import pytest
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
+from services.kit.errors import DataLoss
 from services.recorder.care import CareLimits
 from services.recorder.scrubber import ScrubLimits
 from tests.integration.recorder.harness import World, picture, stream, world_of
@@ -212,6 +213,37 @@ async def test_a_full_disk_does_not_stop_a_walk(
 
 
 async def test_with_no_pace_nothing_is_walked(disk: World) -> None:
-    await final_run(disk)
-    await disk.recorder.care.scrubber.scrub_forever()
+    name, other = await final_run(disk), await final_run(disk)
+    flip(disk.folder(other) / "01_input.txt")
+    scrubber = asyncio.create_task(disk.recorder.care.scrubber.scrub_forever())
+    flip(disk.folder(name) / "01_input.txt")
+    with pytest.raises(DataLoss):
+        await disk.read(f"{name}/entities/1")
+    # But what a reader met is told.
+    only = [(name, "01_input.txt: not the recorded SHA-256")]
+
+    async def told() -> bool:
+        return await damages(disk) == only
+
+    await eventually(told)
+    scrubber.cancel()
+    await asyncio.wait({scrubber})
     assert (await status(disk)).scrubbed_runs == 0
+
+
+async def test_what_a_reader_was_told_is_looked_at_whatever_was_read(tmp_path: Path) -> None:
+    async with world_of("grpc", tmp_path / "runs", care=CARE) as world:
+        read, got = await final_run(world), await final_run(world)
+        flip(world.folder(read) / "01_input.txt")
+        other_seed(world.folder(got) / "metadata.json")
+        with pytest.raises(DataLoss):
+            await world.read(f"{read}/entities/1", 0, 1)
+        with pytest.raises(DataLoss):
+            await world.get(got)
+        await world.recorder.care.scrubber.look_at_suspected()
+        assert sorted(await damages(world)) == sorted(
+            [
+                (read, "01_input.txt: not the recorded SHA-256"),
+                (got, "metadata.json: the checksum does not match"),
+            ]
+        )
