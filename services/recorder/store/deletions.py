@@ -40,6 +40,9 @@ class Deletions:
                     "a deleted run has a folder: deleting it again", extra=facts(run=str(run_id))
                 )
                 self._finish(run_id)
+            for run_id in self._layout.favourites():
+                if self.is_deleted(run_id):
+                    self._finish(run_id)  # its removal was not durable, or it was restored
             for name, run in self._layout.trash().items():
                 try:
                     run_id = RunId.parse(run)

@@ -202,11 +202,7 @@ class Layout:
 
     def favourites(self) -> list[RunId]:
         """Every run that is marked as one to keep."""
-        return [
-            RunId(name)
-            for name in names_in(self.favourites_fd)
-            if is_run_id(name) and name not in self.deleted
-        ]
+        return [RunId(name) for name in names_in(self.favourites_fd) if is_run_id(name)]
 
     def remove_new_run(self, run_id: RunId) -> None:
         """Remove a run nobody was told of."""

@@ -201,6 +201,7 @@ async def test_tombstones_may_live_outside_of_what_a_backup_restores(tmp_path: P
     run_id = "528e5af9-59b3-4551-b101-27e13dd6e43e"
     async with world_of("disk", tmp_path / "runs", tombstones=tombstones) as world:
         name = await world.create(run_id)
+        await world.call("SetFavourite", pb.SetFavouriteRequest(name=name, favourite=True))
         before = {
             path.relative_to(world.root): path.read_bytes()
             for path in world.root.rglob("*")
@@ -215,6 +216,7 @@ async def test_tombstones_may_live_outside_of_what_a_backup_restores(tmp_path: P
         with pytest.raises(NotFound):
             await world.get(name)
         assert [path.name for path in tombstones.iterdir()] == [run_id]
+        assert not list((world.root / ".favourites").iterdir())
         assert not world.folder(name).exists()
 
 
