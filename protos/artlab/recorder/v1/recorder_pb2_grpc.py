@@ -166,6 +166,7 @@ class RecorderServiceServicer:
         """Lists runs, newest first.
 
         INVALID_ARGUMENT PAGE_TOKEN_INVALID: not a token of this list and filter.
+        UNAVAILABLE INDEX_REBUILDING: the index was damaged; come back in seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +174,8 @@ class RecorderServiceServicer:
 
     def GetRunStats(self, request, context):
         """Counts runs and tells how long they took.
+
+        UNAVAILABLE INDEX_REBUILDING: as above.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,9 +50,13 @@ class RecorderServiceStub:
     """Lists runs, newest first.
 
     INVALID_ARGUMENT PAGE_TOKEN_INVALID: not a token of this list and filter.
+    UNAVAILABLE INDEX_REBUILDING: the index was damaged; come back in seconds.
     """
     GetRunStats: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.GetRunStatsRequest, _recorder_pb2.GetRunStatsResponse]
-    """Counts runs and tells how long they took."""
+    """Counts runs and tells how long they took.
+
+    UNAVAILABLE INDEX_REBUILDING: as above.
+    """
     DeleteRun: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.DeleteRunRequest, _recorder_pb2.DeleteRunResponse]
     """Deletes a run and every byte of it. OK when it is already gone. Its id is
     remembered, so that a restored copy is deleted again and CreateRun answers
@@ -163,9 +167,13 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     """Lists runs, newest first.
 
     INVALID_ARGUMENT PAGE_TOKEN_INVALID: not a token of this list and filter.
+    UNAVAILABLE INDEX_REBUILDING: the index was damaged; come back in seconds.
     """
     GetRunStats: _aio.UnaryUnaryMultiCallable[_recorder_pb2.GetRunStatsRequest, _recorder_pb2.GetRunStatsResponse]  # type: ignore[assignment]
-    """Counts runs and tells how long they took."""
+    """Counts runs and tells how long they took.
+
+    UNAVAILABLE INDEX_REBUILDING: as above.
+    """
     DeleteRun: _aio.UnaryUnaryMultiCallable[_recorder_pb2.DeleteRunRequest, _recorder_pb2.DeleteRunResponse]  # type: ignore[assignment]
     """Deletes a run and every byte of it. OK when it is already gone. Its id is
     remembered, so that a restored copy is deleted again and CreateRun answers
@@ -291,6 +299,7 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists runs, newest first.
 
         INVALID_ARGUMENT PAGE_TOKEN_INVALID: not a token of this list and filter.
+        UNAVAILABLE INDEX_REBUILDING: the index was damaged; come back in seconds.
         """
 
     @_abc_1.abstractmethod
@@ -299,7 +308,10 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recorder_pb2.GetRunStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recorder_pb2.GetRunStatsResponse, _abc.Awaitable[_recorder_pb2.GetRunStatsResponse]]:
-        """Counts runs and tells how long they took."""
+        """Counts runs and tells how long they took.
+
+        UNAVAILABLE INDEX_REBUILDING: as above.
+        """
 
     @_abc_1.abstractmethod
     def DeleteRun(
