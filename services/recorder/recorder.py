@@ -25,7 +25,7 @@ from services.recorder.domain.events import Progress
 from services.recorder.domain.filter import Filter
 from services.recorder.domain.outcome import DEADLINE_REASON, Output, RunError
 from services.recorder.domain.room import Room
-from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.run import Plan, Run, run_deleted
 from services.recorder.domain.stats import RunStats
 from services.recorder.domain.vocabulary import Audience, RunState
 from services.recorder.index.port import Index
@@ -275,6 +275,8 @@ class Recorder:
                 if not held.run.is_final:
                     self._library.saved(held.run)  # left by a creation that failed
                 return held.run
+            if self._store.is_deleted(run_id):
+                raise run_deleted()
             now = self._clock.now()
             deadline = plan.deadline or now + self._run_limit
             if not now < deadline <= now + MAX_DEADLINE:

@@ -287,3 +287,8 @@ class Run:
             raise ResourceExhausted("RUN_TOO_LARGE", f"at most {MAX_EVENTS} events a run")
         event = RunEvent(seq=len(self.events) + 1, time=now, payload=payload)
         return replace(self, events=(*self.events, event))
+
+
+def run_deleted() -> FailedPrecondition:
+    """What is said to whoever wants to make a run of an id that was deleted."""
+    return FailedPrecondition("RUN_DELETED", "a run of this id was deleted")

@@ -12,7 +12,7 @@ from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.room import Room, Supply, may_open
-from services.recorder.domain.run import Run
+from services.recorder.domain.run import Run, run_deleted
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import EntityType
 from services.recorder.ports import (
@@ -133,7 +133,7 @@ class MemoryStore:
     def create_run(self, run: Run) -> None:
         """Keep the run."""
         if run.run_id in self._deleted:
-            raise FailedPrecondition("RUN_DELETED", "a run of this id was deleted")
+            raise run_deleted()
         self.save_run(run, is_end=False)
 
     def save_run(self, run: Run, *, is_end: bool) -> None:

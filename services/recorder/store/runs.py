@@ -7,11 +7,11 @@ import errno
 import os
 from collections.abc import Iterator
 
-from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, NotFound
+from services.kit.errors import ArtlabError, DataLoss, NotFound
 from services.kit.ids import RunId
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
-from services.recorder.domain.run import Run
+from services.recorder.domain.run import Run, run_deleted
 from services.recorder.ports import Stamp
 from services.recorder.store import atomic
 from services.recorder.store.atomic import Syncs, UnsureError
@@ -46,7 +46,7 @@ class RunFolders:
     def create(self, run: Run) -> None:
         """Make folder and metadata durable. Raises FailedPrecondition RUN_DELETED."""
         if run.run_id.value in self._layout.deleted:
-            raise FailedPrecondition("RUN_DELETED", "a run of this id was deleted")
+            raise run_deleted()
         with storage_errors(), atomic.anew(self._layout.root_fd) as root:
             self._layout.make_run(run.run_id)
             try:

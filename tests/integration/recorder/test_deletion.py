@@ -161,6 +161,18 @@ async def test_creating_a_deleted_run_again_is_refused_for_ever(world: World) ->
         await world.restart()
 
 
+async def test_a_late_repetition_of_a_creation_is_told_that_the_run_was_deleted(
+    world: World,
+) -> None:
+    run_id = "528e5af9-59b3-4551-b101-27e13dd6e43e"
+    soon = world.deadline_in(60)
+    await delete(world, await world.create(run_id, deadline=soon))
+    world.clock.advance(3600)
+    with pytest.raises(FailedPrecondition) as caught:
+        await world.create(run_id, deadline=soon)
+    assert caught.value.reason == "RUN_DELETED"
+
+
 async def test_deleting_what_never_was_leaves_no_tombstone(disk: World) -> None:
     name = "runs/528e5af9-59b3-4551-b101-27e13dd6e43e"
     await delete(disk, name)
