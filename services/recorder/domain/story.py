@@ -58,7 +58,10 @@ _PURPOSES = {
 }
 _CHECKS = {
     "wordlist": "word lists",
+    "context": "what the text is about",
     "personal_data": "patterns of personal data",
+    # The built-in judge is no model.
+    "judge:builtin": "rules about words together",
     "judge": "a judging model",
 }
 
@@ -202,8 +205,7 @@ def _list(words: Sequence[str]) -> str:
 
 
 def _check(name: str) -> str:
-    kind = name.partition(":")[0]
-    return _CHECKS.get(kind, name)
+    return _CHECKS.get(name) or _CHECKS.get(name.partition(":")[0], name)
 
 
 def _explanation(document: Mapping[str, Any]) -> Explanation | None:

@@ -101,6 +101,7 @@ async def test_nothing_that_people_or_models_wrote_becomes_markup(world: World) 
     assert "script" not in tags
     assert not [name for _, attributes in page.elements for name in attributes if name[:2] == "on"]
     assert page.words.count("{{7*7}}") >= 8
+    assert page.words.count("seed <b>7") == 4  # not that of the run
     languages = {attributes.get("lang") for _, attributes in page.elements} - {None}
     assert languages == {"en", ""}
 
@@ -109,11 +110,12 @@ async def test_it_tells_the_run_from_the_idea_to_the_picture(world: World) -> No
     name = await finished_run(world)
     page = await page_of(world, name)
     run = await world.get(name)
-    told = [IDEA, TEXT, "Made.", "Checked the text for the output with word lists: safe", "seed 7"]
+    told = [IDEA, TEXT, "Checked the text for the output with word lists: safe", "Seed7"]
     places = [page.words.index(words) for words in told]
     assert places == sorted(places)
-    for word in ("dada", "youth", "pseudonym-1", "builtin · painter/1", "seed 7", "succeeded"):
+    for word in ("dada", "youth", "pseudonym-1", "builtin · painter/1", "succeeded"):
         assert word in page.words
+    assert "seed 7" not in page.words  # that of the run is told once
     for one in run.entities:
         assert one.digest.sha256 in page.words
     assert [
@@ -161,6 +163,19 @@ async def test_a_student_reads_why_not_and_none_of_the_evidence(world: World) ->
     assert "eine Idee" in student.words
     assert "evidence" not in student.words
     assert "evidence" in (await page_of(world, name)).words
+
+
+async def test_every_check_is_told_as_what_it_is(world: World) -> None:
+    name = await world.create()
+    checks = ["wordlist:1", "context:2", "personal_data:3", "judge:builtin", "judge:llama", "new:1"]
+    verdict = {"decision": "safe", "verdicts": [{"purpose": "input", "checks": checks}]}
+    await world.record(f"{name}/uploads/a", json.dumps(verdict).encode(), entity("safety"))
+    await world.finalize(name, run_pb2.RUN_STATE_CANCELLED)
+    told = (await page_of(world, name)).words
+    assert (
+        "with word lists, what the text is about, patterns of personal data, rules about words"
+        " together, a judging model and new:1" in told
+    )
 
 
 def a_sound(samples: int) -> bytes:
