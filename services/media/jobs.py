@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import statistics
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
@@ -28,7 +27,6 @@ from services.kit.ids import UploadName
 from services.kit.log import facts, run_logged
 from services.media.domain.output_config import OutputConfig
 from services.media.domain.request import (
-    MAX_SEED,
     REQUEST_DIGEST,
     EntityDraft,
     MediaRequest,
@@ -231,13 +229,12 @@ class Jobs:
         if reason is not None:
             raise FailedPrecondition("OUTPUT_NOT_AVAILABLE", reason)
         values = config.values(request.parameters)
-        seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
         render = RenderJob(
             upload=request.upload,
             output_index=request.output_index,
             config=config,
             prompt=request.prompt,
-            seed=seed,
+            seed=request.drawn_seed(),
             recipe=request.recipe,
             values=values,
         )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.kit.clock import Clock
 from services.kit.errors import (
-    ArtlabError,
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
@@ -19,38 +17,20 @@ from services.kit.errors import (
 from services.kit.log import facts
 from services.media.comfy.address import SETTING, parse_address
 from services.media.comfy.course import Course
-from services.media.comfy.download import Download, view_path
-from services.media.comfy.errors import (
-    RETRY_SECONDS,
-    UNAVAILABLE,
-    execution_failed,
-    interrupted,
-    no_output,
-)
+from services.media.comfy.download import Download
+from services.media.comfy.errors import execution_failed, interrupted, no_output
 from services.media.comfy.history import files_of, parse_entry
 from services.media.comfy.instance import Instance, Look
+from services.media.comfy.placement import Placement
 from services.media.domain.output_config import OutputConfig
 from services.media.domain.workflow import Workflow
 from services.media.ports import Product, RenderJob, Report
 
 log = logging.getLogger(__name__)
 
-# Namespace of our prompt ids; fixed, so that a job finds its prompt again after a restart.
-_PROMPT_IDS = uuid.UUID("6f0c2f3e-6f1d-5d3b-9a54-6a4b1c7f2e90")
 STOP_SECONDS = 2.0
 NEEDS_IMAGE = "needs an input image, and none can be sent along yet"
-# Failures of one attempt that ComfyUI remembers, until the last of them is the answer.
-MAX_REPEATS = 16
 _SHORTEST_REDACTED = 4
-
-
-def prompt_id_of(job: RenderJob, repeat: int = 0) -> str:
-    """The prompt id of one attempt: the same job gives the same id, another attempt another.
-
-    `repeat` counts the times it failed at ComfyUI: an id that stands in its history already
-    would be answered from there.
-    """
-    return str(uuid.uuid5(_PROMPT_IDS, f"{job.upload}#{job.attempt}.{repeat}"))
 
 
 class ComfyBackend:
@@ -79,6 +59,7 @@ class ComfyBackend:
         self._max_media_bytes = max_media_bytes
         self._clock = clock
         self._instances = tuple(Instance(address, clock) for address in addresses)
+        self._placement = Placement(self._instances, clock)
         self._stopping: set[asyncio.Task[bool]] = set()
 
     async def start(self) -> None:
@@ -101,7 +82,7 @@ class ComfyBackend:
             return f"set {SETTING} to use ComfyUI"
         if config.image_slots:
             return NEEDS_IMAGE
-        able, problem = await self._able(_workflow_of(config))
+        able, problem = await self._placement.able(_workflow_of(config))
         return None if able else problem.message
 
     async def render(self, job: RenderJob, report: Report) -> Product:
@@ -119,16 +100,24 @@ class ComfyBackend:
         finished = False
         try:
             async with asyncio.timeout(job.config.deadline_seconds) as deadline:
-                entry = None
+                entry, cause = None, None
                 while entry is None:
-                    instance, look, prompt_id = await self._choose(workflow, job)
+                    instance, look, prompt_id = await self._placement.place(workflow, job, cause)
                     # A prefix of its own, or ComfyUI's cache names a file of an earlier job.
                     prefix = f"artlab/{prompt_id}"
                     graph = workflow.fill(
                         prompt=job.prompt, seed=job.seed, values=job.values, prefix=prefix
                     )
                     course = Course(instance, workflow, graph, prompt_id, report, self._clock)
-                    entry = await _unless_taken_back(course, look)
+                    try:
+                        entry = await _unless_taken_back(course, look)
+                    except Unavailable as error:
+                        # Once: what is lost a second time may be what ComfyUI dies of.
+                        again = cause is None or course.adopted
+                        if not again or not await self._may_go_elsewhere(course, error):
+                            raise
+                        log.info("job moves", extra=facts(prompt_id=prompt_id, why=error.reason))
+                        cause = error
                 finished = True
         except TimeoutError as error:
             if not deadline.expired():
@@ -141,79 +130,19 @@ class ComfyBackend:
                 await self._stop(course)
         return self._product(instance, workflow, prompt_id, job, entry)
 
-    async def _stop(self, course: Course) -> None:
+    async def _stop(self, course: Course) -> bool:
         # A task of its own: whoever cancels us may do so twice, the job must stop nonetheless.
         task = asyncio.create_task(course.stop(), name=f"stop {course.prompt_id}")
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
         await asyncio.wait({task}, timeout=STOP_SECONDS)
+        return task.done() and task.result()
 
-    async def _choose(self, workflow: Workflow, job: RenderJob) -> tuple[Instance, Look, str]:
-        """Find the job where it is already, or the place where it may run, and its prompt id."""
-        if not self._instances:
-            raise FailedPrecondition(UNAVAILABLE, f"set {SETTING} to use ComfyUI")
-        able, problem = await self._able(workflow)
-        for repeat in range(MAX_REPEATS):
-            prompt_id = prompt_id_of(job, repeat)
-            looks = await asyncio.gather(
-                *(instance.look(prompt_id) for _, instance in able), return_exceptions=True
-            )
-            places = [
-                (instance, look)
-                for (_, instance), look in zip(able, looks, strict=True)
-                if isinstance(look, Look)
-            ]
-            failed = [look for look in looks if isinstance(look, BaseException)]
-            if not places:
-                raise failed[0] if failed else problem
-            known = [place for place in places if place[1].state != "unknown"]
-            # Of ours, from before a restart or of a call that was cut: taken up, not repeated.
-            for instance, look in known:
-                if look.entry is None or await self._is_usable(instance, workflow, look.entry):
-                    return instance, look, prompt_id
-            if not known:
-                return *places[0], prompt_id
-        return *known[0], prompt_id
-
-    async def _is_usable(
-        self, instance: Instance, workflow: Workflow, entry: Mapping[str, Any]
-    ) -> bool:
-        """Whether a finished job left a file that is still there."""
-        ending = parse_entry(entry)
-        files = files_of(ending.outputs, workflow.output_node)
-        if ending.kind != "success" or not files:
-            return False
-        return (await instance.rest.head(view_path(files[0]))).status == 200
-
-    async def _able(self, workflow: Workflow) -> tuple[list[tuple[int, Instance]], ArtlabError]:
-        """Instances that answer and lack nothing, shortest queue first; and why others don't."""
-        checks = await asyncio.gather(
-            *(self._check(instance, workflow) for instance in self._instances)
-        )
-        able = [
-            (checked, instance)
-            for checked, instance in zip(checks, self._instances, strict=True)
-            if isinstance(checked, int)
-        ]
-        problems = [checked for checked in checks if isinstance(checked, ArtlabError)]
-        # What lacks says more than what is switched off.
-        problems.sort(key=lambda problem: problem.reason == UNAVAILABLE)
-        problem = problems[0] if problems else Unavailable(UNAVAILABLE, "no ComfyUI is free")
-        return sorted(able, key=lambda pair: pair[0]), problem
-
-    async def _check(self, instance: Instance, workflow: Workflow) -> int | ArtlabError:
-        length = await instance.queue_length()
-        if length is None:
-            return Unavailable(
-                UNAVAILABLE,
-                f"no ComfyUI answers at {instance.url}",
-                retry_after_seconds=RETRY_SECONDS,
-            )
-        lacking = await instance.lacks(workflow)
-        if lacking is not None:
-            reason, sentence = lacking
-            return FailedPrecondition(reason, f"{sentence} on {instance.url}")
-        return length
+    async def _may_go_elsewhere(self, course: Course, error: Unavailable) -> bool:
+        """Whether the job will certainly not be run any more where it was handed in."""
+        if error.reason == "COMFY_LOST":
+            return True
+        return error.reason == "COMFY_STALLED" and await self._stop(course)
 
     def _product(
         self,
@@ -248,16 +177,11 @@ class ComfyBackend:
 
 async def _unless_taken_back(course: Course, look: Look) -> Mapping[str, Any] | None:
     """Run the course; None when the job was taken up here, and who began it has stopped it."""
-    try:
-        entry = await course.run(look)
-    except Unavailable as error:
-        if not course.adopted or error.reason != "COMFY_LOST":
-            raise
-        entry = None
-    if entry is not None and not (course.adopted and parse_entry(entry).kind == "interrupted"):
-        return entry
-    log.info("job taken back", extra=facts(prompt_id=course.prompt_id))
-    return None
+    entry = await course.run(look)
+    if course.adopted and parse_entry(entry).kind == "interrupted":
+        log.info("job taken back", extra=facts(prompt_id=course.prompt_id))
+        return None
+    return entry
 
 
 def _workflow_of(config: OutputConfig) -> Workflow:

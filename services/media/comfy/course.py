@@ -1,7 +1,7 @@
 """The course of one job at one ComfyUI: handed in once, followed to its end, or stopped.
 
 Events hasten, the queue and the history decide: whatever is lost on the websocket is found by
-the next look, a second later at most.
+the next look, less than a second later.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, Unavailable
 from services.kit.log import facts
-from services.media.comfy.errors import Unanswered, Unreachable, lost
+from services.media.comfy.errors import Unanswered, Unreachable, lost, taken_out
 from services.media.comfy.instance import Instance, Look
 from services.media.comfy.watch import JobWatch
 from services.media.domain.workflow import Workflow
@@ -22,7 +22,10 @@ from services.media.ports import RenderProgress, Report
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+# Together less than a second: how often a job is looked for, and how old a queue that was read
+# for another job may be.
+LOOK_SECONDS = 0.7
+SHARED_SECONDS = 0.2
 LOOK_AGAIN_SECONDS = 0.25
 READY_TIMEOUT_SECONDS = 2.0
 # ComfyUI writes the history after it says that it is done; 858 ms was the worst seen. After these
@@ -60,11 +63,13 @@ class Course:
         # Handed in by somebody else: before a restart of ours, or by a copy of this service.
         self.adopted = False
         self._live = False
+        self._connection = 0
 
     async def run(self, found: Look) -> Mapping[str, Any]:
         """Return the history entry; `found` says whether it is at this instance already.
 
-        Raises COMFY_LOST, COMFY_STALLED and what `Instance.submit` raises.
+        Raises COMFY_LOST, COMFY_STALLED, COMFY_INTERRUPTED (taken out of the queue by somebody
+        else) and what `Instance.submit` raises.
         """
         if found.entry is not None:
             return found.entry
@@ -73,6 +78,7 @@ class Course:
             if found.state == "unknown":
                 client_id = await self.instance.events.client_id(READY_TIMEOUT_SECONDS)
                 self._live = self.instance.events.live
+                self._connection = self.instance.events.connections
                 frames = self.instance.events.frames
                 await self._submit(client_id)
             else:
@@ -139,6 +145,8 @@ class Course:
 
     async def _follow(self, watch: JobWatch, frames: int) -> Mapping[str, Any]:
         began = self._clock.monotonic()
+        loop = asyncio.get_running_loop()
+        submitted = loop.time()
         next_look = began + LOOK_SECONDS
         refused_since: float | None = None
         stalled_since: float | None = None
@@ -161,8 +169,10 @@ class Course:
                 pass
             next_look = self._clock.monotonic() + LOOK_SECONDS
             self._check_canary(began, frames)
+            # What seems to be gone is looked for in a queue of its own.
+            since = max(submitted, loop.time() - SHARED_SECONDS) if absent == 0 else None
             try:
-                look = await self.instance.look(self.prompt_id)
+                look = await self.instance.look(self.prompt_id, since=since)
             except Unreachable as error:
                 refused_since = self._refused(refused_since, error)
                 continue
@@ -176,9 +186,24 @@ class Course:
             if absent == 1:
                 next_look = self._clock.monotonic() + LOOK_AGAIN_SECONDS
             elif absent > 1:
-                raise lost(self.instance.url, "neither queued nor finished")
+                return self._told_entry(watch, frames)
             stalled_since = self._stalled(look, stalled_since)
             self._told_by(look, watch)
+
+    def _told_entry(self, watch: JobWatch, frames: int) -> Mapping[str, Any]:
+        """Return what the events told of a job that ComfyUI knows no more, or raise why."""
+        if watch.succeeded:
+            # Finished, and its history is full already.
+            log.info("history evicted", extra=facts(prompt_id=self.prompt_id))
+            messages = [["execution_success", {}]]
+            prompt = [0, self.prompt_id, self._graph, {}, []]
+            return {"prompt": prompt, "outputs": watch.outputs, "status": {"messages": messages}}
+        events = self.instance.events
+        heard = events.live and events.frames > frames and events.connections == self._connection
+        if heard and not watch.started and not self.adopted:
+            # The same ComfyUI all the while, and it never began: that was somebody's wish.
+            raise taken_out()
+        raise lost(self.instance.url, "neither queued nor finished")
 
     def _told_by(self, look: Look, watch: JobWatch) -> None:
         if look.state == "pending":

@@ -53,6 +53,11 @@ def interrupted(node: str) -> Cancelled:
     )
 
 
+def taken_out() -> Cancelled:
+    """COMFY_INTERRUPTED: it waited, and somebody else took it out of the queue."""
+    return Cancelled("COMFY_INTERRUPTED", "the job was taken out of ComfyUI's queue")
+
+
 def rejected(status: int, kind: str, metadata: Mapping[str, str]) -> FailedPrecondition:
     """The prompt was not accepted: COMFY_REJECTED, COMFY_FORBIDDEN or COMFY_TOO_LARGE."""
     if status == 403:

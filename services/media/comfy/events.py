@@ -25,7 +25,10 @@ from services.media.domain.workflow import Workflow
 
 log = logging.getLogger(__name__)
 
+# Previews of 10 MB are read and dropped; of the frames we read a long film's are some 100 KB.
 MAX_FRAME_BYTES = 16 * 1024 * 1024
+# Frames that wait for us: with the largest ones this is what they take of memory.
+MAX_FRAMES_AHEAD = 2
 OPEN_TIMEOUT_SECONDS = 3.0
 FIRST_FRAME_TIMEOUT_SECONDS = 3.0
 PING_SECONDS = 20.0
@@ -129,6 +132,7 @@ class EventStream:
             compression=None,
             proxy=None,
             max_size=MAX_FRAME_BYTES,
+            max_queue=MAX_FRAMES_AHEAD,
             open_timeout=OPEN_TIMEOUT_SECONDS,
             ping_interval=PING_SECONDS,
             ping_timeout=PING_SECONDS,

@@ -13,6 +13,7 @@ from services.media.comfy.address import Address
 from services.media.comfy.errors import Unanswered, protocol_error, rejected
 from services.media.comfy.events import EventStream
 from services.media.comfy.inventory import Inventory
+from services.media.comfy.queue import QueueReader
 from services.media.comfy.rest import Reply, Rest
 from services.media.domain.workflow import Workflow
 
@@ -43,6 +44,7 @@ class Instance:
         self.rest = Rest(address)
         self.events = EventStream(address)
         self.inventory = Inventory(self.rest, clock)
+        self._queue = QueueReader(self.rest)
         self._clock = clock
         self._health: tuple[int | None, float] | None = None
         self._asking = asyncio.Lock()
@@ -51,6 +53,7 @@ class Instance:
     async def close(self) -> None:
         """End the websocket and wait for calls under way."""
         await self.events.close()
+        await self._queue.close()
         await self.rest.close()
 
     async def queue_length(self) -> int | None:
@@ -78,18 +81,18 @@ class Instance:
             return None
         return length if type(length) is int and length >= 0 else None
 
-    async def look(self, prompt_id: str) -> Look:
+    async def look(self, prompt_id: str, *, since: float | None = None) -> Look:
         """Find a job: first in the queue, then in the history, so that none slips through.
 
+        A queue read at `since` (of the loop's clock) or later will do; None asks for a new one.
         Raises Unreachable, Unanswered, COMFY_PROTOCOL.
         """
-        queue = (await self.rest.get("/queue")).object()
-        running, pending = _items(queue, "queue_running"), _items(queue, "queue_pending")
-        if any(item[1] == prompt_id for item in running):
+        queue = await self._queue.read(since)
+        if prompt_id in queue.running:
             return Look("running")
-        for index, item in enumerate(sorted(pending)):
-            if item[1] == prompt_id:
-                return Look("pending", position=index + len(running), idle=not running)
+        if prompt_id in queue.pending:
+            before = queue.pending.index(prompt_id) + len(queue.running)
+            return Look("pending", position=before, idle=not queue.running)
         entry = await self.history(prompt_id)
         return Look("unknown") if entry is None else Look("finished", entry=entry)
 
@@ -153,19 +156,6 @@ class Instance:
             return await self.inventory.lacks(workflow)
         except Unavailable:
             return None
-
-
-def _items(queue: Mapping[str, Any], key: str) -> list[tuple[float, str]]:
-    items = queue.get(key)
-    if not isinstance(items, list):
-        raise protocol_error("a queue that is no list")
-    found = []
-    for item in items:
-        if not isinstance(item, list) or len(item) < 2 or not isinstance(item[1], str):
-            raise protocol_error("a queue of unknown shape")
-        number = item[0] if isinstance(item[0], (int, float)) else 0.0
-        found.append((number, item[1]))
-    return found
 
 
 def _refusal(reply: Reply, workflow: Workflow) -> tuple[str, dict[str, str]]:

@@ -22,6 +22,9 @@ class JobWatch:
         self.ended = False
         self.started = False
         self.node = ""
+        # What it told of its ending, for when the history has forgotten the job already.
+        self.succeeded = False
+        self.outputs: dict[str, Any] = {}
         self._workflow = workflow
         self._total = sum(workflow.weight(node) for node in workflow.nodes) or 1.0
         self._done: set[str] = set()
@@ -45,6 +48,10 @@ class JobWatch:
         if kind in _ENDINGS:
             # An error of one blocked branch is not the end of the job; the history knows.
             self.ended = True
+            self.succeeded = kind == "execution_success"
+        elif kind == "executed":
+            if _known(data.get("node")):
+                self.outputs[str(data["node"])] = data.get("output")
         elif kind == "executing":
             self._executing(data.get("node"))
         elif kind == "execution_cached":

@@ -30,6 +30,17 @@ class MediaRequest:
     recipe: str
     parameters: Mapping[str, Value]
 
+    def drawn_seed(self) -> int:
+        """The seed asked for, or one drawn from the upload's name.
+
+        Its run id is random, and who asks again after a crash gets the seed that the job, taken
+        up where it was, was made with.
+        """
+        if self.seed is not None:
+            return self.seed
+        drawn = hashlib.sha256(f"seed of {self.upload}".encode()).digest()
+        return int.from_bytes(drawn[:8]) % (MAX_SEED + 1)
+
     def digest(self) -> str:
         """SHA-256 of everything asked for: the same request gives the same, another one another."""
         facts = [

@@ -32,6 +32,8 @@ class Script:
     interruptible: bool = True
     # Jobs are taken in and never run, while HTTP is well.
     dead_worker: bool = False
+    # Half of a file is written, then the process is gone (recording 31).
+    killed_saving: bool = False
 
     # Kinds of frames that get lost; "*" loses all but the greeting.
     lose_frames: frozenset[str] = frozenset()
@@ -39,18 +41,30 @@ class Script:
     huge_frame_at: str | None = None
     odd_frames_at: str | None = None
     no_websocket: bool = False
+    # Pings of clients are not answered, as by a network that swallows everything.
+    answers_pings: bool = True
+    # At this class of node: so many previews of so many bytes.
+    previews_at: str | None = None
+    previews: tuple[int, int] = (30, 10_000_000)
 
     # Taken from the left, one for each POST /prompt; none left means as usual.
     # cut: taken in, connection cut without an answer · lost: cut before it was taken in ·
-    # 500: taken in, and a 500 · 403, 413, 503: refused · other_id, node_errors, garbage: a 200
+    # late: answered when the job is done · 500: taken in, and a 500 · 403, 413, 503: refused ·
+    # other_id, node_errors, garbage: a 200
     prompt_answers: deque[str] = field(default_factory=deque)
-    # The same for GET /view: cut, empty, html, 404, 500, unannounced.
+    # The same for GET /view: cut, empty, html, 404, 500, unannounced · truncated: the first half
+    # as if it were all · stalled: the first half, and no more.
     view_answers: deque[str] = field(default_factory=deque)
 
     # Versions before 0.26 have no /api/jobs/{id}/cancel.
     jobs_api: bool = True
+    # Versions before 0.3.57 interrupt whatever runs, whichever job was named.
+    targeted_interrupt: bool = True
     # Requests are read and not answered, as under SIGSTOP.
     frozen: bool = False
+    # Requests that wait as long as this stands here: "before POST /prompt" (not taken in yet) or
+    # "after GET /history" (done, not answered); the path's beginning is enough.
+    hold: str = ""
     # Every request gets a 503, as from a proxy that lost its server.
     unwell: bool = False
 

@@ -47,6 +47,10 @@ class FakeComfyUI:
         self._sockets = Sockets(self.script, lambda: self.worker.status())
         self.worker = Worker(self.script, self.nodes, root, self._sockets.send)
         self.worker.on_node = self._on_node
+        self.worker.on_death = self._die
+        self._deaths: set[asyncio.Task[None]] = set()
+        # How many requests wait where the script holds them.
+        self.held = 0
         self.requests: list[Seen] = []
         self.port = 0
         self._number = 0
@@ -58,6 +62,11 @@ class FakeComfyUI:
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it listens; it may be killed by its script."""
+        return self._runner is not None
 
     @property
     def sockets(self) -> Mapping[str, web.WebSocketResponse]:
@@ -124,6 +133,11 @@ class FakeComfyUI:
         await self.stop()
         await self.start()
 
+    def _die(self) -> None:
+        death = asyncio.create_task(self.stop())
+        self._deaths.add(death)
+        death.add_done_callback(self._deaths.discard)
+
     def _on_node(self, class_type: str, item: Item) -> None:
         if class_type == self.script.drop_socket_at:
             self._sockets.drop()
@@ -135,6 +149,12 @@ class FakeComfyUI:
             odd = (json.dumps({"type": "x", "data": "y" * (17 * 1024 * 1024)}),)
         for text in odd:
             self._sockets.send_raw(text, item.extra.get("client_id"))
+        if class_type == self.script.previews_at:
+            count, size = self.script.previews
+            # Kind 1, format 1: JPEG.
+            preview = bytes((0, 0, 0, 1, 0, 0, 0, 1)) + bytes(size)
+            for _ in range(count):
+                self._sockets.send_raw(preview, item.extra.get("client_id"))
 
     @web.middleware
     async def _middleware(
@@ -159,7 +179,15 @@ class FakeComfyUI:
         if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site") == "cross-site":
             return web.Response(status=403)
         request[BODY] = body
-        return await handler(request)
+        await self._hold(f"before {request.method} {path}")
+        answer = await handler(request)
+        await self._hold(f"after {request.method} {path}")
+        return answer
+
+    async def _hold(self, moment: str) -> None:
+        self.held += 1 if self.script.hold and moment.startswith(self.script.hold) else 0
+        while self.script.hold and moment.startswith(self.script.hold):  # noqa: ASYNC110  # a plain field is easier to script
+            await asyncio.sleep(0.005)
 
     async def _get_prompt(self, request: web.Request) -> web.Response:
         return web.json_response({"exec_info": {"queue_remaining": self.worker.remaining}})
@@ -192,7 +220,15 @@ class FakeComfyUI:
         extra = {**body.get("extra_data", {}), "create_time": 0}
         if "client_id" in body:
             extra["client_id"] = body["client_id"]
-        self.worker.put(Item(number, prompt_id, body["prompt"], extra, verdict.outputs))
+        item = Item(number, prompt_id, body["prompt"], extra, verdict.outputs)
+        if not self.worker.put(item):
+            return web.Response(status=500, text=_TROUBLE)
+        if isinstance(body.get("client_id"), (dict, list)):
+            # Recording 27: it cannot be a key of the table of sockets, and the loop dies of it.
+            self._die()
+        if answer == "late":
+            while prompt_id not in self.worker.history:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
         if answer == "cut":
             _abort(request)
             return web.Response()
@@ -224,7 +260,8 @@ class FakeComfyUI:
         return web.Response()
 
     async def _interrupt(self, request: web.Request) -> web.Response:
-        self.worker.interrupt((request[BODY] or {}).get("prompt_id"))
+        named = (request[BODY] or {}).get("prompt_id")
+        self.worker.interrupt(named if self.script.targeted_interrupt else None)
         return web.Response()
 
     async def _histories(self, request: web.Request) -> web.Response:

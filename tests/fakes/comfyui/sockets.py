@@ -25,25 +25,26 @@ class Sockets:
         self._status = status
         # Every open one, also those that another replaced under their id.
         self._transports: dict[int, asyncio.Transport | None] = {}
-        self._frames: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue()
+        self._frames: asyncio.Queue[tuple[str | bytes, str | None]] = asyncio.Queue()
 
     def send(self, kind: str, data: Mapping[str, Any], sid: str | None) -> None:
         """Send a frame to one client, or to all for None; unless the script loses it."""
         if not self.script.loses(kind):
             self.send_raw(json.dumps({"type": kind, "data": data}), sid)
 
-    def send_raw(self, text: str, sid: str | None) -> None:
+    def send_raw(self, frame: str | bytes, sid: str | None) -> None:
         """Send a frame as it is."""
-        self._frames.put_nowait((text, sid))
+        self._frames.put_nowait((frame, sid))
 
     async def publish(self) -> None:
         """Send what was queued, until cancelled."""
         while True:
-            text, sid = await self._frames.get()
+            frame, sid = await self._frames.get()
             for name, socket in list(self.registered.items()):
                 if sid in (None, name):
                     with suppress(ConnectionError, RuntimeError):
-                        await socket.send_str(text)
+                        send = socket.send_bytes if isinstance(frame, bytes) else socket.send_str
+                        await send(frame)  # type: ignore[arg-type]
 
     def drop(self) -> None:
         """Cut every websocket without a close frame."""
@@ -60,7 +61,9 @@ class Sockets:
         """GET /ws."""
         if self.script.no_websocket:
             return web.Response(status=404)
-        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES)
+        socket = web.WebSocketResponse(
+            max_msg_size=MAX_MESSAGE_BYTES, autoping=self.script.answers_pings
+        )
         await socket.prepare(request)
         sid = request.query.get("clientId") or f"{id(socket):032x}"
         self.client_ids.append(sid)

@@ -35,6 +35,10 @@ async def view(request: web.Request, root: Path, answer: str) -> web.StreamRespo
         return web.Response(text="<html>log in</html>", content_type="text/html")
     if answer == "cut":
         return await _cut(request, data)
+    if answer == "truncated":
+        return web.Response(body=data[: len(data) // 2], content_type="image/png")
+    if answer == "stalled":
+        return await _stalled(request, data)
     if answer == "unannounced":
         return await _unannounced(request, data)
     headers = {"Content-Disposition": f'filename="{path.name}"'}
@@ -56,6 +60,15 @@ async def _cut(request: web.Request, data: bytes) -> web.StreamResponse:
     await response.write(data[: len(data) // 2])
     if request.transport is not None:
         request.transport.close()
+    return response
+
+
+async def _stalled(request: web.Request, data: bytes) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": str(len(data))})
+    await response.prepare(request)
+    await response.write(data[: len(data) // 2])
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     return response
 
 

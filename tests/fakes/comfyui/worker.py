@@ -54,6 +54,7 @@ class Worker:
         self._send = send
         self.executions: Counter[str] = Counter()
         self.on_node: Callable[[str, Item], None] = lambda class_type, item: None
+        self.on_death: Callable[[], None] = lambda: None
         self.forget()
 
     def forget(self) -> None:
@@ -62,6 +63,7 @@ class Worker:
         self.running: Item | None = None
         self.history: dict[str, Any] = {}
         self.cache: dict[str, Any] = {}
+        self.died = False
         self._more = asyncio.Event()
         self._interrupt = asyncio.Event()
 
@@ -70,11 +72,15 @@ class Worker:
         """Waiting and running."""
         return len(self.pending) + (self.running is not None)
 
-    def put(self, item: Item) -> None:
-        """Queue a prompt."""
+    def put(self, item: Item) -> bool:
+        """Queue a prompt; False when the heap could not tell it from another (recording 26)."""
+        # It is in the list nonetheless, and whoever takes it from there compares again.
+        equal = item in self.pending
         heapq.heappush(self.pending, item)
-        self._status()
+        if not equal:
+            self._status()
         self._more.set()
+        return not equal
 
     def delete(self, prompt_id: str) -> bool:
         """Take one waiting prompt of this id out of the queue."""
@@ -98,7 +104,12 @@ class Worker:
         while True:
             await self._more.wait()
             self._more.clear()
-            while self.pending and not self.script.dead_worker:
+            while self.pending and not (self.script.dead_worker or self.died):
+                if self.pending.count(self.pending[0]) > 1:
+                    # The thread raises and is never started again.
+                    self.died = True
+                    heapq.heappop(self.pending)
+                    break
                 self.running = heapq.heappop(self.pending)
                 self._interrupt.clear()
                 self._status()
@@ -249,6 +260,10 @@ class Worker:
         for number in range(max([0, *numbers]) + 1, max([0, *numbers]) + 1 + batch):
             path = folder / f"{name}_{number:05}_.png"
             await self._write(path, run.item)
+            if self.script.killed_saving:
+                path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+                self.on_death()
+                await asyncio.Event().wait()
             subfolder = folder.relative_to(base).as_posix().removeprefix(".")
             files.append({"filename": path.name, "subfolder": subfolder, "type": kind})
         return {"images": files}

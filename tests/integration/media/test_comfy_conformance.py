@@ -7,15 +7,14 @@ files of their own beside this one.
 from __future__ import annotations
 
 import asyncio
-import time
+import io
+from collections import deque
 
 import pytest
+from PIL import Image
 
-from services.kit.errors import (
-    FailedPrecondition,
-    ResourceExhausted,
-    Unavailable,
-)
+from services.kit.errors import FailedPrecondition, ResourceExhausted, Unavailable
+from services.media.comfy import course, prompt_id_of
 from tests.fakes.comfyui import Script, fake_comfyui
 from tests.fakes.comfyui.jobs import (
     PROMPT,
@@ -30,11 +29,14 @@ from tests.fakes.comfyui.jobs import (
 
 
 async def test_a_job_finished_before_the_post_answered_is_found_at_once() -> None:
-    async with fake_comfyui() as fake, connected(fake.url) as backend:
-        await backend.render(make_job(), ignore)
-        began = time.monotonic()
-        await backend.render(make_job(), ignore)
-        assert time.monotonic() - began < 0.5
+    script = Script(prompt_answers=deque(["late"]))
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        looks = [seen.path for seen in fake.requests].count("/queue")
+        job = make_job()
+        assert await read(await backend.render(job, ignore))
+        # Told by its events: it was looked for before it was handed in, and not again.
+        assert [seen.path for seen in fake.requests].count("/queue") == looks + 1
+        assert fake.executions == {prompt_id_of(job): 1}
 
 
 async def test_the_history_may_be_written_after_success_was_told() -> None:
@@ -79,9 +81,7 @@ async def test_an_output_in_a_subfolder_is_fetched() -> None:
 async def test_lost_frames_cost_a_second_at_most(lost: set[str]) -> None:
     script = Script(lose_frames=frozenset(lost))
     async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
-        began = time.monotonic()
-        await backend.render(make_job(), ignore)
-        assert time.monotonic() - began < 1.5
+        await asyncio.wait_for(backend.render(make_job(), ignore), 4)
 
 
 async def test_a_socket_dropped_mid_job_costs_nothing_and_live_progress_resumes() -> None:
@@ -137,41 +137,97 @@ async def test_frames_of_no_known_shape_are_ignored() -> None:
         assert len(fake.client_ids) == 1
 
 
-async def test_a_restart_while_running_is_noticed_and_said() -> None:
+STEPS = ("CheckpointLoaderSimple", "CLIPTextEncode", "KSampler", "VAEDecode", "SaveImage")
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_after_a_restart_at_any_step_it_is_handed_in_once_more(step: str) -> None:
+    async with fake_comfyui(script=Script(hang_at=step)) as fake, connected(fake.url) as backend:
+        job = make_job()
+        nodes: set[str] = set()
+        task = asyncio.create_task(backend.render(job, lambda told: nodes.add(told.node)))
+        classes = {key: node.class_type for key, node in workflow_of(job).nodes.items()}
+        await until(lambda: step in {classes.get(node) for node in nodes})
+        nodes.clear()
+        await fake.restart()
+        fake.script.hang_at, fake.script.step_seconds = None, 0.02
+        assert await read(await asyncio.wait_for(task, 15))
+        assert fake.executions == {prompt_id_of(job): 2}, "lost once, made again once"
+        assert "KSampler" in {classes.get(node) for node in nodes}, "live, on a new socket"
+
+
+@pytest.mark.parametrize("jobs_api", [True, False], ids=["new", "old"])
+async def test_a_restart_while_it_waits_hands_it_in_once_more(jobs_api: bool) -> None:
+    script = Script(hang_at="KSampler", jobs_api=jobs_api)
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        before = asyncio.create_task(backend.render(make_job(), ignore))
+        await until(lambda: fake.worker.running is not None)
+        job = make_job()
+        task = asyncio.create_task(backend.render(job, ignore))
+        await until(lambda: len(fake.worker.pending) == 1)
+        await fake.restart()
+        fake.script.hang_at = None
+        assert await read(await asyncio.wait_for(task, 15))
+        assert await read(await asyncio.wait_for(before, 15))
+        assert fake.executions[prompt_id_of(job)] == 1
+
+
+async def test_a_comfyui_that_comes_back_late_gets_the_job_it_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(course, "REFUSED_SECONDS", 0.5)
     async with fake_comfyui(script=Script(hang_at="KSampler")) as fake:
         async with connected(fake.url) as backend:
-            task = asyncio.create_task(backend.render(make_job(), ignore))
+            job = make_job()
+            task = asyncio.create_task(backend.render(job, ignore))
             await until(lambda: fake.worker.running is not None)
-            await fake.restart()
+            await fake.stop()
+            await asyncio.sleep(2.5)
             fake.script.hang_at = None
-            fake.script.step_seconds = 0.02
-            with pytest.raises(Unavailable) as caught:
-                await asyncio.wait_for(task, 5)
-            assert caught.value.reason == "COMFY_LOST"
-            # The next attempt runs, with live progress on a new socket.
-            nodes: set[str] = set()
-            await backend.render(make_job(attempt=2, seed=8), lambda told: nodes.add(told.node))
-            assert "3" in nodes
+            await fake.start()
+            assert await read(await asyncio.wait_for(task, 15))
+            assert fake.executions == {prompt_id_of(job): 2}
 
 
-async def test_a_restart_at_any_step_is_noticed_and_the_next_attempt_succeeds() -> None:
-    async def restarted_at(step: str) -> None:
-        async with fake_comfyui(script=Script(hang_at=step)) as fake:
-            async with connected(fake.url) as backend:
-                job = make_job()
-                nodes: set[str] = set()
-                task = asyncio.create_task(backend.render(job, lambda told: nodes.add(told.node)))
-                classes = {key: node.class_type for key, node in workflow_of(job).nodes.items()}
-                await until(lambda: step in {classes.get(node) for node in nodes})
+async def test_a_job_that_is_lost_twice_is_said_to_be_lost() -> None:
+    async with fake_comfyui(script=Script(hang_at="KSampler")) as fake:
+        async with connected(fake.url) as backend:
+            job = make_job()
+            task = asyncio.create_task(backend.render(job, ignore))
+            for count in (1, 2):
+                await until(lambda count=count: fake.executions.get(prompt_id_of(job)) == count, 15)  # type: ignore[misc]
                 await fake.restart()
-                fake.script.hang_at = None
-                with pytest.raises(Unavailable) as caught:
-                    await asyncio.wait_for(task, 10)
-                assert caught.value.reason == "COMFY_LOST"
-                assert await read(await backend.render(job, ignore))
+            with pytest.raises(Unavailable) as caught:
+                await asyncio.wait_for(task, 15)
+    assert caught.value.reason == "COMFY_LOST"
 
-    steps = ("CheckpointLoaderSimple", "CLIPTextEncode", "KSampler", "VAEDecode", "SaveImage")
-    await asyncio.gather(*(restarted_at(step) for step in steps))
+
+async def test_a_job_lost_with_its_instance_moves_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(course, "REFUSED_SECONDS", 0.5)
+    async with fake_comfyui(script=Script(hang_at="KSampler")) as one, fake_comfyui() as two:
+        async with connected(one.url, two.url) as backend:
+            job = make_job()
+            task = asyncio.create_task(backend.render(job, ignore))
+            await until(lambda: one.worker.running is not None)
+            await one.stop()
+            assert await read(await asyncio.wait_for(task, 15))
+            assert two.executions == {prompt_id_of(job): 1}
+
+
+async def test_killed_in_the_middle_of_saving_it_ends_in_a_whole_picture() -> None:
+    async with fake_comfyui(script=Script(killed_saving=True)) as fake:
+        async with connected(fake.url) as backend:
+            job = make_job()
+            task = asyncio.create_task(backend.render(job, ignore))
+            await until(lambda: not fake.is_up)
+            (cut,) = (fake.root / "output" / "artlab").iterdir()
+            fake.script.killed_saving = False
+            await fake.start()
+            product = await asyncio.wait_for(task, 15)
+            assert product.metadata["filename"] != cut.name, "the rest of a file is in its way"
+            assert Image.open(io.BytesIO(await read(product))).convert("L").size == (256, 256)
 
 
 async def test_a_backend_that_accepts_and_never_works_is_detected() -> None:
@@ -179,13 +235,53 @@ async def test_a_backend_that_accepts_and_never_works_is_detected() -> None:
         job = make_job()
         async with connected(fake.url) as backend:
             with pytest.raises(Unavailable) as caught:
-                await asyncio.wait_for(backend.render(job, ignore), 12)
+                await asyncio.wait_for(backend.render(job, ignore), 15)
             assert caught.value.reason == "COMFY_STALLED"
             assert not fake.worker.pending, "it must not run later, when somebody wakes it"
             assert await backend.unavailable_reason(job.config) is not None
 
 
-async def test_a_history_evicted_at_once_is_a_lost_job() -> None:
+@pytest.mark.parametrize("jobs_api", [True, False], ids=["new", "old"])
+async def test_a_job_at_a_dead_worker_moves_and_the_instance_gets_no_more(
+    jobs_api: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "STALLED_SECONDS", 1.0)
+    script = Script(dead_worker=True, jobs_api=jobs_api)
+    async with fake_comfyui(script=script) as dead, fake_comfyui() as well:
+        async with connected(dead.url, well.url) as backend:
+            job = make_job()
+            assert await read(await asyncio.wait_for(backend.render(job, ignore), 15))
+            assert (dead.worker.remaining, well.executions) == (0, {prompt_id_of(job): 1})
+            sent = len(dead.prompts)
+            assert await read(await backend.render(make_job(), ignore))
+            assert len(dead.prompts) == sent
+
+
+async def test_a_job_stays_where_it_cannot_be_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(course, "STALLED_SECONDS", 0.5)
+    async with fake_comfyui(script=Script(dead_worker=True)) as dead, fake_comfyui() as well:
+        async with connected(dead.url, well.url) as backend:
+            dead.script.hold = "before POST /api/jobs"
+            with pytest.raises(Unavailable) as caught:
+                await asyncio.wait_for(backend.render(make_job(), ignore), 15)
+            assert caught.value.reason == "COMFY_STALLED"
+            assert not well.prompts, "it might have been made twice"
+            dead.script.hold = ""
+
+
+async def test_a_history_evicted_at_once_is_replaced_by_what_the_events_told() -> None:
     async with fake_comfyui(script=Script(history_evicted=True)) as fake:
+        async with connected(fake.url) as backend:
+            job = make_job()
+            product = await backend.render(job, ignore)
+            assert await read(product)
+            assert product.model == "sd3.5_large.safetensors"
+            assert fake.executions == {prompt_id_of(job): 1}
+
+
+async def test_a_history_evicted_while_the_events_were_lost_is_a_lost_job() -> None:
+    script = Script(history_evicted=True, no_websocket=True)
+    async with fake_comfyui(script=script) as fake:
         error = await failure(fake)
         assert (type(error), error.reason) == (Unavailable, "COMFY_LOST")
+        assert list(fake.executions.values()) == [2]
