@@ -161,6 +161,8 @@ async def _start(
             raise NoRecorder(
                 f"another recorder uses {root}: name it by --recorder HOST:PORT, or stop it"
             ) from error
+        if "STORE_MISSING" in str(error):
+            raise NoRecorder(f"{root} is no folder, and none can be made there") from error
         raise NoRecorder(str(error)) from error
     return spec.target
 

@@ -53,7 +53,7 @@ _FORMATS = {
     "kind",
     type=click.Choice(tuple(_FORMATS)),
     help="zip: run folders, can be imported. jsonl: their metadata, one a line. html: one run as "
-    "a page. Default: by the ending of the file, else zip.",
+    "a page. Default: by the ending of the file; without one, zip.",
 )
 @click.option(
     "--audience",
@@ -81,8 +81,7 @@ def export(
     """
     if file.exists() and not force:
         raise click.UsageError(f"{file} exists; --force replaces it")
-    ending = file.suffix.removeprefix(".")
-    chosen_kind = kind or (ending if ending in _FORMATS else "zip")
+    chosen_kind = kind or _kind_of(file)
     request = pb.ExportRunsRequest(
         audience=value_of(run_pb2.Audience, audience),
         names=chosen.names,
@@ -126,10 +125,21 @@ def _written(file: Path, *, force: bool) -> Iterator[BinaryIO]:
             unfinished.unlink()
 
 
+def _kind_of(file: Path) -> str:
+    ending = file.suffix.removeprefix(".")
+    if ending and ending not in _FORMATS:
+        raise click.UsageError(f"say what {file} is to be by --format: {', '.join(_FORMATS)}")
+    return ending or "zip"
+
+
 def _tell(file: Path, kind: str) -> int:
     size = format_size(file.stat().st_size)
-    if kind != "zip":
+    if kind == "html":
         click.echo(f"{file}: {size}")
+        return OK
+    if kind == "jsonl":
+        with file.open("rb") as lines:
+            click.echo(f"{file}: {_runs(sum(1 for _ in lines))}, {size}")
         return OK
     with zipfile.ZipFile(file) as archive:
         manifest = json.loads(archive.read("manifest.json"))

@@ -41,6 +41,8 @@ def verify(folders: tuple[Path, ...]) -> None:
             told = "" if manifest is None else _matched(manifest)
         else:
             defects = verify_run(folder)
+            if defects and _is_root(folder):
+                defects = ["a folder of runs, not a run: `artlab scrub` looks at all of them"]
             told = "" if defects else _checked(folder)
         failed = failed or bool(defects)
         for defect in defects:
@@ -50,6 +52,15 @@ def verify(folders: tuple[Path, ...]) -> None:
             click.echo(f"{folder}: {told}")
     if failed:
         raise SystemExit(FAILED)
+
+
+def _is_root(folder: Path) -> bool:
+    from services.recorder.scrub_root import run_folders
+
+    try:
+        return bool(run_folders(folder))
+    except OSError:
+        return False
 
 
 def _matched(manifest: Manifest) -> str:

@@ -62,6 +62,7 @@ async def test_runs_are_chosen_by_id_folder_or_options(tmp_path: Path, names: li
     by_id, by_folder = names[0].removeprefix("runs/"), names[1]
     ended = await call(tmp_path, "export", by_id, by_folder, "-o", "two.jsonl", "--root", "runs")
     assert ended.code == 0, ended.err
+    assert ended.out.startswith("two.jsonl: 2 runs, ")
     lines = (tmp_path / "two.jsonl").read_text().splitlines()
     assert [f"runs/{json.loads(line)['run_id']}" for line in lines] == names[:2]
     for options in (
@@ -86,6 +87,9 @@ async def test_the_ending_of_the_file_says_what_kind(tmp_path: Path, names: list
     ended = await call(tmp_path, "export", names[0], "-o", "page.html", "--root", "runs")
     assert ended.code == 0, ended.err
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+    ended = await call(tmp_path, "export", names[0], "-o", "archive", "--root", "runs")
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "archive").read_bytes().startswith(b"PK")
 
 
 async def test_a_file_that_exists_is_replaced_only_by_force(
@@ -121,6 +125,7 @@ async def test_damaged_runs_are_left_out_and_named(tmp_path: Path, names: list[s
         (("export", "--all", "--from", "spring", "-o", "x.zip"), "expected a date"),
         (("export", "--all", "--recorder", "here", "-o", "x.zip"), "expected an address"),
         (("export", "--all", "--recorder", "h:1", "--root", ".", "-o", "x.zip"), "choose one"),
+        (("export", "--all", "-o", "x.pdf"), "by --format: zip, jsonl, html"),
         (("import", "none.zip"), "does not exist"),
     ],
 )
@@ -137,6 +142,16 @@ async def test_a_file_that_is_no_export_is_refused_and_says_why(tmp_path: Path) 
     ended = await call(tmp_path, "import", "x.zip", "--root", "new")
     assert ended.code == 1
     assert ended.err.startswith("artlab: ARCHIVE_INVALID (data): not a ZIP file")
+
+
+async def test_a_root_that_cannot_be_made_is_told(tmp_path: Path, names: list[str]) -> None:
+    await call(tmp_path, "export", "--all", "-o", "all.zip", "--root", "runs")
+    ended = await call(tmp_path, "import", "all.zip", "--root", "no/where")
+    where = tmp_path / "no" / "where"
+    assert (ended.code, ended.err) == (
+        1,
+        f"artlab: {where} is no folder, and none can be made there\n",
+    )
 
 
 async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, names: list[str]) -> None:

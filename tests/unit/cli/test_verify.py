@@ -13,6 +13,15 @@ def test_a_folder_that_is_no_run_is_a_defect(tmp_path: Path) -> None:
     assert ended.stdout == f"{tmp_path}: not a run folder: its name is no run id\n"
 
 
+def test_a_folder_of_runs_leads_to_scrub(tmp_path: Path) -> None:
+    (tmp_path / "3f2b0c1e-8d1f-4c55-9d53-2f4c2f6f0a11").mkdir()
+    ended = CliRunner().invoke(verify, [str(tmp_path)])
+    assert ended.exit_code == 1
+    assert ended.stdout == (
+        f"{tmp_path}: a folder of runs, not a run: `artlab scrub` looks at all of them\n"
+    )
+
+
 def test_a_folder_that_is_not_there_is_a_defect(tmp_path: Path) -> None:
     folder = tmp_path / "3f2b0c1e-8d1f-4c55-9d53-2f4c2f6f0a11"
     ended = CliRunner().invoke(verify, [str(folder)])
