@@ -211,9 +211,10 @@ class Worker:
             self._send("executing", run.about(key), run.sid)
         self.on_node(class_type, run.item)
         self._checkpoint()
-        if self.script.hang_at == class_type:
-            await self._interrupt.wait()
-            await asyncio.sleep(0 if self.script.interruptible else 3600)
+        while self.script.hang_at == class_type:
+            if self._interrupt.is_set() and self.script.interruptible:
+                break
+            await asyncio.sleep(0.005)
         if self.script.node_seconds:
             await asyncio.sleep(self.script.node_seconds)
         if class_type in _SAMPLERS:
