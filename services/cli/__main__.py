@@ -17,6 +17,7 @@ from services.cli.commands.scrub import scrub
 from services.cli.commands.serve import serve
 from services.cli.commands.up import up
 from services.cli.commands.verify import verify
+from services.cli.commands.workflow import workflow
 from services.kit.settings import SettingsError, exit_for_settings
 
 
@@ -45,7 +46,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-for command in (up, run, demo, serve, check, verify, scrub, export, import_runs, import_legacy):
+_RUNS = (scrub, export, import_runs, import_legacy)
+
+for command in (up, run, demo, serve, check, workflow, verify, *_RUNS):
     main.add_command(command)
 
 if __name__ == "__main__":

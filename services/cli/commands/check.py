@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import click
 
 from services.cli.domain.exit_codes import FAILED
+from services.cli.domain.printable import printable
 from services.kit.catalogue import CONFIGS
 
 
@@ -17,10 +19,17 @@ from services.kit.catalogue import CONFIGS
     default=CONFIGS,
     help="Folder of the catalogue. Default: configs/ of this installation.",
 )
-def check(configs: Path) -> None:
+@click.option(
+    "--comfyui",
+    multiple=True,
+    metavar="URL",
+    help="A ComfyUI to ask which outputs it can make, and what it lacks. May be repeated.",
+)
+def check(configs: Path, comfyui: tuple[str, ...]) -> None:
     """Read the whole catalogue as the services do, and list every defect.
 
-    One line for each: file: field: reason. Exit code 1 if there are any.
+    One line for each: file: field: reason. Exit code 1 if there are any. With --comfyui also one
+    line for each output of ComfyUI: available, or why not.
     """
     # Only here: the other commands start without the libraries of the services.
     from services.cli.catalogue import check_catalogue
@@ -35,3 +44,29 @@ def check(configs: Path) -> None:
     click.echo(
         f"{found.recipes} recipes, {found.outputs} outputs, safety lists {found.safety}: no defects"
     )
+    if comfyui:
+        for name, reason in asyncio.run(_availability(configs, comfyui)).items():
+            told = "available" if reason is None else f"not available: {reason}"
+            click.echo(printable(f"output {name}: {told}"))
+
+
+async def _availability(configs: Path, urls: tuple[str, ...]) -> dict[str, str | None]:
+    """Why each output of ComfyUI cannot be made at any of the instances; None where it can."""
+    from services.kit.clock import SystemClock
+    from services.kit.errors import ArtlabError
+    from services.media.catalogue import load_output_catalogue
+    from services.media.comfy import ComfyBackend
+
+    outputs = load_output_catalogue(configs).configs
+    try:
+        backend = ComfyBackend(urls, max_media_bytes=1, clock=SystemClock(), allow_remote=True)
+    except ArtlabError as error:
+        raise click.UsageError(f"--comfyui: {error.message}") from error
+    try:
+        return {
+            name: await backend.unavailable_reason(outputs[name])
+            for name in sorted(outputs)
+            if outputs[name].backend == backend.name
+        }
+    finally:
+        await backend.close()

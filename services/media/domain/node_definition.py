@@ -13,7 +13,8 @@ from dataclasses import dataclass
 COMBO, DYNAMIC = "COMBO", "COMFY_DYNAMICCOMBO_V3"
 _GROWING = "COMFY_AUTOGROW_V3"
 _WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", COMBO, DYNAMIC)
-_UPLOADS = ("image_upload", "audio_upload", "video_upload")
+# Options of an input that names a file somebody sends.
+UPLOADS = ("image_upload", "audio_upload", "video_upload")
 # Inputs of these names are followed in the editor by what becomes of them after a run.
 _SEEDS = ("seed", "noise_seed")
 
@@ -105,7 +106,7 @@ def _input(name: str, spec: object, *, required: bool) -> InputDefinition | None
         return None
     options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
     kind = _type_name(spec[0])
-    upload = any(options.get(key) is True for key in _UPLOADS)
+    upload = any(options.get(key) is True for key in UPLOADS)
     listed = spec[0] if isinstance(spec[0], list) else options.get("options")
     choices = tuple(listed) if kind == COMBO and isinstance(listed, list) and not upload else None
     branches = None

@@ -38,6 +38,22 @@ STANDARD_SLOTS: Mapping[str, StandardSlot] = {
     "loras": StandardSlot(("loras",), 0, 2),
 }
 
+# What is worth offering: the many others differ in little that people see.
+USUAL_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "sampler": (
+        "euler",
+        "euler_ancestral",
+        "heun",
+        "dpmpp_2m",
+        "dpmpp_2m_sde",
+        "dpmpp_sde",
+        "ddim",
+        "uni_pc",
+        "res_multistep",
+    ),
+    "scheduler": ("simple", "normal", "sgm_uniform", "karras", "exponential", "beta"),
+}
+
 
 def check_standard(slot: Slot) -> tuple[str, str] | None:
     """Return what is wrong with a slot of a standard name, as part of it and reason."""
