@@ -1,0 +1,107 @@
+"""The websocket hastens and never decides: whatever it does, jobs end well."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from services.media.comfy import ComfyBackend, course
+from services.media.comfy.events import EventStream
+from services.media.ports import RenderProgress
+from tests.fakes.comfyui import FakeComfyUI, Script, fake_comfyui
+from tests.fakes.comfyui.jobs import connected, ignore, make_job, read, until
+
+
+def events_of(backend: ComfyBackend) -> EventStream:
+    (instance,) = backend._instances
+    return instance.events
+
+
+async def test_a_socket_that_never_comes_back_costs_live_progress_only() -> None:
+    script = Script(drop_socket_at="KSampler", step_seconds=0.1)
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        task = asyncio.create_task(backend.render(make_job(), ignore))
+        await until(lambda: bool(fake.client_ids))
+        script.no_websocket = True
+        assert await read(await asyncio.wait_for(task, 10))
+        assert await read(await backend.render(make_job(), ignore))
+        assert len(fake.client_ids) == 1
+
+
+async def test_a_socket_that_answers_no_ping_is_replaced_under_another_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.media.comfy.events.PING_SECONDS", 0.2)
+    script = Script(answers_pings=False, lose_frames=frozenset({"*"}), step_seconds=0.3)
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        assert await read(await asyncio.wait_for(backend.render(make_job(), ignore), 10))
+        await until(lambda: len(fake.client_ids) >= 2)
+        assert len(set(fake.client_ids)) == len(fake.client_ids)
+
+
+async def test_a_frame_over_the_bound_is_never_read_and_ends_the_socket_only() -> None:
+    script = Script(huge_frame_at="KSampler", step_seconds=0.2)
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        assert await read(await backend.render(make_job(), ignore))
+        await until(lambda: len(fake.client_ids) == 2)
+        assert events_of(backend).odd_frames == 0
+
+
+async def test_previews_nobody_asked_for_are_dropped_one_by_one() -> None:
+    script = Script(previews_at="KSampler", previews=(30, 10_000_000))
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        before = events_of(backend).frames
+        nodes: set[str] = set()
+        assert await read(await backend.render(make_job(), lambda told: nodes.add(told.node)))
+        assert events_of(backend).frames > before + 30
+        assert len(fake.client_ids) == 1, "the socket lives on"
+        assert "3" in nodes
+
+
+async def test_what_is_no_event_is_counted_and_passed_over() -> None:
+    script = Script(odd_frames_at="KSampler")
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        assert await read(await backend.render(make_job(), ignore))
+        assert events_of(backend).odd_frames == 4, "the fifth is of a job that is not ours"
+
+
+async def test_one_socket_serves_all_jobs_and_each_hears_of_itself_only() -> None:
+    script = Script(step_seconds=0.01)
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        fractions: list[list[float]] = [[], [], []]
+
+        def report(told: RenderProgress, seed: int) -> None:
+            fractions[seed].append(told.fraction)
+
+        jobs = [backend.render(make_job(seed=n), partial(report, seed=n)) for n in range(3)]
+        await asyncio.gather(*jobs)
+        assert len(fake.client_ids) == 1
+        for found in fractions:
+            assert found == sorted(found)
+            assert found[0] == 0.0
+
+
+async def looks_of(fake: FakeComfyUI, backend: ComfyBackend, jobs: int) -> int:
+    """How often the queue was asked for in two seconds in which so many jobs wait."""
+    tasks = [asyncio.create_task(backend.render(make_job(), ignore)) for _ in range(jobs)]
+    await until(lambda: fake.worker.remaining == jobs, 20)
+    await asyncio.sleep(0.5)
+    before = len(fake.requests)
+    await asyncio.sleep(2.0)
+    asked = len([seen for seen in fake.requests[before:] if seen.path == "/queue"])
+    assert not [seen for seen in fake.requests[before:] if seen.path.startswith("/history")]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return asked
+
+
+async def test_the_backstop_asks_once_for_all_jobs() -> None:
+    async with fake_comfyui(script=Script(hang_at="KSampler")) as fake:
+        async with connected(fake.url) as backend:
+            # At most: the first look, and one for each time the one before got too old.
+            most = 2 + int(2.0 / course.SHARED_SECONDS)
+            assert 2 <= await looks_of(fake, backend, 1) <= 2 + int(2.0 / course.LOOK_SECONDS)
+            assert await looks_of(fake, backend, 24) <= most
