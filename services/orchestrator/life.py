@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, NotFound
@@ -39,7 +40,7 @@ class Life:
         self._task = task
 
     def stop(self, state: FinalState, error: RunError | None) -> None:
-        """End the run early; nothing happens when it is being ended already."""
+        """End the run early, in the stage it stands in; nothing when it is being ended already."""
         if self._stopped_as is None and self._task is not None:
             self._stopped_as = (state, error)
             self._task.cancel()
@@ -60,18 +61,19 @@ class Life:
             return None
         except TimeoutError:
             message = f"took longer than {self._limit:g} s"
-            return "failed", RunError("RUN_DEADLINE", message, 0, True)
+            return "failed", RunError("RUN_DEADLINE", message, self._pipeline.stage, True)
         except asyncio.CancelledError:
             if self._stopped_as is None or self._task is None:
                 raise
             self._task.uncancel()
-            return self._stopped_as
+            state, why = self._stopped_as
+            return state, why and replace(why, stage=self._pipeline.stage)
         except ArtlabError as error:
             log.warning("run cannot go on", extra=facts(reason=error.reason))
             return "failed", self._pipeline.fault(error)
         except Exception as error:
             log.error("run failed unexpectedly", exc_info=error)
-            return "failed", RunError("INTERNAL", "internal error", 0)
+            return "failed", RunError("INTERNAL", "internal error", self._pipeline.stage)
 
     async def _end(self, end: End, until: float) -> None:
         pause = FIRST_PAUSE_SECONDS

@@ -50,6 +50,11 @@ class Pipeline:
         # How the run ends, once that is decided.
         self._meant: tuple[FinalState, RunError | None] | None = None
 
+    @property
+    def stage(self) -> int:
+        """Where the run stands, 1 to 4."""
+        return self._stage
+
     async def drive(self) -> None:
         """Carry the run to its final state. Cancel the task and call `stop` to end it early."""
         began = self._journal.begin()

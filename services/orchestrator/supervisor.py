@@ -89,10 +89,10 @@ class Supervisor:
             found = await patiently(
                 self._services.recorder.open_runs, float("inf"), self._clock, lambda _: True
             )
-            left = [run.run_id for run in found]
+            left = list(found)
             while left:
                 # One after the other; what cannot be ended now is tried again after the rest.
-                left = [run_id for run_id in left if not await self._end_abandoned(run_id)]
+                left = [run for run in left if not await self._end_abandoned(run)]
                 if left:
                     await asyncio.sleep(ABANDONED_PAUSE_SECONDS)
 
@@ -105,12 +105,13 @@ class Supervisor:
         for active in list(self._active.values()):
             await active.ended.wait()
 
-    async def _end_abandoned(self, run_id: RunId) -> bool:
+    async def _end_abandoned(self, run: RecordedRun) -> bool:
         """Whether nothing more is to be done about this run."""
+        run_id = run.run_id
         if run_id in self._active or run_id in self._starting or run_id in self._beginnings:
             return True  # ours
         log.warning("ending an abandoned run", extra=facts(run=str(run_id)))
-        error = RunError("ORCHESTRATOR_RESTARTED", "the orchestrator restarted", 0, True)
+        error = RunError("ORCHESTRATOR_RESTARTED", "the orchestrator restarted", run.stage, True)
         try:
             await self._services.recorder.finalize_run(run_id, "failed", error)
         except (NotFound, DataLoss):

@@ -132,4 +132,5 @@ async def test_orchestrator_killed_leaves_no_run_open_for_ever(tmp_path: Path) -
         record = await _ended(running, run_id)
     assert record["status"] == "failed"
     assert record["error"]["reason"] == "ORCHESTRATOR_RESTARTED"
+    assert record["error"]["stage"] == record["current_state"]["stage"] > 0
     assert record["error"]["retryable"] is True

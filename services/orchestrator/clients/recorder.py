@@ -206,4 +206,5 @@ def _run(run: run_pb2.Run) -> RecordedRun:
             RecordedEntity(entity.type, entity.digest.sha256) for entity in run.entities
         ),
         created=run.create_time.ToDatetime(tzinfo=UTC),
+        stage=run.progress.stage,
     )

@@ -142,6 +142,8 @@ class RecordedRun:
     output_configs: tuple[str, ...]
     entities: tuple[RecordedEntity, ...]
     created: datetime
+    # Where it stands, 0 before the first stage.
+    stage: int = 0
 
     @property
     def is_final(self) -> bool:

@@ -390,7 +390,7 @@ async def test_a_run_past_its_limit_is_stopped_with_a_reason() -> None:
     stage.media.frozen = True
     assert await stage.run() == "failed"
     assert stage.recorder.error is not None
-    assert stage.recorder.error.reason == "RUN_DEADLINE"
+    assert (stage.recorder.error.reason, stage.recorder.error.stage) == ("RUN_DEADLINE", 4)
     assert stage.media.cancelled == [1]
 
 
@@ -427,4 +427,4 @@ async def test_a_run_cut_short_keeps_what_it_made(stage: Stage) -> None:
     assert [state for state, _ in stage.recorder.outputs.values()] == ["succeeded", "failed"]
     error = stage.recorder.outputs[2][1]
     assert error is not None
-    assert error.reason == "ORCHESTRATOR_STOPPED"
+    assert (error.reason, error.stage) == ("ORCHESTRATOR_STOPPED", 4)
