@@ -49,6 +49,11 @@ _OUTPUT_ENDS: Mapping[RunState, str] = {
     RunState.CANCELLED: "Not made: somebody asked to stop.",
     RunState.NOT_AVAILABLE: "Not made: what makes it is not available here.",
 }
+# Its bytes are there, and the run ended before they counted.
+_RECORDED_ENDS: Mapping[RunState, str] = {
+    RunState.FAILED: "Recorded, but not finished, for a technical reason.",
+    RunState.CANCELLED: "Recorded, but not finished: somebody asked to stop.",
+}
 _PURPOSES = {
     "input": "what was typed",
     "context": "the own rules",
@@ -131,6 +136,7 @@ def tell(
     run = seen.whole
     languages = _languages(run, documents)
     steps = [_step(one, texts, documents, languages) for one in seen.entities]
+    recorded = {one.draft.output_index for one in seen.entities if one.type.is_output}
     of_run = tuple(one for one in steps if not one.entity.draft.output_index)
     why = [one.explanation for one in of_run if one.entity.type is EntityType.EXPLANATION]
     return Story(
@@ -142,12 +148,17 @@ def tell(
         outputs=tuple(
             OutputStory(
                 output=output,
-                end=_OUTPUT_ENDS.get(output.state, ""),
+                end=_output_end(output, is_recorded=output.index in recorded),
                 steps=tuple(one for one in steps if one.entity.draft.output_index == output.index),
             )
             for output in seen.outputs
         ),
     )
+
+
+def _output_end(output: Output, *, is_recorded: bool) -> str:
+    end = _OUTPUT_ENDS.get(output.state, "")
+    return _RECORDED_ENDS.get(output.state, end) if is_recorded else end
 
 
 def _step(

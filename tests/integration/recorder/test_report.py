@@ -165,6 +165,18 @@ async def test_a_student_reads_why_not_and_none_of_the_evidence(world: World) ->
     assert "evidence" in (await page_of(world, name)).words
 
 
+@pytest.mark.parametrize("is_recorded", [True, False])
+async def test_what_is_there_is_not_called_not_made(world: World, *, is_recorded: bool) -> None:
+    name = await world.create()
+    if is_recorded:
+        picture = entity("output_image", stage=4, output_index=1)
+        await world.record(f"{name}/uploads/a", png("red"), picture)
+    await world.finalize(name, run_pb2.RUN_STATE_FAILED)
+    words = (await page_of(world, name)).words
+    assert ("Recorded, but not finished" in words) is is_recorded
+    assert ("Not made" in words) is not is_recorded
+
+
 async def test_every_check_is_told_as_what_it_is(world: World) -> None:
     name = await world.create()
     checks = ["wordlist:1", "context:2", "personal_data:3", "judge:builtin", "judge:llama", "new:1"]
