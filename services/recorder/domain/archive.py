@@ -20,7 +20,7 @@ from services.kit.errors import InvalidArgument
 from services.kit.ids import RunId
 from services.recorder.domain.document import LAYOUT_VERSION, Document, time_text
 from services.recorder.domain.entity import is_entity_filename
-from services.recorder.domain.fields import Fields
+from services.recorder.domain.fields import MAX_INT64, Fields
 from services.recorder.domain.vocabulary import Audience, RunState
 
 FORMAT = "artlab-export"
@@ -175,7 +175,7 @@ def _file(fields: Fields) -> ArchiveFile:
     is_entity = fields.has("recorded_sha256")
     return ArchiveFile(
         path=path,
-        size_bytes=fields.number("size_bytes"),
+        size_bytes=fields.number("size_bytes", most=MAX_INT64),
         sha256=fields.sha256("sha256"),
         recorded_sha256=fields.sha256("recorded_sha256") if is_entity else None,
         is_stamped=fields.flag("stamped") if is_entity else False,

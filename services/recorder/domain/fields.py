@@ -13,6 +13,10 @@ from services.kit.errors import InvalidArgument
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
+# What the protos' fields hold: a number past that could be stored and never be told.
+MAX_INT32 = 2**31 - 1
+MAX_INT64 = 2**63 - 1
+
 W = TypeVar("W", bound=StrEnum)
 
 
@@ -50,11 +54,11 @@ class Fields:
             raise self.wrong(key, "expected a string")
         return value
 
-    def number(self, key: str, least: int = 0) -> int:
+    def number(self, key: str, least: int = 0, most: int = MAX_INT32) -> int:
         """A whole number."""
         value = self.get(key)
-        if type(value) is not int or value < least:
-            raise self.wrong(key, f"expected a whole number from {least}")
+        if type(value) is not int or not least <= value <= most:
+            raise self.wrong(key, f"expected a whole number from {least} to {most}")
         return value
 
     def flag(self, key: str) -> bool:

@@ -18,7 +18,7 @@ from services.recorder.domain.events import (
     StageStarted,
     StateChanged,
 )
-from services.recorder.domain.fields import DocumentError, Fields
+from services.recorder.domain.fields import MAX_INT64, DocumentError, Fields
 from services.recorder.domain.media_type import EXTENSIONS, allowed_media_types
 from services.recorder.domain.outcome import Output, RunError
 from services.recorder.domain.run import Run
@@ -57,7 +57,7 @@ def read_bare_run(document: object) -> Run:
             safety_level=fields.word("safety_level", SafetyLevel),
             execution_mode=fields.word("execution_mode", ExecutionMode),
             user_id=parse_pseudonym(fields.text("user_id")),
-            seed=fields.number("seed"),
+            seed=fields.number("seed", most=MAX_INT64),
             created_at=fields.time("timestamp"),
             deadline=fields.time("deadline"),
             request_digest=fields.sha256("request_digest"),
@@ -103,6 +103,10 @@ def _check(run: Run, fields: Fields) -> None:
         raise fields.wrong("outputs", "indexes are not 1..n")
     if fields.words("completed_outputs", EntityType) != tuple(one.type for one in run.entities):
         raise fields.wrong("completed_outputs", "not the types of the entities")
+    _check_states(run, fields)
+    of_outputs = [run.output_index, *(one.draft.output_index for one in run.entities)]
+    if max(of_outputs) > len(run.outputs):
+        raise fields.wrong("output_index", "an output that is not there")
     done = f"{len(run.entities)}/{len(run.expected_entities)}"
     if fields.object("current_state").text("progress") != done:
         raise fields.wrong("current_state.progress", f"expected {done}")
@@ -112,6 +116,16 @@ def _check(run: Run, fields: Fields) -> None:
                 raise fields.wrong("events", "an entity that is not there")
             case OutputFinished(index) if not 1 <= index <= len(run.outputs):
                 raise fields.wrong("events", "an output that is not there")
+            case StageStarted(progress) if progress.output_index > len(run.outputs):
+                raise fields.wrong("events", "an output that is not there")
+
+
+def _check_states(run: Run, fields: Fields) -> None:
+    if run.state is RunState.NOT_AVAILABLE or run.is_final is (run.finished_at is None):
+        raise fields.wrong("status", "no state of a run that stands like this")
+    for output in run.outputs:
+        if output.state is RunState.PARTIAL or (run.is_final and not output.state.is_final):
+            raise fields.wrong("outputs", "no state of an output of such a run")
 
 
 def _entity(fields: Fields) -> Entity:
@@ -129,7 +143,7 @@ def _entity(fields: Fields) -> Entity:
         filename=filename,
         created_at=fields.time("timestamp"),
         media_type=media_type,
-        size_bytes=fields.number("size_bytes", 1),
+        size_bytes=fields.number("size_bytes", 1, MAX_INT64),
         sha256=fields.sha256("sha256"),
         upload_id=fields.text("upload_id"),
     )

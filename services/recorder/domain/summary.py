@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from services.recorder.domain.document import Document, model_document, run_document
 from services.recorder.domain.entity import Entity, ModelUse
-from services.recorder.domain.fields import Fields
+from services.recorder.domain.fields import MAX_INT64, Fields
 from services.recorder.domain.reading import read_bare_run, read_model
 from services.recorder.domain.run import Run
 from services.recorder.domain.views import view
@@ -83,7 +83,7 @@ def read_summary(document: object) -> Summary:
         run=read_bare_run(document),
         entities=fields.number("entity_count"),
         events=fields.number("event_count"),
-        size_bytes=fields.number("size_bytes"),
+        size_bytes=fields.number("size_bytes", most=MAX_INT64),
         models_used={
             audience: tuple(read_model(one) for one in models.objects(audience.value))
             for audience in Audience

@@ -201,7 +201,7 @@ async def test_a_run_that_is_not_final_is_refused(source: World, world: World) -
     path = f"{name.removeprefix('runs/')}/metadata.json"
     document = json.loads(files[path])
     del document["checksum"]
-    document["status"] = "running"
+    document |= {"status": "running", "finished_at": None}
     files[path] = encode_document(document)
     manifest = json.loads(files["manifest.json"])
     manifest["runs"][0] |= {"status": "running", "checksum": json.loads(files[path])["checksum"]}

@@ -201,10 +201,16 @@ def manifest(**changes: Any) -> Callable[[Files], Files]:
 
 def with_document(**changes: Any) -> Callable[[Files], Files]:
     """Another metadata.json, its own checksum right, and the manifest agrees."""
+    return edited(lambda document: document.update(changes))
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Files], Files]:
+    """The same with whatever is done to the document."""
 
     def changed(files: Files) -> Files:
         path = path_of(files, "/metadata.json")
-        document = {**json.loads(files[path]), **changes}
+        document = json.loads(files[path])
+        change(document)
         document.pop("checksum")
         files = {**files, path: encode_document(document)}
         runs = json.loads(files["manifest.json"])["runs"]
@@ -280,6 +286,34 @@ CHANGED: dict[str, tuple[Callable[[Files], Files], str]] = {
     ),
     "metadata of another run": (with_document(run_id=new_id()), "not the name of the folder"),
     "metadata that names other files": (with_document(entities=[]), "completed_outputs"),
+    "a number that no message can tell": (
+        with_document(seed=2**63),
+        "seed: expected a whole number",
+    ),
+    "a stage that no message can tell": (
+        edited(lambda document: document["current_state"].update(stage=2**31)),
+        "current_state.stage: expected a whole number",
+    ),
+    "a step of an output that is not there": (
+        edited(
+            lambda document: [
+                one["payload"].update(output_index=9)
+                for one in document["events"]
+                if one["kind"] == "stage_started"
+            ]
+        ),
+        "events: an output that is not there",
+    ),
+    "an entity of an output that is not there": (
+        edited(lambda document: document["entities"][0].update(output_index=9)),
+        "output_index: an output that is not there",
+    ),
+    "a final run without an end": (with_document(finished_at=None), "status: no state of a run"),
+    "a state that no run has": (with_document(status="not_available"), "status: no state of a run"),
+    "a final run with an open output": (
+        edited(lambda document: document["outputs"][0].update(status="running")),
+        "outputs: no state of an output",
+    ),
     "another state in the manifest": (
         lambda files: with_manifest(
             files, runs=[{**json.loads(files["manifest.json"])["runs"][0], "status": "failed"}]
