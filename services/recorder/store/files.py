@@ -103,6 +103,16 @@ def folders_in(dir_fd: int) -> list[str]:
         os.close(fd)
 
 
+def files_in(dir_fd: int) -> list[str]:
+    """The names of the regular files in a folder, sorted; links to files are none."""
+    fd = os.open(".", FOLDER, dir_fd=dir_fd)
+    try:
+        with os.scandir(fd) as entries:
+            return sorted(one.name for one in entries if one.is_file(follow_symlinks=False))
+    finally:
+        os.close(fd)
+
+
 def exists(dir_fd: int, name: str) -> bool:
     """Whether there is anything of that name, a dangling link included."""
     try:

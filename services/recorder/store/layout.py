@@ -40,6 +40,7 @@ from services.recorder.store.files import (
     FOLDER,
     empty_folder,
     exists,
+    files_in,
     folders_in,
     names_in,
     open_folder,
@@ -92,8 +93,9 @@ class Layout:
             else:
                 _make_folder(tombstones)
                 self.tombstones_fd = open_folder(tombstones)
-            # Ids: a folder of such a name is no run, wherever it came from.
-            self.deleted = set(names_in(self.tombstones_fd))
+            # Ids: a folder of such a name is no run, wherever it came from. Only files: a setting
+            # that names a folder of runs by mistake must not delete them.
+            self.deleted = set(files_in(self.tombstones_fd))
             atomic.sync_folder(self.root_fd)
         except BaseException:
             os.close(self.root_fd)

@@ -232,6 +232,20 @@ async def test_tombstones_may_live_outside_of_what_a_backup_restores(tmp_path: P
         assert not world.folder(name).exists()
 
 
+async def test_a_folder_of_runs_named_as_the_one_of_tombstones_deletes_none(
+    tmp_path: Path,
+) -> None:
+    async with world_of("disk", tmp_path / "runs") as world:
+        name = await world.create()
+        world.tombstones = world.root
+        await world.restart()
+        assert (await world.get(name)).name == name
+        with pytest.raises(ArtlabError):
+            await delete(world, name)
+        await world.restart()
+        assert (await world.get(name)).name == name
+
+
 def test_a_place_for_tombstones_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FailedPrecondition) as caught:
         DiskStore(tmp_path / "runs", tmp_path / "not mounted" / "tombstones").open()
