@@ -112,10 +112,12 @@ def _end(
     if made and (is_blocked or has_error):
         return RunState.PARTIAL, None
     if is_blocked:
-        return RunState.BLOCKED, _BLOCKED
+        return RunState.BLOCKED, replace(_BLOCKED, stage=document.stage)
     if has_error:
-        return RunState.FAILED, _FAILED
-    return (RunState.SUCCEEDED, None) if is_whole else (RunState.FAILED, _INCOMPLETE)
+        return RunState.FAILED, replace(_FAILED, stage=document.stage)
+    if is_whole:
+        return RunState.SUCCEEDED, None
+    return RunState.FAILED, replace(_INCOMPLETE, stage=document.stage)
 
 
 def _says_blocked(one: LegacyBytes) -> bool:
@@ -137,6 +139,7 @@ def _outputs(
         state = RunState.BLOCKED if missing else RunState.FAILED
         has_error = any(one.type is EntityType.ERROR for one in found)
         error = missing or (_FAILED if has_error else _INCOMPLETE)
+        error = replace(error, stage=document.stage)
         made = [kind for kind, _ in kinds]
         for kind in [_kind(name) for name in document.expected if _is_output(name)]:
             if kind in made:

@@ -138,7 +138,8 @@ def test_blocked_failed_and_cut_off_are_told_apart(name: str, state: RunState, r
     run = legacy(name).run
     assert run.state is state
     assert run.error is not None
-    assert run.error.reason == reason
+    assert (run.error.reason, run.error.stage) == (reason, run.stage)
+    assert run.stage > 0
     assert [one.state for one in run.outputs] == [state]
 
 
