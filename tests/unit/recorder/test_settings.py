@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from services.kit.settings import SettingsError, load_settings
+from services.kit.settings import Settings, SettingsError, load_settings
 from services.recorder.settings import RecorderSettings
 
 
@@ -58,6 +59,14 @@ def test_a_wrong_address_of_a_tracker_is_refused_without_its_password() -> None:
         with pytest.raises(SettingsError, match="ARTLAB_RECORDER_TRACKER") as caught:
             load_settings("recorder", RecorderSettings, {"ARTLAB_RECORDER_TRACKER": value})
         assert "hunter2" not in str(caught.value)
+
+
+def test_every_setting_is_in_the_docs() -> None:
+    page = Path(__file__).parents[3] / "docs" / "care.md"
+    table = page.read_text(encoding="utf-8").partition("## Settings")[2]
+    told = re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)
+    own = RecorderSettings.model_fields.keys() - Settings.model_fields.keys()
+    assert sorted(told) == sorted(name.upper() for name in own)
 
 
 def test_every_setting_says_what_it_is() -> None:
