@@ -108,6 +108,10 @@ class Course:
 
     async def _submit(self, client_id: str) -> None:
         for attempt in (1, 2):
+            # Nothing else needs to be kept: the id follows from the upload's name.
+            log.info(
+                "submitting", extra=facts(prompt_id=self.prompt_id, instance=self.instance.url)
+            )
             self._sending = asyncio.create_task(
                 self.instance.submit(self._graph, self.prompt_id, client_id, self._workflow),
                 name=f"submit {self.prompt_id}",

@@ -37,7 +37,8 @@ class QueueReader:
         Raises Unreachable, Unanswered, COMFY_PROTOCOL.
         """
         now = asyncio.get_running_loop().time()
-        if self._reading is None or self._began < (now if since is None else since):
+        wanted = now if since is None else since
+        if self._reading is None or self._began < wanted or _has_failed(self._reading):
             self._began = now
             self._reading = asyncio.create_task(self._read(), name=f"queue {self._rest.address}")
             self._reading.add_done_callback(_retrieve)
@@ -71,6 +72,10 @@ def _items(queue: Mapping[str, Any], key: str) -> list[tuple[float, str]]:
         number = item[0] if isinstance(item[0], (int, float)) else 0.0
         found.append((number, item[1]))
     return found
+
+
+def _has_failed(reading: asyncio.Task[Queue]) -> bool:
+    return reading.done() and (reading.cancelled() or reading.exception() is not None)
 
 
 def _retrieve(reading: asyncio.Task[Queue]) -> None:

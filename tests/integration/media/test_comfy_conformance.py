@@ -172,6 +172,30 @@ async def test_a_restart_while_it_waits_hands_it_in_once_more(jobs_api: bool) ->
         assert fake.executions[prompt_id_of(job)] == 1
 
 
+async def test_after_a_restart_just_before_the_prompt_was_taken_in_it_runs_once() -> None:
+    script = Script(hold="before POST /prompt")
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        job = make_job()
+        task = asyncio.create_task(backend.render(job, ignore))
+        await until(lambda: fake.held == 1)
+        await fake.restart()
+        script.hold = ""
+        assert await read(await asyncio.wait_for(task, 15))
+        assert fake.executions == {prompt_id_of(job): 1}
+
+
+async def test_after_a_restart_between_success_and_history_the_picture_is_not_made_again() -> None:
+    script = Script(history_delay_seconds=30.0)
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        job = make_job()
+        task = asyncio.create_task(backend.render(job, ignore))
+        await until(lambda: bool(list((fake.root / "output").glob("artlab/*"))))
+        await asyncio.sleep(0.1)
+        await fake.restart()
+        assert await read(await asyncio.wait_for(task, 15))
+        assert fake.executions == {prompt_id_of(job): 1}
+
+
 async def test_a_comfyui_that_comes_back_late_gets_the_job_it_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

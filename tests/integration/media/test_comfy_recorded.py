@@ -91,6 +91,21 @@ async def test_a_download_cut_half_way_begins_anew_and_is_recorded_whole(
         assert list(fake.executions.values()) == [1]
 
 
+async def test_comfyui_restarted_while_the_bytes_come_costs_no_second_picture(
+    recorder_target: str,
+) -> None:
+    script = Script(view_answers=deque(["stalled"]), output_bytes=1_500_000)
+    async with fake_comfyui(script=script) as fake, beside(recorder_target, fake) as world:
+        upload = await world.upload()
+        call = asyncio.create_task(world.made(upload, parameters=SMALL))
+        await eventually(
+            lambda: any((seen.method, seen.path) == ("GET", "/view") for seen in fake.requests)
+        )
+        await fake.restart()
+        assert (await call).digest.size_bytes == 1_500_000
+        assert list(fake.executions.values()) == [1]
+
+
 async def test_after_a_bad_download_the_finished_picture_is_fetched_and_not_made_again(
     recorder_target: str,
 ) -> None:

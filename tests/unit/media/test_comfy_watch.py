@@ -93,3 +93,15 @@ def test_nonsense_moves_nothing(watch: JobWatch, kind: str, data: dict[str, Any]
 def test_a_node_that_was_expanded_is_named_by_its_origin(watch: JobWatch) -> None:
     watch.see("executing", {"node": "3.0.0.1"})
     assert watch.node == "3"
+
+
+def test_success_and_outputs_are_kept_and_an_error_is_no_success(watch: JobWatch) -> None:
+    watch.see("executed", {"node": "9", "output": {"images": []}})
+    watch.see("executed", {"node": None, "output": {"images": [1]}})
+    watch.see("executed", {"output": 7})
+    assert watch.outputs == {"9": {"images": []}}
+    assert not watch.succeeded
+    watch.see("execution_success", {})
+    assert watch.succeeded
+    watch.see("execution_error", {})
+    assert not watch.succeeded

@@ -12,6 +12,7 @@ from services.kit.ids import RunId, UploadName
 from services.media.domain.request import (
     MAX_METADATA_BYTES,
     MAX_METADATA_KEYS,
+    MAX_SEED,
     MAX_VALUE_BYTES,
     MediaRequest,
     entity_metadata,
@@ -79,3 +80,18 @@ def test_a_long_value_is_cut_at_a_whole_character() -> None:
     value = joined["negative_prompt"]
     assert value.endswith("ü…")
     assert len(value.encode()) <= MAX_VALUE_BYTES
+
+
+def test_a_seed_asked_for_is_the_one_used() -> None:
+    assert REQUEST.drawn_seed() == 1
+    assert dataclasses.replace(REQUEST, seed=0).drawn_seed() == 0
+
+
+def test_a_seed_nobody_chose_is_the_same_after_a_crash_and_another_for_another_output() -> None:
+    unset = dataclasses.replace(REQUEST, seed=None)
+    uploads = [UploadName(RunId.new(), f"output-{n}") for n in range(50) for _ in (1, 2)]
+    seeds = [dataclasses.replace(unset, upload=upload).drawn_seed() for upload in uploads]
+    assert seeds[0] == dataclasses.replace(unset, upload=uploads[0]).drawn_seed()
+    assert len(set(seeds)) == len(set(uploads))
+    assert all(0 <= seed <= MAX_SEED for seed in seeds)
+    assert max(seeds) > MAX_SEED // 4, "of the whole range"
