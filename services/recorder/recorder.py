@@ -14,6 +14,7 @@ from services.kit.errors import (
     ArtlabError,
     FailedPrecondition,
     InvalidArgument,
+    NotFound,
 )
 from services.kit.ids import EntityName, RunId, UploadName
 from services.kit.log import facts
@@ -301,11 +302,21 @@ class Recorder:
             try:
                 await self._threads.run(self._store.delete_run, run_id)
             except ArtlabError:
-                # Perhaps out of sight already: whoever asks next asks the disk.
-                held.run = None
+                if await self._is_gone(run_id):
+                    held.run = None
+                # Otherwise it goes on, and has to end like every run.
                 raise
             self.care.forget(run_id)
             self._table.drop(run_id, held)
+
+    async def _is_gone(self, run_id: RunId) -> bool:
+        try:
+            await self._threads.run(self._store.load_run, run_id)
+        except NotFound:
+            return True
+        except ArtlabError:
+            return False
+        return False
 
     async def _change(
         self, run_id: RunId, change: Callable[[Run], Run], *, is_end: bool = False

@@ -336,6 +336,17 @@ async def test_a_deletion_that_could_not_even_begin_is_told(
         await disk.get(name)
 
 
+async def test_a_run_that_could_not_be_deleted_still_ends_by_its_deadline(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create(deadline=disk.deadline_in(60))
+    with failing(monkeypatch, "open", 1, errno.EIO, for_ever=True), pytest.raises(ArtlabError):
+        await delete(disk, name)
+    disk.clock.advance(61)
+    await disk.recorder.sweep()
+    assert (await disk.get(name)).error.reason == "RUN_DEADLINE"
+
+
 async def test_a_writer_of_a_deleted_upload_is_cut_at_once(served: World) -> None:
     name = await served.create()
     upload = f"{name}/uploads/o"
