@@ -44,7 +44,9 @@ class _Walk:
 
     def summary(self) -> str:
         damage = f"{self.damaged} damaged" if self.damaged else "no damage"
-        runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        runs = "1 run" if self.total == 1 else f"{self.total} runs"
+        if self.runs < self.total:
+            return f"interrupted after {self.runs} of {runs}: {damage} so far"
         return f"{runs}, {format_size(self.size_bytes)}: {damage}"
 
 

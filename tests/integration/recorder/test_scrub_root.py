@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from artlab.recorder.v1 import run_pb2
 from services.cli.commands.scrub import scrub
 from tests.integration.recorder.harness import World, entity, picture, stream
 from tests.integration.recorder.test_scrub import final_run, flip
+from tests.support.command import artlab_process
 
 
 def scrubbed(root: Path, *options: str) -> Result:
@@ -53,6 +55,23 @@ async def test_the_rate_is_a_bound(disk: World) -> None:
     began = time.monotonic()
     assert scrubbed(disk.root, "--rate", "2").exit_code == 0
     assert time.monotonic() - began >= len(data) / 2e6
+
+
+async def test_interrupted_it_does_not_claim_to_have_seen_all(disk: World, tmp_path: Path) -> None:
+    small = await disk.create("00000000-0000-4000-8000-000000000000")
+    (disk.folder(small) / "metadata.json").unlink()
+    large = await disk.create("ffffffff-ffff-4fff-8fff-ffffffffffff")
+    data = picture(1024 * 1024)
+    await disk.write(stream(f"{large}/uploads/o", data, chunk=256 * 1024))
+    arguments = ("scrub", str(disk.root), "--rate", "0.01")
+    async with artlab_process(*arguments, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            assert b"metadata.json" in await process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            told = (await process.stdout.read()).decode()
+            assert await process.wait() == 130
+    assert told == f"{disk.root}: interrupted after 1 of 2 runs: 1 damaged so far\n"
 
 
 def test_an_empty_root_has_no_damage(tmp_path: Path) -> None:
