@@ -19,7 +19,7 @@ from services.recorder.store import atomic
 from services.recorder.store.atomic import UnsureError
 from services.recorder.store.codec import encode_upload
 from services.recorder.store.faults import is_full, storage_errors
-from services.recorder.store.files import open_for_append, sync_regular
+from services.recorder.store.files import exists, open_for_append, sync_regular
 from services.recorder.store.layout import Layout
 from services.recorder.store.reserve import Reserve
 from services.recorder.store.runs import RunFolders
@@ -167,8 +167,12 @@ class UploadFiles:
             with atomic.anew(self._layout.uploads_fd) as uploads:
                 # The intent first: without it nobody finishes what the client was told had failed.
                 atomic.remove(uploads, self._layout.intent_name(name))
-                with self._layout.run_folder(run.run_id) as folder, _already_moved_back():
-                    atomic.move(folder, entity.filename, uploads, self._layout.data_name(name))
+                data_file = self._layout.data_name(name)
+                # While the bytes are still here, a file of the entity's name is something else: what
+                # an earlier stop left on a full disk.
+                if not exists(uploads, data_file):
+                    with self._layout.run_folder(run.run_id) as folder, _already_moved_back():
+                        atomic.move(folder, entity.filename, uploads, data_file)
                 # When the disk is full the upload stays, and its bytes are said to be durable.
                 with contextlib.suppress(FileNotFoundError):
                     sync_regular(uploads, self._layout.record_name(name))

@@ -91,6 +91,22 @@ async def test_a_full_disk_at_any_call_of_a_commit_loses_nothing(
     await healthy(disk, name, [*files, "02_input.txt"])
 
 
+async def test_a_commit_without_room_keeps_its_bytes_whatever_lies_in_the_run_folder(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create()
+    upload, made = f"{name}/uploads/o", picture(3000)
+    await disk.write(stream(upload, made, finish=False))
+    # A start that had no room to finish a commit leaves its bytes there.
+    left = disk.folder(name) / "01_output_image.png"
+    left.write_bytes(picture(2000))
+    finish = stream(upload, made, start=len(made))
+    with failing(monkeypatch, "rename", 1, errno.ENOSPC), pytest.raises(ResourceExhausted):
+        await disk.write(finish)
+    assert (await disk.write(finish)).entity.digest.size_bytes == len(made)
+    await healthy(disk, name, ["01_output_image.png"])
+
+
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
 @pytest.mark.parametrize("at", range(1, 9))
 async def test_a_broken_disk_at_any_call_of_a_commit_loses_nothing(
