@@ -10,7 +10,7 @@ import grpc.aio
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
-from tests.faults.recorder_process import IMPATIENT, RecorderProcess
+from tests.faults.recorder_process import RecorderProcess
 from tests.integration.recorder.harness import entity, plan
 from tests.support.eventually import eventually
 
@@ -39,7 +39,7 @@ async def test_it_checks_its_runs_and_tells_what_is_damaged(tmp_path: Path) -> N
     first = RecorderProcess(root, log, scrub_bytes_per_second="0")
     try:
         first.wait_until_serving()
-        async with grpc.aio.insecure_channel(first.target, IMPATIENT) as channel:
+        async with grpc.aio.insecure_channel(first.target) as channel:
             stub = recorder_pb2_grpc.RecorderServiceStub(channel)
             sound, damaged = await final_run(stub), await final_run(stub)
     finally:
@@ -48,7 +48,7 @@ async def test_it_checks_its_runs_and_tells_what_is_damaged(tmp_path: Path) -> N
     process = RecorderProcess(root, log)
     try:
         process.wait_until_serving()
-        async with grpc.aio.insecure_channel(process.target, IMPATIENT) as channel:
+        async with grpc.aio.insecure_channel(process.target) as channel:
             stub = recorder_pb2_grpc.RecorderServiceStub(channel)
 
             async def walked() -> bool:
@@ -80,7 +80,7 @@ async def test_it_deletes_what_is_old_and_keeps_favourites(tmp_path: Path) -> No
     )
     try:
         process.wait_until_serving()
-        async with grpc.aio.insecure_channel(process.target, IMPATIENT) as channel:
+        async with grpc.aio.insecure_channel(process.target) as channel:
             stub = recorder_pb2_grpc.RecorderServiceStub(channel)
             kept, old = await final_run(stub, favourite=True), await final_run(stub)
 

@@ -18,7 +18,7 @@ import pytest
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from services.recorder.verify import verify_run
-from tests.faults.recorder_process import IMPATIENT, RecorderProcess
+from tests.faults.recorder_process import RecorderProcess
 from tests.faults.test_recorder_traced import AFTER, BEFORE, injected, strace
 from tests.integration.recorder.harness import entity, picture, plan, stream
 from tests.support.eventually import eventually
@@ -101,7 +101,7 @@ class Deletions:
         return found
 
     async def _make(self, run: str) -> None:
-        async with grpc.aio.insecure_channel(self._process.target, IMPATIENT) as channel:
+        async with grpc.aio.insecure_channel(self._process.target) as channel:
             stub = recorder_pb2_grpc.RecorderServiceStub(channel)
             request = pb.CreateRunRequest(request_id=run.removeprefix("runs/"), run=plan())
             await stub.CreateRun(request, timeout=10)
@@ -115,12 +115,12 @@ class Deletions:
             await stub.SetFavourite(mark, timeout=10)
 
     async def _delete(self, run: str) -> None:
-        async with grpc.aio.insecure_channel(self._process.target, IMPATIENT) as channel:
+        async with grpc.aio.insecure_channel(self._process.target) as channel:
             stub = recorder_pb2_grpc.RecorderServiceStub(channel)
             await stub.DeleteRun(pb.DeleteRunRequest(name=run), timeout=10)
 
     async def _state(self, run: str, *, create: bool = False) -> grpc.StatusCode:
-        async with grpc.aio.insecure_channel(self._process.target, IMPATIENT) as channel:
+        async with grpc.aio.insecure_channel(self._process.target) as channel:
             stub = recorder_pb2_grpc.RecorderServiceStub(channel)
             try:
                 if create:
