@@ -13,16 +13,16 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.comfyui.item import Item
 from tests.fakes.comfyui.nodes import node_table
+from tests.fakes.comfyui.records import BODY, TROUBLE, Records
 from tests.fakes.comfyui.script import Script
 from tests.fakes.comfyui.sockets import Sockets
 from tests.fakes.comfyui.validation import Nodes, check_prompt_id, error_body, validate
 from tests.fakes.comfyui.view import TYPES, view
-from tests.fakes.comfyui.worker import Item, Worker
+from tests.fakes.comfyui.worker import Worker
 
-_TROUBLE = "500 Internal Server Error\n\nServer got itself in trouble"
 MAX_BODY_BYTES = 104857600
-BODY: web.RequestKey[Any] = web.RequestKey("body", object)
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,11 @@ class FakeComfyUI:
             app.router.add_get(f"{prefix}/ws", self._sockets.handle)
             app.router.add_get(f"{prefix}/prompt", self._get_prompt)
             app.router.add_post(f"{prefix}/prompt", self._post_prompt)
-            app.router.add_get(f"{prefix}/queue", self._get_queue)
-            app.router.add_post(f"{prefix}/queue", self._post_queue)
-            app.router.add_post(f"{prefix}/interrupt", self._interrupt)
-            app.router.add_get(f"{prefix}/history", self._histories)
-            app.router.add_get(f"{prefix}/history/{{id}}", self._history)
+            Records(self.worker, self.script).add_to(app.router, prefix)
             app.router.add_get(f"{prefix}/view", self._view)
             app.router.add_get(f"{prefix}/system_stats", self._system_stats)
             app.router.add_get(f"{prefix}/object_info", self._object_info)
             app.router.add_get(f"{prefix}/object_info/{{name}}", self._object_info)
-        app.router.add_get("/api/jobs/{id}", self._job)
-        app.router.add_post("/api/jobs/{id}/cancel", self._cancel_job)
         self._runner = web.AppRunner(app, shutdown_timeout=0.05, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port or self.port)
@@ -204,7 +198,7 @@ class FakeComfyUI:
         if not isinstance(body, dict) or "prompt" not in body:
             return _refuse(error_body("no_prompt", "No prompt provided", "No prompt provided"))
         if not isinstance(body["prompt"], dict):
-            return web.Response(status=500, text=_TROUBLE)
+            return web.Response(status=500, text=TROUBLE)
         prompt_id = check_prompt_id(body.get("prompt_id"))
         if prompt_id is None:
             return _refuse(error_body("invalid_prompt_id", "prompt_id must be a valid UUID"))
@@ -214,7 +208,7 @@ class FakeComfyUI:
         try:
             verdict = validate(body["prompt"], self.nodes, pictures)
         except AttributeError:
-            return web.Response(status=500, text=_TROUBLE)
+            return web.Response(status=500, text=TROUBLE)
         if verdict.error is not None:
             return _refuse(verdict.error, verdict.node_errors)
         extra = {**body.get("extra_data", {}), "create_time": 0}
@@ -222,7 +216,7 @@ class FakeComfyUI:
             extra["client_id"] = body["client_id"]
         item = Item(number, prompt_id, body["prompt"], extra, verdict.outputs)
         if not self.worker.put(item):
-            return web.Response(status=500, text=_TROUBLE)
+            return web.Response(status=500, text=TROUBLE)
         if isinstance(body.get("client_id"), (dict, list)):
             # Recording 27: it cannot be a key of the table of sockets, and the loop dies of it.
             self._die()
@@ -233,7 +227,7 @@ class FakeComfyUI:
             _abort(request)
             return web.Response()
         if answer == "500":
-            return web.Response(status=500, text=_TROUBLE)
+            return web.Response(status=500, text=TROUBLE)
         if answer == "garbage":
             return web.Response(text="<html>proxy</html>", content_type="text/html")
         if answer == "other_id":
@@ -243,56 +237,6 @@ class FakeComfyUI:
             verdict.node_errors = {"3": {"errors": [entry], "dependent_outputs": ["9"]}}
         reply = {"prompt_id": prompt_id, "number": number, "node_errors": verdict.node_errors}
         return web.json_response(reply)
-
-    async def _get_queue(self, request: web.Request) -> web.Response:
-        running = [self.worker.running.as_json()] if self.worker.running is not None else []
-        pending = [item.as_json() for item in self.worker.pending]
-        return web.json_response({"queue_running": running, "queue_pending": pending})
-
-    async def _post_queue(self, request: web.Request) -> web.Response:
-        body = request[BODY]
-        if not isinstance(body, dict):
-            return web.Response(status=500, text=_TROUBLE)
-        if body.get("clear"):
-            self.worker.pending.clear()
-        for prompt_id in body.get("delete", []):
-            self.worker.delete(prompt_id)
-        return web.Response()
-
-    async def _interrupt(self, request: web.Request) -> web.Response:
-        named = (request[BODY] or {}).get("prompt_id")
-        self.worker.interrupt(named if self.script.targeted_interrupt else None)
-        return web.Response()
-
-    async def _histories(self, request: web.Request) -> web.Response:
-        return web.json_response(self.worker.history)
-
-    async def _history(self, request: web.Request) -> web.Response:
-        key = request.match_info["id"]
-        entry = self.worker.history.get(key)
-        return web.json_response({} if entry is None else {key: entry})
-
-    async def _job(self, request: web.Request) -> web.Response:
-        key = request.match_info["id"]
-        state = ""
-        if self.worker.running is not None and self.worker.running.prompt_id == key:
-            state = "in_progress"
-        elif any(item.prompt_id == key for item in self.worker.pending):
-            state = "pending"
-        elif key in self.worker.history:
-            last = self.worker.history[key]["status"]["messages"][-1][0]
-            states = {"execution_success": "completed", "execution_interrupted": "cancelled"}
-            state = states.get(last, "failed")
-        if not self.script.jobs_api or not state:
-            return web.json_response({"error": "Job not found"}, status=404)
-        return web.json_response({"id": key, "status": state})
-
-    async def _cancel_job(self, request: web.Request) -> web.Response:
-        if not self.script.jobs_api:
-            return web.Response(status=404)
-        key = request.match_info["id"]
-        cancelled = self.worker.delete(key) or self.worker.interrupt(key)
-        return web.json_response({"cancelled": cancelled})
 
     async def _view(self, request: web.Request) -> web.StreamResponse:
         answers = self.script.view_answers

@@ -9,31 +9,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.fakes.comfyui.files import write_large_picture, write_picture
 from tests.fakes.comfyui.graph import literals, meta, signature, steps_of
+from tests.fakes.comfyui.item import Item, Run, node_state
 from tests.fakes.comfyui.script import Script
 from tests.fakes.comfyui.validation import Nodes, needed
 
 Send = Callable[[str, Mapping[str, Any], str | None], None]
 _SAMPLERS = {"KSampler": "steps", "SamplerCustomAdvanced": None, "ColorTransfer": None}
-
-
-@dataclass(order=True)
-class Item:
-    """One prompt in the queue; ordered by number, then id, as ComfyUI's heap is."""
-
-    number: float
-    prompt_id: str
-    graph: dict[str, Any] = field(compare=False)
-    extra: dict[str, Any] = field(compare=False)
-    outputs: list[str] = field(compare=False)
-
-    def as_json(self) -> list[Any]:
-        return [self.number, self.prompt_id, self.graph, self.extra, self.outputs]
 
 
 class Interrupted(Exception):
@@ -126,7 +112,7 @@ class Worker:
         sid = item.extra.get("client_id")
         about = {"prompt_id": item.prompt_id}
         messages: list[list[Any]] = []
-        run = _Run(item, sid)
+        run = Run(item, sid)
         order = [key for output in item.outputs for key in needed(item.graph, output)]
         order = list(dict.fromkeys(order))
         keys = {key: signature(item.graph, key) for key in order}
@@ -193,19 +179,19 @@ class Worker:
         if self._interrupt.is_set() and self.script.interruptible:
             raise Interrupted
 
-    def _replay(self, run: _Run, key: str, ui: Any) -> None:
+    def _replay(self, run: Run, key: str, ui: Any) -> None:
         if ui is None or run.sid is None:
             # Without a client id what a cached node left is not recorded.
             return
         run.results[key] = ui
         self._send("executed", run.about(key, output=ui), run.sid)
-        run.states[key] = _state(run, key, 1, 1, "finished")
+        run.states[key] = node_state(run, key, 1, 1, "finished")
         self._progress_state(run)
 
-    async def _node(self, run: _Run, key: str) -> None:
+    async def _node(self, run: Run, key: str) -> None:
         class_type = run.item.graph[key]["class_type"]
         run.at = key
-        run.states[key] = _state(run, key, 0.0, 1.0, "running")
+        run.states[key] = node_state(run, key, 0.0, 1.0, "running")
         self._progress_state(run)
         if run.sid is not None:
             self._send("executing", run.about(key), run.sid)
@@ -226,23 +212,23 @@ class Worker:
             if run.sid is not None:
                 self._send("executed", run.about(key, output=run.results[key]), run.sid)
         state = run.states[key]
-        run.states[key] = _state(run, key, state["max"], state["max"], "finished")
+        run.states[key] = node_state(run, key, state["max"], state["max"], "finished")
         self._progress_state(run)
         run.executed.append(key)
 
-    async def _sample(self, run: _Run, key: str) -> None:
+    async def _sample(self, run: Run, key: str) -> None:
         steps = steps_of(run.item.graph, key)
         for step in range(1, steps + 1):
             if self.script.step_seconds:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._interrupt.wait(), self.script.step_seconds)
             self._checkpoint()
-            run.states[key] = _state(run, key, step, steps, "running")
+            run.states[key] = node_state(run, key, step, steps, "running")
             self._progress_state(run)
             data = {"value": step, "max": steps, "prompt_id": run.item.prompt_id, "node": key}
             self._send("progress", data, run.sid)
 
-    async def _save(self, run: _Run, key: str, class_type: str) -> dict[str, Any]:
+    async def _save(self, run: Run, key: str, class_type: str) -> dict[str, Any]:
         prefix = run.item.graph[key]["inputs"].get("filename_prefix", "ComfyUI_temp")
         kind = "temp" if class_type == "PreviewImage" else "output"
         base = self.root / kind
@@ -278,7 +264,7 @@ class Worker:
         height = max([1, *literals(item.graph, "height")])
         write_picture(path, width, height, seed, json.dumps(item.graph))
 
-    def _progress_state(self, run: _Run) -> None:
+    def _progress_state(self, run: Run) -> None:
         data = {"prompt_id": run.item.prompt_id, "nodes": dict(run.states)}
         self._send("progress_state", data, run.sid)
 
@@ -288,29 +274,3 @@ class Worker:
     def status(self) -> dict[str, Any]:
         """Data of a status frame."""
         return {"status": {"exec_info": {"queue_remaining": self.remaining}}}
-
-
-@dataclass
-class _Run:
-    item: Item
-    sid: str | None
-    at: str = ""
-    executed: list[str] = field(default_factory=list)
-    results: dict[str, Any] = field(default_factory=dict)
-    states: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def about(self, key: str, **data: Any) -> dict[str, Any]:
-        return {"node": key, "display_node": key, **data, "prompt_id": self.item.prompt_id}
-
-
-def _state(run: _Run, key: str, value: float, most: float, state: str) -> dict[str, Any]:
-    return {
-        "value": value,
-        "max": most,
-        "state": state,
-        "node_id": key,
-        "prompt_id": run.item.prompt_id,
-        "display_node_id": key,
-        "parent_node_id": None,
-        "real_node_id": key,
-    }
