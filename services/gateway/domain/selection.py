@@ -27,6 +27,7 @@ ENTITY_TYPES = frozenset(
         "safety_output",
         "explanation",
         "error",
+        "legacy_metadata",
     }
 )
 
