@@ -168,8 +168,8 @@ class UploadFiles:
                 # The intent first: without it nobody finishes what the client was told had failed.
                 atomic.remove(uploads, self._layout.intent_name(name))
                 data_file = self._layout.data_name(name)
-                # While the bytes are still here, a file of the entity's name is something else, left
-                # there by a stop on a full disk.
+                # While the bytes are still here, a file of the entity's name is something else that
+                # an earlier stop left there.
                 if not exists(uploads, data_file):
                     with self._layout.run_folder(run.run_id) as folder, _already_moved_back():
                         atomic.move(folder, entity.filename, uploads, data_file)
