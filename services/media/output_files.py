@@ -59,6 +59,7 @@ class OutputFile(_File):
     backend: Literal["builtin", "comfyui"]
     title: dict[Annotated[str, Field(pattern=r"^[a-z]{2}$")], Annotated[str, Field(min_length=1)]]
     deadline_seconds: Annotated[float, Field(gt=0, le=3600)] = 300.0
+    keep_metadata: StrictBool = False
     workflow: _WorkflowFile | None = None
     slots: dict[Annotated[str, Field(pattern=_SLOT_NAME)], _Slot] = Field(default_factory=dict)
 
@@ -106,6 +107,7 @@ def read_output(
         title=parsed.title,
         slots=slots,
         deadline_seconds=parsed.deadline_seconds,
+        keep_metadata=parsed.keep_metadata,
         backend_options=options,
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from services.kit.clock import Clock
@@ -23,6 +25,7 @@ from services.media.comfy.history import files_of, parse_entry
 from services.media.comfy.instance import Instance, Look
 from services.media.comfy.placement import Placement
 from services.media.domain.output_config import OutputConfig
+from services.media.domain.png_text import without_texts
 from services.media.domain.workflow import Workflow
 from services.media.ports import Product, RenderJob, Report
 
@@ -163,7 +166,7 @@ class ComfyBackend:
             raise no_output("the job ended well but its node left no file", prompt_id=prompt_id)
         download = Download(instance.address, files[0], self._max_media_bytes)
         return Product(
-            read=download.open,
+            read=download.open if job.config.keep_metadata else partial(_without_texts, download),
             backend=self.name,
             model=ending.model or workflow.model,
             metadata={
@@ -173,6 +176,12 @@ class ComfyBackend:
                 "files": str(len(files)),
             },
         )
+
+
+@contextmanager
+def _without_texts(download: Download) -> Iterator[Iterator[bytes]]:
+    with download.open() as chunks:
+        yield without_texts(chunks)
 
 
 async def _unless_taken_back(course: Course, look: Look) -> Mapping[str, Any] | None:

@@ -96,6 +96,8 @@ class OutputConfig:
     title: Mapping[str, str]
     slots: Mapping[str, Slot]
     deadline_seconds: float = 300.0
+    # Whether texts that the backend wrote into a picture stay in it: ComfyUI writes the prompt.
+    keep_metadata: bool = False
     # What the backend needs to know, e.g. the workflow of ComfyUI; parsed by the backend's loader.
     backend_options: Mapping[str, object] = field(default_factory=dict)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from services.kit.catalogue import CONFIGS
 from services.kit.errors import FailedPrecondition
 from services.media.catalogue import load_output_catalogue
 from tests.fakes.comfyui import fake_comfyui
-from tests.fakes.comfyui.jobs import config, connected, ignore, make_job
+from tests.fakes.comfyui.jobs import config, connected, ignore, make_job, read
 from tests.fakes.comfyui.nodes import MODELS, node_table
 
 SHIPPED = load_output_catalogue(CONFIGS).configs
@@ -116,3 +118,16 @@ async def test_a_chosen_lora_that_is_not_there_is_named() -> None:
         assert caught.value.reason == "COMFY_MODEL_MISSING"
         assert caught.value.message == f"model {LIGHTNING} is missing on {fake.url}"
         assert not fake.prompts
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_the_prompt_in_a_picture_is_kept_only_if_the_config_says_so(kept: bool) -> None:
+    output = replace(config(), keep_metadata=kept)
+    async with fake_comfyui() as fake, connected(fake.url) as backend:
+        product = await backend.render(make_job(output), ignore)
+        data = await read(product)
+        (file,) = (fake.root / "output" / "artlab").iterdir()
+        assert (data == await asyncio.to_thread(file.read_bytes)) is kept
+        assert (b"class_type" in data) is kept
+        # Opened again for another attempt at recording, it is the same.
+        assert await read(product) == data
