@@ -101,6 +101,9 @@ async def _run(
 
     async def perform() -> int:
         async with recorder_access(choice, settings.start_seconds, make_root=make_root) as access:
+            if not access.is_our_own and choice.target is None:
+                # It may keep other runs than those of the folder somebody stands in.
+                click.echo(f"artlab: asking the recorder that runs at {access.target}", err=True)
             return await work(access)
 
     with interrupts() as wishes:

@@ -71,6 +71,25 @@ async def test_a_folder_that_is_not_there_is_made_only_where_that_is_meant(tmp_p
         assert (tmp_path / "runs").is_dir()
 
 
+def test_whose_runs_are_meant_is_said_unless_somebody_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def nothing(access: RecorderAccess) -> int:
+        return 0
+
+    running = RecorderProcess(tmp_path / "runs", tmp_path / "log")
+    try:
+        running.wait_until_serving()
+        monkeypatch.setenv("ARTLAB_RECORDER_PORT", str(running.port))
+        assert run_with_recorder(RecorderChoice(None, None), nothing) == 0
+        told = f"artlab: asking the recorder that runs at {running.target}\n"
+        assert capsys.readouterr().err == told
+        assert run_with_recorder(RecorderChoice(running.target, None), nothing) == 0
+        assert capsys.readouterr().err == ""
+    finally:
+        running.kill()
+
+
 def test_what_fails_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def fails(access: RecorderAccess) -> int:
         raise NotFound("RUN_NOT_FOUND", "no such run")
