@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, NotFound
+from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, Internal, NotFound
 from services.kit.ids import RunId
 from services.kit.log import facts
 from services.recorder.domain.execution import execution_of
@@ -175,6 +175,14 @@ class Feed:
             except DataLoss:
                 # The rows made when it was whole are the best that is left of it.
                 log.warning("a damaged run is not tracked", extra=facts(run=str(run_id)))
+            except Internal as error:
+                # The disk refuses this one; the others are not to wait for that.
+                log.warning(
+                    "a run cannot be read for the tracker; trying again",
+                    extra=facts(run=str(run_id), why=error.message),
+                )
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._pace.last_retry, self._note, run_id)
         self._worked_seconds += time.monotonic() - began
         if gone:
             await self._calls.make(self._pace.call, self._tracker.remove, gone)

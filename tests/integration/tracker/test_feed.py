@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,6 +145,33 @@ async def test_a_damaged_run_keeps_the_rows_it_has(rig: Rig) -> None:
 async def other_is_there(rig: Rig, run_id: RunId) -> bool:
     found = (await rig.rows()).get(run_id)
     return found is not None and found.status is RunState.SUCCEEDED
+
+
+async def test_a_run_that_the_disk_refuses_keeps_none_of_the_others_away(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+    await rig.stop()
+    await rig.start(tracked=False)
+    refused = await rig.whole()
+
+    def refusing(path: str, flags: int, *rest: int, dir_fd: int | None = None) -> int:
+        if path == refused.value:
+            raise PermissionError(errno.EACCES, "not yours")
+        return real(path, flags, *rest, dir_fd=dir_fd)
+
+    await rig.stop()
+    with monkeypatch.context() as patch:
+        await rig.start()
+        patch.setattr(os, "open", refusing)
+        other = await rig.whole()
+
+        async def is_tracked() -> bool:
+            rows = await rig.rows()
+            return other in rows and rows[other].status is RunState.SUCCEEDED
+
+        await eventually(is_tracked)
+    await rig.caught_up()
 
 
 async def test_more_changes_than_are_remembered_are_found_by_comparing(
