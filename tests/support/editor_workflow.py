@@ -18,7 +18,7 @@ def editor_document(graph: Graph, definitions: Definitions) -> dict[str, Any]:
     nodes = []
     for key, node in graph.items():
         definition = definitions[node["class_type"]]
-        sockets = []
+        sockets: list[dict[str, Any]] = []
         for name, value in node["inputs"].items():
             link = link_of(value)
             if link is None:

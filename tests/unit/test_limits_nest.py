@@ -14,7 +14,7 @@ from services.kit.deadline import MARGIN_SECONDS
 from services.kit.interceptors import DEFAULT_CAP_SECONDS
 from services.kit.program import DRAIN_SECONDS
 from services.kit.settings import load_settings
-from services.media.catalogue import _Output
+from services.media.output_files import OutputFile
 from services.media.servicer import CAPS as MEDIA_CAPS
 from services.media.settings import MediaSettings
 from services.orchestrator.clients.interception import PASS_SECONDS
@@ -40,7 +40,7 @@ def test_a_pass_is_ended_by_the_interception_service_before_the_orchestrator_los
 
 
 def test_an_output_is_ended_by_its_config_before_anybody_who_waits_for_it_gives_up() -> None:
-    longest = _most(_Output, "deadline_seconds")
+    longest = _most(OutputFile, "deadline_seconds")
     assert longest < GENERATE_SECONDS
     assert longest < MEDIA_CAPS["GenerateMedia"]
 
