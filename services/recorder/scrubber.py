@@ -86,10 +86,12 @@ class Scrubber:
         self._suspected.add(run_id)
 
     async def look_at_suspected(self) -> None:
-        """Look at the runs that are suspected."""
+        """Look once at the runs that are suspected."""
         pace = Pace(self._limits.bytes_per_second or SUSPECT_BYTES_PER_SECOND)
-        while self._suspected:
-            await self._look_at(self._suspected.pop(), pace)
+        # Who asks for a damaged run again and again must not keep the walk from the others.
+        suspected, self._suspected = self._suspected, set()
+        for run_id in suspected:
+            await self._look_at(run_id, pace)
 
     async def scrub(self) -> None:
         """Go on with the walk, or begin one if it is time; return at its end."""

@@ -247,3 +247,32 @@ async def test_what_a_reader_was_told_is_looked_at_whatever_was_read(tmp_path: P
                 (got, "metadata.json: the checksum does not match"),
             ]
         )
+
+
+async def test_who_asks_for_a_damaged_run_again_and_again_does_not_hold_the_walk_up(
+    tmp_path: Path,
+) -> None:
+    async with world_of("disk", tmp_path / "runs", care=CARE) as world:
+        other = await final_run(world)
+        asked = await world.create(outputs=[])
+        for number in range(20):  # so that to look at it takes longer than to ask for it
+            await world.record(f"{asked}/uploads/{number}", b"Eine Blume")
+        await world.finalize(asked, run_pb2.RUN_STATE_SUCCEEDED)
+        for name in (asked, other):
+            flip(world.folder(name) / "01_input.txt")
+
+        async def ask() -> None:
+            while True:
+                with pytest.raises(DataLoss):
+                    await world.read(f"{asked}/entities/1")
+
+        with pytest.raises(DataLoss):
+            await world.read(f"{asked}/entities/1")
+        asking = asyncio.create_task(ask())
+        try:
+            async with asyncio.timeout(20):
+                await world.recorder.care.scrubber.scrub()
+        finally:
+            asking.cancel()
+            await asyncio.wait({asking})
+        assert {name for name, _ in await damages(world)} == {asked, other}
