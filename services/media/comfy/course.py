@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 # Together less than a second: how often a job is looked for, and how old a queue that was read
 # for another job may be.
-LOOK_SECONDS = 0.7
-SHARED_SECONDS = 0.2
+LOOK_SECONDS = 0.6
+SHARED_SECONDS = 0.15
 LOOK_AGAIN_SECONDS = 0.25
 READY_TIMEOUT_SECONDS = 2.0
 # ComfyUI writes the history after it says that it is done; 858 ms was the worst seen. After these
@@ -35,6 +35,8 @@ HISTORY_WAITS_SECONDS = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.4)
 CANARY_SECONDS = 2.0
 # Nobody listens on the port any more: the process is gone, and its queue with it.
 REFUSED_SECONDS = 5.0
+# Its machine cannot be reached: off, or beyond a network that may come back with the job done.
+AWAY_SECONDS = 30.0
 # Jobs wait and none runs: the worker thread is dead, although HTTP is well.
 STALLED_SECONDS = 5.0
 LEAST_STEP = 0.005
@@ -101,6 +103,8 @@ class Course:
                 # It may have been read a moment after we asked.
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
                 stopped = await self.instance.cancel(self.prompt_id)
+            word = "stopped" if stopped else "too late to stop"
+            log.info(word, extra=facts(prompt_id=self.prompt_id))
             return stopped
         except ArtlabError as error:
             log.warning("cancel failed", extra=facts(prompt_id=self.prompt_id, why=error.reason))
@@ -217,7 +221,8 @@ class Course:
 
     def _refused(self, since: float | None, error: Unreachable) -> float:
         now = self._clock.monotonic()
-        if since is not None and now - since >= REFUSED_SECONDS:
+        patience_seconds = REFUSED_SECONDS if error.refused else AWAY_SECONDS
+        if since is not None and now - since >= patience_seconds:
             raise lost(self.instance.url, "nobody listens there any more") from error
         return now if since is None else since
 

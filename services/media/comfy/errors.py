@@ -14,9 +14,14 @@ RETRY_SECONDS = 2.0
 
 
 class Unreachable(Unavailable):
-    """No connection could be opened: nothing was sent."""
+    """No connection could be opened: nothing was sent.
 
-    def __init__(self, url: str) -> None:
+    `refused`: the machine answered that nobody listens, so the process is gone; else the network
+    may be what is away.
+    """
+
+    def __init__(self, url: str, *, refused: bool = False) -> None:
+        self.refused = refused
         super().__init__(
             UNAVAILABLE, f"no ComfyUI answers at {url}", retry_after_seconds=RETRY_SECONDS
         )

@@ -134,7 +134,8 @@ class _Exchange:
             try:
                 connection.connect()
             except OSError as error:
-                raise Unreachable(url) from error
+                refused = isinstance(error, ConnectionRefusedError)
+                raise Unreachable(url, refused=refused) from error
             self._socket = connection.sock
             self._socket.settimeout(self._timeout)
             if self._aborted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import deque
+from http.client import HTTPConnection
 
 import pytest
 from PIL import Image
@@ -238,6 +239,32 @@ async def test_a_job_lost_with_its_instance_moves_to_another(
             await one.stop()
             assert await read(await asyncio.wait_for(task, 15))
             assert two.executions == {prompt_id_of(job): 1}
+
+
+async def test_a_machine_that_cannot_be_reached_for_a_while_keeps_its_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(course, "REFUSED_SECONDS", 0.2)
+    async with fake_comfyui(script=Script(hang_at="KSampler")) as fake, fake_comfyui() as other:
+        async with connected(fake.url, other.url) as backend:
+            job = make_job()
+            task = asyncio.create_task(backend.render(job, ignore))
+            await until(lambda: fake.worker.running is not None)
+            unreachable = OSError(113, "No route to host")
+            connect = HTTPConnection.connect
+
+            def lose_route(connection: HTTPConnection) -> None:
+                if connection.port == fake.port:
+                    raise unreachable
+                connect(connection)
+
+            monkeypatch.setattr(HTTPConnection, "connect", lose_route)
+            await asyncio.sleep(2)
+            monkeypatch.setattr(HTTPConnection, "connect", connect)
+            fake.script.hang_at = None
+            assert await read(await asyncio.wait_for(task, 15))
+            assert fake.executions == {prompt_id_of(job): 1}
+            assert not other.prompts
 
 
 async def test_killed_in_the_middle_of_saving_it_ends_in_a_whole_picture() -> None:
