@@ -84,7 +84,10 @@ def draft_loras(nodes: dict[str, Node], notes: list[str]) -> Draft | None:
             notes.append(f"LoRAs stay in the graph: the strength {strength:g} is out of bounds")
             return None
         loras[_lora_name(file, loras)] = {"file": file, "strength": round(float(strength), 4)}
-    source = nodes[chain[0]].inputs["model"]
+    source = nodes[chain[0]].inputs.get("model")
+    if source is None:
+        notes.append("LoRAs stay in the graph: they are linked to no model")
+        return None
     targets = _unlink(nodes, chain, source)
     most = max(_LORA_MAXIMUM, *(lora["strength"] for lora in loras.values()))
     return {
@@ -134,11 +137,12 @@ def _set(found: Iterable[Found]) -> dict[str, str]:
 
 def _alike(name: str, found: list[Found], notes: list[str]) -> list[Found]:
     """Those with the value of the first; and a slot sets one input of a node."""
-    alike: dict[str, Found] = {}
-    for one in found:
-        if one.value == found[0].value and one.target.node not in alike:
+    first = found[0]
+    alike = {first.target.node: first}
+    for one in found[1:]:
+        if one.value == first.value and one.target.node not in alike:
             alike[one.target.node] = one
-        elif one.target != alike[found[0].target.node].target:
+        elif one.target != first.target:
             where = f"{one.target.node}.{one.target.input}"
             notes.append(f"{where} stays {one.value}: not set by slot {name}")
     return list(alike.values())

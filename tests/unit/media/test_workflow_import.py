@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -275,6 +276,55 @@ def test_values_beyond_what_a_config_may_offer_stay_fixed_and_are_told() -> None
     assert not {"width", "steps"} & set(taken.config["slots"])
     assert "width stays 4096: a config offers 256 to 2048" in taken.notes
     assert "steps stays 500: a config offers 1 to 150" in taken.notes
+
+
+JUNK: list[Any] = [None, 7, -1, 2**70, 1.5, float("nan"), "", [], {}, ["4", 0], [1], True]
+
+
+def mutated(document: Any, dice: random.Random) -> Any:
+    """The document with one part of it, anywhere, replaced by junk or gone."""
+    found = copy.deepcopy(document)
+    places: list[tuple[Any, Any]] = []
+    place = found
+    while isinstance(place, dict | list) and place and (not places or dice.random() > 0.15):
+        key = dice.choice(list(place) if isinstance(place, dict) else range(len(place)))
+        places.append((place, key))
+        place = place[key]
+    container, key = dice.choice(places)
+    if dice.random() < 0.3:
+        del container[key]
+    else:
+        container[key] = copy.deepcopy(dice.choice(JUNK))
+    return found
+
+
+@pytest.mark.parametrize("as_editor", [False, True])
+@pytest.mark.parametrize("name", COMFY)
+def test_whatever_is_broken_in_a_file_it_is_taken_or_refused(name: str, as_editor: bool) -> None:
+    document: Any = graph(name)
+    if as_editor:
+        document = editor_document(document, nodes().definitions)
+    dice = random.Random(name)
+    reasons: list[str] = []
+    for _ in range(40):
+        broken = mutated(mutated(document, dice), dice)
+        try:
+            imported(broken)
+        except ImportRefused as refusal:
+            reasons += refusal.reasons
+    assert reasons
+    assert all(reasons)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_refused(value: float) -> None:
+    assert any("3.inputs.cfg" in reason for reason in refused(graph(n3={"cfg": value})))
+
+
+def test_loras_linked_to_no_model_stay_and_are_refused_by_the_check() -> None:
+    found = with_loras(("a.safetensors", 1.0))
+    del found["70"]["inputs"]["model"]
+    assert refused(found) == ("mine.json: 70.inputs.model: missing",)
 
 
 def test_the_wrapping_of_a_submitted_prompt_is_taken_off() -> None:
