@@ -236,12 +236,19 @@ class DiskCalls:
             self._alive()
             names = dict(self.disk.folder(self._of(fd).node).names)
         yield [
-            SimpleNamespace(name=name, is_dir=partial(self._is_folder, node))
+            SimpleNamespace(
+                name=name,
+                is_dir=partial(self._is_folder, node),
+                is_file=partial(self._is_file, node),
+            )
             for name, node in names.items()
         ]
 
     def _is_folder(self, node: int, *, follow_symlinks: bool) -> bool:
         return isinstance(self.disk.nodes[node], Folder)
+
+    def _is_file(self, node: int, *, follow_symlinks: bool) -> bool:
+        return not self._is_folder(node, follow_symlinks=follow_symlinks)
 
     def fstat(self, fd: int) -> SimpleNamespace:
         with self._mutex:
