@@ -114,7 +114,8 @@ def _input(name: str, spec: object, *, required: bool) -> InputDefinition | None
         branches = {
             str(branch["key"]): tuple(_inputs(branch["inputs"], None).values())
             for branch in listed
-            if isinstance(branch, dict) and "key" in branch and isinstance(branch["inputs"], dict)
+            if isinstance(branch, dict) and "key" in branch
+            if isinstance(branch.get("inputs"), dict)
         }
         choices = tuple(branches)
     return InputDefinition(

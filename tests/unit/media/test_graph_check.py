@@ -211,6 +211,24 @@ def test_what_is_no_definition_is_left_out(value: object) -> None:
     assert parse_definition("x", value) is None
 
 
+JUNK: list[Any] = [None, 7, "x", [], {}, [[]], [None], [{}], [["a"], 7], ["COMBO", {"options": 7}]]
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_a_definition_with_something_else_in_it_is_read_as_far_as_it_goes(junk: Any) -> None:
+    dynamic = ["COMFY_DYNAMICCOMBO_V3", {"options": [junk, {"key": "a"}, {"inputs": junk}]}]
+    node = {
+        "input": {"required": {"a": junk, "b": dynamic, "c": ["INT", {}]}, "optional": junk},
+        "input_order": junk,
+        "output": junk,
+        "output_name": junk,
+    }
+    found = parse_definition("n", node)
+    assert found is not None
+    assert found.inputs["c"].type == "INT"
+    assert check_graph({"1": Node("n", {"a": 1, "b": "a", "c": 1})}, {"n": found}) != []
+
+
 def test_both_ways_to_write_choices_are_read() -> None:
     older = {"input": {"required": {"a": [["x", "y"], {}]}}}
     newer = {"input": {"required": {"a": ["COMBO", {"options": ["x", "y"]}]}}}
