@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from artlab.recorder.v1 import recorder_pb2_grpc
+from artlab.recorder.v1 import recorder_pb2 as pb
+from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
 from benchmarks.recorder.bare import BareRun
 from benchmarks.recorder.client import Bench, create_request, record_request
 from benchmarks.table import Figure
@@ -27,13 +28,15 @@ def commit_latency(bench: Bench, runs: int) -> dict[str, Figure]:
     """One client, one commit after another; every other run is written without the recorder."""
     ours: list[float] = []
     bare: list[float] = []
+    empty: list[float] = []
     busy = 0.0
     for number in range(runs + 1):
         busy_before = bench.cpu_seconds()
-        sizes, taken = _through_grpc(bench)
+        run, sizes, taken = _through_grpc(bench)
         busy += bench.cpu_seconds() - busy_before if number else 0.0
         if number:  # the first one warms up
             ours += taken
+            empty += _calls_without_work(bench, run)
             bare += _bare(bench, sizes)
     ours_p50, ours_p99 = _percentiles(ours)
     bare_p50, bare_p99 = _percentiles(bare)
@@ -44,6 +47,9 @@ def commit_latency(bench: Bench, runs: int) -> dict[str, Figure]:
         "commit_p50_ratio": Figure(ours_p50 / bare_p50, "x", f"{protocol}, {bare_p50:.2f} ms"),
         "commit_p99_ms": Figure(ours_p99, "ms", what),
         "commit_p99_ratio": Figure(ours_p99 / bare_p99, "x", f"{protocol}, {bare_p99:.2f} ms"),
+        "empty_call_p50_ms": Figure(
+            statistics.median(empty), "ms", "a call to the same recorder that needs no disk"
+        ),
         "commit_cpu_ms": Figure(
             busy * 1000 / len(ours), "ms", "processor time of the recorder for one of them"
         ),
@@ -72,7 +78,7 @@ def commits_per_second(bench: Bench, rounds: int) -> dict[str, Figure]:
     return figures
 
 
-def _through_grpc(bench: Bench) -> tuple[list[int], list[float]]:
+def _through_grpc(bench: Bench) -> tuple[str, list[int], list[float]]:
     run = bench.create_run()
     document = bench.run_folder(run) / "metadata.json"
     sizes, taken = [], []
@@ -82,7 +88,19 @@ def _through_grpc(bench: Bench) -> tuple[list[int], list[float]]:
         bench.stub.RecordEntity(request, timeout=10)
         taken.append((time.perf_counter() - began) * 1000)
         sizes.append(document.stat().st_size)
-    return sizes, taken
+    return run, sizes, taken
+
+
+def _calls_without_work(bench: Bench, run: str) -> list[float]:
+    # A hint in a run that nobody watches is parsed, checked and forgotten.
+    hint = run_pb2.Hint(text_delta=run_pb2.TextDelta(entity_type="interception", text="a"))
+    request = pb.PublishHintsRequest(name=run, hints=[hint])
+    taken = []
+    for _ in range(COMMITS_PER_RUN):
+        began = time.perf_counter()
+        bench.stub.PublishHints(request, timeout=10)
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
 
 
 def _bare(bench: Bench, sizes: Sequence[int]) -> list[float]:

@@ -142,6 +142,9 @@ def replace_in_order(dir_fd: int, first: File, last: File, syncs: Syncs) -> None
         with _staged(dir_fd, *first, undo) as first_fd, _staged(dir_fd, *last, undo) as last_fd:
             undo.callback(remove, dir_fd, first[0])
             _put(dir_fd, first[0])
+            # Both are under way before the first sync, which may then take the second along.
+            begin_sync(first_fd, 0)
+            begin_sync(last_fd, 0)
             syncs.sync(first_fd, last_fd, dir_fd)
         _put(dir_fd, last[0])
         undo.pop_all()
