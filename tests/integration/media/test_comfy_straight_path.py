@@ -86,7 +86,7 @@ async def test_a_waiting_job_is_told_how_many_run_before_it() -> None:
         for task in (first, second):
             task.cancel()
         await asyncio.gather(first, second, return_exceptions=True)
-        assert fake.worker.remaining == 0
+        await until(lambda: fake.worker.remaining == 0)
 
 
 async def test_eight_jobs_at_once_get_each_its_own_picture() -> None:
