@@ -187,9 +187,17 @@ def mark(dir_fd: int, name: str) -> None:
 
 
 def unmark(dir_fd: int, name: str) -> None:
-    """Remove such a file, durably; nothing happens when there is none. Raises as `mark`."""
+    """Remove such a file, durably, also one whose removal could not be synced before.
+
+    Raises as `mark`.
+    """
     with anew(dir_fd) as folder:
-        remove(folder, name)
+        try:
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            # A second sync would mean nothing without a second change.
+            write_new(folder, name, b"", durable=False)
+            remove(folder, name)
         _sync_change(folder)
 
 

@@ -93,6 +93,9 @@ class Layout:
             else:
                 _make_folder(tombstones)
                 self.tombstones_fd = open_folder(tombstones)
+            # What is found there may be visible without being durable, and is answered from now on.
+            atomic.sync_folder(self.favourites_fd)
+            atomic.sync_folder(self.tombstones_fd)
             # Ids: a folder of such a name is no run, wherever it came from. Only files: a setting
             # that names a folder of runs by mistake must not delete them.
             self.deleted = set(files_in(self.tombstones_fd))

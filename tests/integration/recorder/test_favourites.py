@@ -101,6 +101,20 @@ async def test_a_mark_that_is_not_durable_is_not_answered(
     assert (await disk.get(name)).favourite
 
 
+async def test_a_mark_that_could_not_be_taken_away_durably_is_taken_away_again(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await disk.create()
+    await mark(disk, name)
+    with failing(monkeypatch, "fsync", 1, errno.EIO), pytest.raises(ArtlabError):
+        await mark(disk, name, favourite=False)
+    with failing(monkeypatch, "unlink", 99, 0) as unlinked:
+        assert not await mark(disk, name, favourite=False)
+    assert unlinked[0] == 2, "a change of its own to be synced"
+    await disk.restart()
+    assert not (await disk.get(name)).favourite
+
+
 async def test_marks_and_a_deletion_at_the_same_time_leave_no_mark(disk: World) -> None:
     for _ in range(10):
         name = await disk.create()
