@@ -219,6 +219,8 @@ async def test_media_killed_many_times_makes_the_picture_once(bench: Bench) -> N
         call = asyncio.create_task(bench.generate())
         await asyncio.sleep(pause_seconds)
         await bench.service.kill()
+        # One that had not been connected yet would wait for the next service.
+        call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         await bench.service.start()
     fake.script.step_seconds = 0.0
