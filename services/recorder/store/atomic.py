@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 TEMPORARY = ".tmp"
 _FILE_MODE = 0o640
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# Two for each of the threads that commit.
-_SYNC_THREADS = 64
+# Commits that do so, and the threads they need beside their own.
+_AT_THE_SAME_TIME = 2
+_SYNC_THREADS = 2 * _AT_THE_SAME_TIME
 
 File = tuple[str, bytes]
 
@@ -114,9 +116,21 @@ class Syncs:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
+        self._turns = threading.Semaphore(_AT_THE_SAME_TIME)
 
     def sync(self, *fds: int) -> None:
         """Make files and folders durable. Raises OSError when any of them is not."""
+        if not self._turns.acquire(blocking=False):
+            # The disk has enough to take together, and more threads would only be in the way.
+            for fd in fds:
+                os.fsync(fd)
+            return
+        try:
+            self._sync_at_once(*fds)
+        finally:
+            self._turns.release()
+
+    def _sync_at_once(self, *fds: int) -> None:
         others = [self._threads.submit(os.fsync, fd) for fd in fds[1:]]
         try:
             os.fsync(fds[0])
