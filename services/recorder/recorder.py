@@ -9,13 +9,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from services.kit.clock import Clock
-from services.kit.errors import (
-    AlreadyExists,
-    ArtlabError,
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-)
+from services.kit.errors import ArtlabError
 from services.kit.ids import EntityName, RunId, UploadName
 from services.kit.log import facts
 from services.recorder.archive.exporting import Exporting, Wish
@@ -24,13 +18,14 @@ from services.recorder.care import Care, CareLimits
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress
 from services.recorder.domain.filter import Filter
-from services.recorder.domain.outcome import DEADLINE_REASON, Output, RunError
+from services.recorder.domain.outcome import Output, RunError
 from services.recorder.domain.room import Room
-from services.recorder.domain.run import Plan, Run, run_deleted
+from services.recorder.domain.run import Plan, Run
 from services.recorder.domain.stats import RunStats
 from services.recorder.domain.vocabulary import Audience, RunState
 from services.recorder.index.port import Index
 from services.recorder.library import Library, Page
+from services.recorder.lifecycle import Lifecycle
 from services.recorder.ports import Follower, Store
 from services.recorder.reading import Reading
 from services.recorder.table import RunTable
@@ -42,10 +37,6 @@ from services.recorder.watcher import Hint
 from services.recorder.writing import Chunk, Writing, Written
 
 log = logging.getLogger(__name__)
-
-MAX_DEADLINE = timedelta(hours=24)
-# These claim that everything is there, so nothing may still be on its way.
-_CLAIM_COMPLETENESS = frozenset({RunState.SUCCEEDED, RunState.PARTIAL})
 
 T = TypeVar("T")
 
@@ -67,11 +58,19 @@ class Recorder:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._run_limit = timedelta(seconds=run_limit_seconds)
         self._threads = Threads()
         self._library = Library(store, index)
         self._table = RunTable(store, self._threads, [self._library, *followers])
         self._uploads = Uploads(store, self._table, self._threads, clock, limits)
+        self._lifecycle = Lifecycle(
+            store,
+            self._table,
+            self._uploads,
+            self._library,
+            self._threads,
+            clock,
+            timedelta(seconds=run_limit_seconds),
+        )
         self._writing = Writing(self._uploads, self._threads)
         self._reading = Reading(store, self._table, self._threads)
         self._watching = Watching(self._table)
@@ -84,7 +83,7 @@ class Recorder:
             self._library,
             clock,
             care or CareLimits(),
-            self._delete_unless,
+            self._delete,
         )
 
     async def open(self) -> None:
@@ -121,7 +120,7 @@ class Recorder:
         Raises AlreadyExists REQUEST_ID_REUSED, InvalidArgument INVALID_DEADLINE,
         FailedPrecondition RUN_DELETED.
         """
-        return await self._unbroken(self._create(run_id, plan))
+        return await self._lifecycle.create(run_id, plan)
 
     async def get_run(self, run_id: RunId) -> Run:
         """Return a run. Raises NotFound RUN_NOT_FOUND, DataLoss METADATA_CORRUPT."""
@@ -151,7 +150,7 @@ class Recorder:
 
     async def delete_run(self, run_id: RunId) -> None:
         """Put a run out of sight for ever and remove its bytes; nothing happens without one."""
-        await self._unbroken(self._delete(run_id))
+        await self._delete(run_id)
 
     async def set_progress(
         self, run_id: RunId, stage: int, step: str, output_index: int
@@ -161,7 +160,7 @@ class Recorder:
         def move(run: Run) -> Run:
             return run.at(stage, step, output_index, self._clock.now())
 
-        return (await self._unbroken(self._change(run_id, move))).progress
+        return (await self._lifecycle.change(run_id, move)).progress
 
     async def finalize_output(
         self, run_id: RunId, index: int, state: RunState, error: RunError | None
@@ -174,7 +173,7 @@ class Recorder:
         def end(run: Run) -> Run:
             return run.with_final_output(index, state, error, self._clock.now())
 
-        run = await self._unbroken(self._change(run_id, end, is_end=True))
+        run = await self._lifecycle.change(run_id, end, is_end=True)
         return run.outputs[index - 1]
 
     async def finalize_run(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
@@ -184,7 +183,7 @@ class Recorder:
         while somebody writes one: FailedPrecondition UPLOADS_OPEN. Raises FailedPrecondition
         OUTPUTS_DISAGREE too.
         """
-        return await self._unbroken(self._finalize(run_id, state, error))
+        return await self._lifecycle.finalize(run_id, state, error)
 
     # Entities
 
@@ -250,96 +249,21 @@ class Recorder:
 
     async def sweep(self) -> None:
         """End runs past their deadline, discard idle uploads, remove what deletions left."""
-        now = self._clock.now()
-        for run in self._table.open_runs():
-            if run.deadline <= now:
-                error = RunError(DEADLINE_REASON, "the run took too long", run.stage, True)
-                try:
-                    await self.finalize_run(run.run_id, RunState.FAILED, error)
-                    log.warning("run ended by its deadline", extra=facts(run=str(run.run_id)))
-                except ArtlabError as problem:
-                    log.error(
-                        "cannot end a run",
-                        extra=facts(run=str(run.run_id), reason=problem.reason),
-                    )
+        await self._lifecycle.end_overdue()
         try:
             await self._uploads.sweep()
         except ArtlabError as problem:
             log.error("cannot sweep uploads", extra=facts(reason=problem.reason))
         await self._unbroken(self._threads.run(self._store.sweep))
 
-    async def _create(self, run_id: RunId, plan: Plan) -> Run:
-        async with self._table.locked(run_id, absent_ok=True) as held:
-            if held.run is not None:
-                if held.run.request_digest != plan.digest():
-                    raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
-                if not held.run.is_final:
-                    self._library.saved(held.run)  # left by a creation that failed
-                return held.run
-            if self._store.is_deleted(run_id):
-                raise run_deleted()
-            now = self._clock.now()
-            deadline = plan.deadline or now + self._run_limit
-            if not now < deadline <= now + MAX_DEADLINE:
-                raise InvalidArgument(
-                    "INVALID_DEADLINE", "expected within the next 24 hours", field="run.deadline"
-                )
-            run = Run.create(run_id, plan, now, deadline)
-            await self._threads.run(self._store.create_run, run)
-            self._table.advance(held, run)
-            return run
-
-    async def _delete_unless(self, run_id: RunId, is_kept: Callable[[RunId], bool]) -> None:
-        await self._unbroken(self._delete(run_id, is_kept))
-
     async def _delete(
         self, run_id: RunId, is_kept: Callable[[RunId], bool] = lambda _: False
     ) -> None:
-        async with self._table.locked(run_id, absent_ok=True, damaged_ok=True) as held:
-            if is_kept(run_id):
-                return
-            await self._uploads.discard_all(run_id, held)
-            try:
-                await self._threads.run(self._store.delete_run, run_id)
-            except ArtlabError:
-                if await self._is_gone(run_id):
-                    held.run = None
-                # Otherwise it goes on, and has to end like every run.
-                raise
-            self.care.forget(run_id)
-            self._table.drop(run_id, held)
+        async def delete() -> None:
+            if await self._lifecycle.delete(run_id, is_kept):
+                self.care.forget(run_id)
 
-    async def _is_gone(self, run_id: RunId) -> bool:
-        try:
-            await self._threads.run(self._store.load_run, run_id)
-        except NotFound:
-            return True
-        except ArtlabError:
-            return False
-        return False
-
-    async def _change(
-        self, run_id: RunId, change: Callable[[Run], Run], *, is_end: bool = False
-    ) -> Run:
-        async with self._table.locked(run_id) as held:
-            run = change(held.current)
-            await self._table.save(held, run, is_end=is_end)
-            return run
-
-    async def _finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
-        async with self._table.locked(run_id) as held:
-            run = held.current.finalized(state, error, self._clock.now())
-            if run is held.current:
-                return run
-            if state in _CLAIM_COMPLETENESS and self._uploads.is_written_to(run_id):
-                raise FailedPrecondition("UPLOADS_OPEN", "an upload of this run is being written")
-            await self._table.save(held, run, is_end=True)
-            try:
-                await self._uploads.discard_all(run_id, held)
-            except ArtlabError as problem:
-                # The run is final whatever becomes of its leftovers; a start sweeps them.
-                log.warning("cannot discard uploads", extra=facts(reason=problem.reason))
-            return run
+        await self._unbroken(delete())
 
     async def _unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         return await self._threads.unbroken(work)

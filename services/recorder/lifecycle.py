@@ -1,0 +1,157 @@
+"""The life of a run: made, moved on, ended, deleted. Each change is whole before the next."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from services.kit.clock import Clock
+from services.kit.errors import (
+    AlreadyExists,
+    ArtlabError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+)
+from services.kit.ids import RunId
+from services.kit.log import facts
+from services.recorder.domain.outcome import DEADLINE_REASON, RunError
+from services.recorder.domain.run import Plan, Run, run_deleted
+from services.recorder.domain.vocabulary import RunState
+from services.recorder.library import Library
+from services.recorder.ports import Store
+from services.recorder.table import RunTable
+from services.recorder.threads import Threads
+from services.recorder.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+MAX_DEADLINE = timedelta(hours=24)
+# These claim that everything is there, so nothing may still be on its way.
+_CLAIM_COMPLETENESS = frozenset({RunState.SUCCEEDED, RunState.PARTIAL})
+
+
+class Lifecycle:
+    """Changes runs, each under its lock, to their end even when the caller goes away."""
+
+    def __init__(
+        self,
+        store: Store,
+        table: RunTable,
+        uploads: Uploads,
+        library: Library,
+        threads: Threads,
+        clock: Clock,
+        run_limit: timedelta,
+    ) -> None:
+        self._store = store
+        self._table = table
+        self._uploads = uploads
+        self._library = library
+        self._threads = threads
+        self._clock = clock
+        self._run_limit = run_limit
+
+    async def create(self, run_id: RunId, plan: Plan) -> Run:
+        """See `Recorder.create_run`."""
+        return await self._threads.unbroken(self._create(run_id, plan))
+
+    async def change(
+        self, run_id: RunId, change: Callable[[Run], Run], *, is_end: bool = False
+    ) -> Run:
+        """Return the run after a pure change of it. Raises NotFound and what `change` raises."""
+        return await self._threads.unbroken(self._change(run_id, change, is_end=is_end))
+
+    async def finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
+        """See `Recorder.finalize_run`."""
+        return await self._threads.unbroken(self._finalize(run_id, state, error))
+
+    async def delete(
+        self, run_id: RunId, is_kept: Callable[[RunId], bool] = lambda _: False
+    ) -> bool:
+        """Delete a run unless it is to be kept, which is asked under its lock; say whether."""
+        return await self._threads.unbroken(self._delete(run_id, is_kept))
+
+    async def end_overdue(self) -> None:
+        """End every run that is past its deadline."""
+        now = self._clock.now()
+        for run in self._table.open_runs():
+            if run.deadline <= now:
+                error = RunError(DEADLINE_REASON, "the run took too long", run.stage, True)
+                try:
+                    await self.finalize(run.run_id, RunState.FAILED, error)
+                    log.warning("run ended by its deadline", extra=facts(run=str(run.run_id)))
+                except ArtlabError as problem:
+                    log.error(
+                        "cannot end a run",
+                        extra=facts(run=str(run.run_id), reason=problem.reason),
+                    )
+
+    async def _create(self, run_id: RunId, plan: Plan) -> Run:
+        async with self._table.locked(run_id, absent_ok=True) as held:
+            if held.run is not None:
+                if held.run.request_digest != plan.digest():
+                    raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
+                if not held.run.is_final:
+                    self._library.saved(held.run)  # left by a creation that failed
+                return held.run
+            if self._store.is_deleted(run_id):
+                raise run_deleted()
+            now = self._clock.now()
+            deadline = plan.deadline or now + self._run_limit
+            if not now < deadline <= now + MAX_DEADLINE:
+                raise InvalidArgument(
+                    "INVALID_DEADLINE", "expected within the next 24 hours", field="run.deadline"
+                )
+            run = Run.create(run_id, plan, now, deadline)
+            await self._threads.run(self._store.create_run, run)
+            self._table.advance(held, run)
+            return run
+
+    async def _delete(self, run_id: RunId, is_kept: Callable[[RunId], bool]) -> bool:
+        async with self._table.locked(run_id, absent_ok=True, damaged_ok=True) as held:
+            if is_kept(run_id):
+                return False
+            await self._uploads.discard_all(run_id, held)
+            try:
+                await self._threads.run(self._store.delete_run, run_id)
+            except ArtlabError:
+                if await self._is_gone(run_id):
+                    held.run = None
+                # Otherwise it goes on, and has to end like every run.
+                raise
+            self._table.drop(run_id, held)
+            return True
+
+    async def _is_gone(self, run_id: RunId) -> bool:
+        try:
+            await self._threads.run(self._store.load_run, run_id)
+        except NotFound:
+            return True
+        except ArtlabError:
+            return False
+        return False
+
+    async def _change(
+        self, run_id: RunId, change: Callable[[Run], Run], *, is_end: bool = False
+    ) -> Run:
+        async with self._table.locked(run_id) as held:
+            run = change(held.current)
+            await self._table.save(held, run, is_end=is_end)
+            return run
+
+    async def _finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
+        async with self._table.locked(run_id) as held:
+            run = held.current.finalized(state, error, self._clock.now())
+            if run is held.current:
+                return run
+            if state in _CLAIM_COMPLETENESS and self._uploads.is_written_to(run_id):
+                raise FailedPrecondition("UPLOADS_OPEN", "an upload of this run is being written")
+            await self._table.save(held, run, is_end=True)
+            try:
+                await self._uploads.discard_all(run_id, held)
+            except ArtlabError as problem:
+                # The run is final whatever becomes of its leftovers; a start sweeps them.
+                log.warning("cannot discard uploads", extra=facts(reason=problem.reason))
+            return run
