@@ -78,6 +78,9 @@ class DiskCalls:
         self._next = _FIRST_FD
         self._mutex = threading.RLock()
 
+    # Says a word and touches nothing.
+    strerror = staticmethod(os.strerror)
+
     def __getattr__(self, name: str) -> Any:
         value = getattr(os, name)
         assert not callable(value) or isinstance(value, type), f"os.{name} has no twin yet"
