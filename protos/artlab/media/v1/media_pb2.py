@@ -27,39 +27,65 @@ from artlab.recorder.v1 import run_pb2 as artlab_dot_recorder_dot_v1_dot_run__pb
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61rtlab/media/v1/media.proto\x12\x0f\x61rtlab.media.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1c\x61rtlab/recorder/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\"$\n\x12\x43\x61ncelMediaRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\"(\n\x13\x43\x61ncelMediaResponse\x12\x11\n\tcancelled\x18\x01 \x01(\x08\"\x1a\n\x18ListOutputConfigsRequest\"~\n\x19ListOutputConfigsResponse\x12.\n\x07\x63onfigs\x18\x01 \x03(\x0b\x32\x1d.artlab.media.v1.OutputConfig\x12\x31\n\x08\x64\x65\x66\x61ults\x18\x02 \x03(\x0b\x32\x1f.artlab.media.v1.DefaultOutputs\"\x8c\x01\n\x0e\x44\x65\x66\x61ultOutputs\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12\x37\n\x0e\x65xecution_mode\x18\x02 \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12\x16\n\x0eoutput_configs\x18\x03 \x03(\t\"\x97\x02\n\x0cOutputConfig\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x04kind\x18\x02 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x11\n\tavailable\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x33\n\x10typical_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x05title\x18\x07 \x03(\x0b\x32(.artlab.media.v1.OutputConfig.TitleEntry\x1a,\n\nTitleEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8d\x02\n\x14GenerateMediaRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x15\n\routput_config\x18\x02 \x01(\t\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\x14\n\x0coutput_index\x18\x04 \x01(\x05\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12I\n\nparameters\x18\x06 \x03(\x0b\x32\x35.artlab.media.v1.GenerateMediaRequest.ParametersEntry\x12\x0e\n\x06recipe\x18\x07 \x01(\t\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seed\"\xb9\x01\n\x15GenerateMediaResponse\x12\x36\n\x08progress\x18\x01 \x01(\x0b\x32\".artlab.recorder.v1.RenderProgressH\x00\x12.\n\x07preview\x18\x02 \x01(\x0b\x32\x1b.artlab.recorder.v1.PreviewH\x00\x12.\n\x06result\x18\x03 \x01(\x0b\x32\x1c.artlab.media.v1.MediaResultH\x00\x42\x08\n\x06update\";\n\x0bMediaResult\x12,\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x1a.artlab.recorder.v1.Entity2\xb6\x02\n\x0cMediaService\x12`\n\rGenerateMedia\x12%.artlab.media.v1.GenerateMediaRequest\x1a&.artlab.media.v1.GenerateMediaResponse0\x01\x12X\n\x0b\x43\x61ncelMedia\x12#.artlab.media.v1.CancelMediaRequest\x1a$.artlab.media.v1.CancelMediaResponse\x12j\n\x11ListOutputConfigs\x12).artlab.media.v1.ListOutputConfigsRequest\x1a*.artlab.media.v1.ListOutputConfigsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61rtlab/media/v1/media.proto\x12\x0f\x61rtlab.media.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1c\x61rtlab/recorder/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\"\x15\n\x13ListBackendsRequest\"B\n\x14ListBackendsResponse\x12*\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x18.artlab.media.v1.Backend\"y\n\x07\x42\x61\x63kend\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12,\n\tinstances\x18\x04 \x03(\x0b\x32\x19.artlab.media.v1.Instance\x12\x0f\n\x07waiting\x18\x05 \x01(\x05\"\xcb\x02\n\x08Instance\x12\x0b\n\x03url\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.artlab.media.v1.InstanceState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07running\x18\x04 \x01(\x05\x12\x0f\n\x07waiting\x18\x05 \x01(\x05\x12\x14\n\x0cqueue_length\x18\x06 \x01(\x05\x12\x0f\n\x07version\x18\x07 \x01(\t\x12\x18\n\x10vram_total_bytes\x18\x08 \x01(\x03\x12\x17\n\x0fvram_free_bytes\x18\t \x01(\x03\x12\x42\n\runfit_configs\x18\n \x03(\x0b\x32+.artlab.media.v1.Instance.UnfitConfigsEntry\x1a\x33\n\x11UnfitConfigsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x1aSetInstanceDrainingRequest\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\"J\n\x1bSetInstanceDrainingResponse\x12+\n\x08instance\x18\x01 \x01(\x0b\x32\x19.artlab.media.v1.Instance\"#\n\x13PrepareImageRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"W\n\x14PrepareImageResponse\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c\"$\n\x12\x43\x61ncelMediaRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\"(\n\x13\x43\x61ncelMediaResponse\x12\x11\n\tcancelled\x18\x01 \x01(\x08\"\x1a\n\x18ListOutputConfigsRequest\"~\n\x19ListOutputConfigsResponse\x12.\n\x07\x63onfigs\x18\x01 \x03(\x0b\x32\x1d.artlab.media.v1.OutputConfig\x12\x31\n\x08\x64\x65\x66\x61ults\x18\x02 \x03(\x0b\x32\x1f.artlab.media.v1.DefaultOutputs\"\x8c\x01\n\x0e\x44\x65\x66\x61ultOutputs\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12\x37\n\x0e\x65xecution_mode\x18\x02 \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12\x16\n\x0eoutput_configs\x18\x03 \x03(\t\"\xeb\x02\n\x0cOutputConfig\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x04kind\x18\x02 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x11\n\tavailable\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x33\n\x10typical_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x05title\x18\x07 \x03(\x0b\x32(.artlab.media.v1.OutputConfig.TitleEntry\x12\x19\n\x11input_image_slots\x18\x08 \x03(\t\x12\x12\n\ntext_slots\x18\t \x03(\t\x12\x12\n\nparameters\x18\n \x03(\t\x12\x0f\n\x07runs_as\x18\x0b \x01(\t\x1a,\n\nTitleEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb5\x03\n\x14GenerateMediaRequest\x12\x0e\n\x06upload\x18\x01 \x01(\t\x12\x15\n\routput_config\x18\x02 \x01(\t\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\x14\n\x0coutput_index\x18\x04 \x01(\x05\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12I\n\nparameters\x18\x06 \x03(\x0b\x32\x35.artlab.media.v1.GenerateMediaRequest.ParametersEntry\x12\x0e\n\x06recipe\x18\x07 \x01(\t\x12\x0f\n\x07user_id\x18\x08 \x01(\t\x12L\n\x0cinput_images\x18\t \x03(\x0b\x32\x36.artlab.media.v1.GenerateMediaRequest.InputImagesEntry\x12\x13\n\x0b\x61llow_reuse\x18\n \x01(\x08\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10InputImagesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seed\"\xe9\x01\n\x15GenerateMediaResponse\x12\x36\n\x08progress\x18\x01 \x01(\x0b\x32\".artlab.recorder.v1.RenderProgressH\x00\x12.\n\x07preview\x18\x02 \x01(\x0b\x32\x1b.artlab.recorder.v1.PreviewH\x00\x12.\n\x06result\x18\x03 \x01(\x0b\x32\x1c.artlab.media.v1.MediaResultH\x00\x12.\n\x07warning\x18\x04 \x01(\x0b\x32\x1b.artlab.recorder.v1.WarningH\x00\x42\x08\n\x06update\";\n\x0bMediaResult\x12,\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x1a.artlab.recorder.v1.Entity*\xb4\x01\n\rInstanceState\x12\x1e\n\x1aINSTANCE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14INSTANCE_STATE_READY\x10\x01\x12\x17\n\x13INSTANCE_STATE_BUSY\x10\x02\x12\x17\n\x13INSTANCE_STATE_DOWN\x10\x03\x12\x1a\n\x16INSTANCE_STATE_STALLED\x10\x04\x12\x1b\n\x17INSTANCE_STATE_DRAINING\x10\x05\x32\xe6\x04\n\x0cMediaService\x12`\n\rGenerateMedia\x12%.artlab.media.v1.GenerateMediaRequest\x1a&.artlab.media.v1.GenerateMediaResponse0\x01\x12X\n\x0b\x43\x61ncelMedia\x12#.artlab.media.v1.CancelMediaRequest\x1a$.artlab.media.v1.CancelMediaResponse\x12j\n\x11ListOutputConfigs\x12).artlab.media.v1.ListOutputConfigsRequest\x1a*.artlab.media.v1.ListOutputConfigsResponse\x12[\n\x0cListBackends\x12$.artlab.media.v1.ListBackendsRequest\x1a%.artlab.media.v1.ListBackendsResponse\x12p\n\x13SetInstanceDraining\x12+.artlab.media.v1.SetInstanceDrainingRequest\x1a,.artlab.media.v1.SetInstanceDrainingResponse\x12_\n\x0cPrepareImage\x12$.artlab.media.v1.PrepareImageRequest\x1a%.artlab.media.v1.PrepareImageResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'artlab.media.v1.media_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_INSTANCE_UNFITCONFIGSENTRY']._loaded_options = None
+  _globals['_INSTANCE_UNFITCONFIGSENTRY']._serialized_options = b'8\001'
   _globals['_OUTPUTCONFIG_TITLEENTRY']._loaded_options = None
   _globals['_OUTPUTCONFIG_TITLEENTRY']._serialized_options = b'8\001'
   _globals['_GENERATEMEDIAREQUEST_PARAMETERSENTRY']._loaded_options = None
   _globals['_GENERATEMEDIAREQUEST_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_CANCELMEDIAREQUEST']._serialized_start=141
-  _globals['_CANCELMEDIAREQUEST']._serialized_end=177
-  _globals['_CANCELMEDIARESPONSE']._serialized_start=179
-  _globals['_CANCELMEDIARESPONSE']._serialized_end=219
-  _globals['_LISTOUTPUTCONFIGSREQUEST']._serialized_start=221
-  _globals['_LISTOUTPUTCONFIGSREQUEST']._serialized_end=247
-  _globals['_LISTOUTPUTCONFIGSRESPONSE']._serialized_start=249
-  _globals['_LISTOUTPUTCONFIGSRESPONSE']._serialized_end=375
-  _globals['_DEFAULTOUTPUTS']._serialized_start=378
-  _globals['_DEFAULTOUTPUTS']._serialized_end=518
-  _globals['_OUTPUTCONFIG']._serialized_start=521
-  _globals['_OUTPUTCONFIG']._serialized_end=800
-  _globals['_OUTPUTCONFIG_TITLEENTRY']._serialized_start=756
-  _globals['_OUTPUTCONFIG_TITLEENTRY']._serialized_end=800
-  _globals['_GENERATEMEDIAREQUEST']._serialized_start=803
-  _globals['_GENERATEMEDIAREQUEST']._serialized_end=1072
-  _globals['_GENERATEMEDIAREQUEST_PARAMETERSENTRY']._serialized_start=1014
-  _globals['_GENERATEMEDIAREQUEST_PARAMETERSENTRY']._serialized_end=1063
-  _globals['_GENERATEMEDIARESPONSE']._serialized_start=1075
-  _globals['_GENERATEMEDIARESPONSE']._serialized_end=1260
-  _globals['_MEDIARESULT']._serialized_start=1262
-  _globals['_MEDIARESULT']._serialized_end=1321
-  _globals['_MEDIASERVICE']._serialized_start=1324
-  _globals['_MEDIASERVICE']._serialized_end=1634
+  _globals['_GENERATEMEDIAREQUEST_INPUTIMAGESENTRY']._loaded_options = None
+  _globals['_GENERATEMEDIAREQUEST_INPUTIMAGESENTRY']._serialized_options = b'8\001'
+  _globals['_INSTANCESTATE']._serialized_start=2452
+  _globals['_INSTANCESTATE']._serialized_end=2632
+  _globals['_LISTBACKENDSREQUEST']._serialized_start=141
+  _globals['_LISTBACKENDSREQUEST']._serialized_end=162
+  _globals['_LISTBACKENDSRESPONSE']._serialized_start=164
+  _globals['_LISTBACKENDSRESPONSE']._serialized_end=230
+  _globals['_BACKEND']._serialized_start=232
+  _globals['_BACKEND']._serialized_end=353
+  _globals['_INSTANCE']._serialized_start=356
+  _globals['_INSTANCE']._serialized_end=687
+  _globals['_INSTANCE_UNFITCONFIGSENTRY']._serialized_start=636
+  _globals['_INSTANCE_UNFITCONFIGSENTRY']._serialized_end=687
+  _globals['_SETINSTANCEDRAININGREQUEST']._serialized_start=689
+  _globals['_SETINSTANCEDRAININGREQUEST']._serialized_end=765
+  _globals['_SETINSTANCEDRAININGRESPONSE']._serialized_start=767
+  _globals['_SETINSTANCEDRAININGRESPONSE']._serialized_end=841
+  _globals['_PREPAREIMAGEREQUEST']._serialized_start=843
+  _globals['_PREPAREIMAGEREQUEST']._serialized_end=878
+  _globals['_PREPAREIMAGERESPONSE']._serialized_start=880
+  _globals['_PREPAREIMAGERESPONSE']._serialized_end=967
+  _globals['_CANCELMEDIAREQUEST']._serialized_start=969
+  _globals['_CANCELMEDIAREQUEST']._serialized_end=1005
+  _globals['_CANCELMEDIARESPONSE']._serialized_start=1007
+  _globals['_CANCELMEDIARESPONSE']._serialized_end=1047
+  _globals['_LISTOUTPUTCONFIGSREQUEST']._serialized_start=1049
+  _globals['_LISTOUTPUTCONFIGSREQUEST']._serialized_end=1075
+  _globals['_LISTOUTPUTCONFIGSRESPONSE']._serialized_start=1077
+  _globals['_LISTOUTPUTCONFIGSRESPONSE']._serialized_end=1203
+  _globals['_DEFAULTOUTPUTS']._serialized_start=1206
+  _globals['_DEFAULTOUTPUTS']._serialized_end=1346
+  _globals['_OUTPUTCONFIG']._serialized_start=1349
+  _globals['_OUTPUTCONFIG']._serialized_end=1712
+  _globals['_OUTPUTCONFIG_TITLEENTRY']._serialized_start=1668
+  _globals['_OUTPUTCONFIG_TITLEENTRY']._serialized_end=1712
+  _globals['_GENERATEMEDIAREQUEST']._serialized_start=1715
+  _globals['_GENERATEMEDIAREQUEST']._serialized_end=2152
+  _globals['_GENERATEMEDIAREQUEST_PARAMETERSENTRY']._serialized_start=2042
+  _globals['_GENERATEMEDIAREQUEST_PARAMETERSENTRY']._serialized_end=2091
+  _globals['_GENERATEMEDIAREQUEST_INPUTIMAGESENTRY']._serialized_start=2093
+  _globals['_GENERATEMEDIAREQUEST_INPUTIMAGESENTRY']._serialized_end=2143
+  _globals['_GENERATEMEDIARESPONSE']._serialized_start=2155
+  _globals['_GENERATEMEDIARESPONSE']._serialized_end=2388
+  _globals['_MEDIARESULT']._serialized_start=2390
+  _globals['_MEDIARESULT']._serialized_end=2449
+  _globals['_MEDIASERVICE']._serialized_start=2635
+  _globals['_MEDIASERVICE']._serialized_end=3249
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,302 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _InstanceState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InstanceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InstanceState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INSTANCE_STATE_UNSPECIFIED: _InstanceState.ValueType  # 0
+    INSTANCE_STATE_READY: _InstanceState.ValueType  # 1
+    """It has room for a job."""
+    INSTANCE_STATE_BUSY: _InstanceState.ValueType  # 2
+    """One job runs and one waits."""
+    INSTANCE_STATE_DOWN: _InstanceState.ValueType  # 3
+    """It does not answer."""
+    INSTANCE_STATE_STALLED: _InstanceState.ValueType  # 4
+    """It answers but does no work: its worker is dead."""
+    INSTANCE_STATE_DRAINING: _InstanceState.ValueType  # 5
+    """Somebody asked for it to be left alone."""
+
+class InstanceState(_InstanceState, metaclass=_InstanceStateEnumTypeWrapper):
+    """Whether an instance gets jobs."""
+
+INSTANCE_STATE_UNSPECIFIED: InstanceState.ValueType  # 0
+INSTANCE_STATE_READY: InstanceState.ValueType  # 1
+"""It has room for a job."""
+INSTANCE_STATE_BUSY: InstanceState.ValueType  # 2
+"""One job runs and one waits."""
+INSTANCE_STATE_DOWN: InstanceState.ValueType  # 3
+"""It does not answer."""
+INSTANCE_STATE_STALLED: InstanceState.ValueType  # 4
+"""It answers but does no work: its worker is dead."""
+INSTANCE_STATE_DRAINING: InstanceState.ValueType  # 5
+"""Somebody asked for it to be left alone."""
+Global___InstanceState: _TypeAlias = InstanceState  # noqa: Y015
+
+@_typing.final
+class ListBackendsRequest(_message.Message):
+    """See ListBackends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBackendsRequest: _TypeAlias = ListBackendsRequest  # noqa: Y015
+
+@_typing.final
+class ListBackendsResponse(_message.Message):
+    """What renders here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKENDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def backends(self) -> _containers.RepeatedCompositeFieldContainer[Global___Backend]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        backends: _abc.Iterable[Global___Backend] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBackendsResponse: _TypeAlias = ListBackendsResponse  # noqa: Y015
+
+@_typing.final
+class Backend(_message.Message):
+    """One kind of renderer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    INSTANCES_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"builtin", "comfyui" ..."""
+    available: _builtins.bool
+    """Whether it can take a job now."""
+    reason: _builtins.str
+    """For people, when not available: which key, address or package lacks."""
+    waiting: _builtins.int
+    """Jobs of ours that wait for a place on any instance."""
+    @_builtins.property
+    def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Instance]:
+        """Only of backends that have several."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        available: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        instances: _abc.Iterable[Global___Instance] | None = ...,
+        waiting: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "instances", b"instances", "name", b"name", "reason", b"reason", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Backend: _TypeAlias = Backend  # noqa: Y015
+
+@_typing.final
+class Instance(_message.Message):
+    """One server of a backend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class UnfitConfigsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    URL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    QUEUE_LENGTH_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    VRAM_TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    VRAM_FREE_BYTES_FIELD_NUMBER: _builtins.int
+    UNFIT_CONFIGS_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Its address without credentials, e.g. "http://10.0.0.5:8188"."""
+    state: Global___InstanceState.ValueType
+    reason: _builtins.str
+    """For people: why it gets no jobs, or what it did last."""
+    running: _builtins.int
+    """Jobs of ours it runs, and jobs of ours handed in and not begun."""
+    waiting: _builtins.int
+    queue_length: _builtins.int
+    """All its jobs, those of others included, as reported."""
+    version: _builtins.str
+    """As reported, e.g. "0.3.75"; empty when unknown."""
+    vram_total_bytes: _builtins.int
+    """Memory of its first device in bytes; 0 when unknown."""
+    vram_free_bytes: _builtins.int
+    @_builtins.property
+    def unfit_configs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Output configs that lack something here, with what they lack."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        state: Global___InstanceState.ValueType = ...,
+        reason: _builtins.str = ...,
+        running: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        queue_length: _builtins.int = ...,
+        version: _builtins.str = ...,
+        vram_total_bytes: _builtins.int = ...,
+        vram_free_bytes: _builtins.int = ...,
+        unfit_configs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue_length", b"queue_length", "reason", b"reason", "running", b"running", "state", b"state", "unfit_configs", b"unfit_configs", "url", b"url", "version", b"version", "vram_free_bytes", b"vram_free_bytes", "vram_total_bytes", b"vram_total_bytes", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Instance: _TypeAlias = Instance  # noqa: Y015
+
+@_typing.final
+class SetInstanceDrainingRequest(_message.Message):
+    """See SetInstanceDraining."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    backend: _builtins.str
+    """As ListBackends names it."""
+    url: _builtins.str
+    draining: _builtins.bool
+    def __init__(
+        self,
+        *,
+        backend: _builtins.str = ...,
+        url: _builtins.str = ...,
+        draining: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "draining", b"draining", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetInstanceDrainingRequest: _TypeAlias = SetInstanceDrainingRequest  # noqa: Y015
+
+@_typing.final
+class SetInstanceDrainingResponse(_message.Message):
+    """The instance as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def instance(self) -> Global___Instance: ...
+    def __init__(
+        self,
+        *,
+        instance: Global___Instance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetInstanceDrainingResponse: _TypeAlias = SetInstanceDrainingResponse  # noqa: Y015
+
+@_typing.final
+class PrepareImageRequest(_message.Message):
+    """See PrepareImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """At most 256 KiB a message, 32 MiB in all."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrepareImageRequest: _TypeAlias = PrepareImageRequest  # noqa: Y015
+
+@_typing.final
+class PrepareImageResponse(_message.Message):
+    """The first message says what follows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    media_type: _builtins.str
+    """First message only: image/png or image/jpeg."""
+    width: _builtins.int
+    """First message only, in pixels."""
+    height: _builtins.int
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        media_type: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "height", b"height", "media_type", b"media_type", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrepareImageResponse: _TypeAlias = PrepareImageResponse  # noqa: Y015
 
 @_typing.final
 class CancelMediaRequest(_message.Message):
@@ -173,6 +470,10 @@ class OutputConfig(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     TYPICAL_DURATION_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
+    INPUT_IMAGE_SLOTS_FIELD_NUMBER: _builtins.int
+    TEXT_SLOTS_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    RUNS_AS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """^[a-z0-9_]{1,64}$"""
     kind: _common_pb2.MediaKind.ValueType
@@ -181,6 +482,10 @@ class OutputConfig(_message.Message):
     available: _builtins.bool
     reason: _builtins.str
     """For people, when not available: which node, model, key or instance lacks."""
+    runs_as: _builtins.str
+    """When another config of its chain of fallbacks would take over now: the
+    name of that one. Empty when it can run itself, or when none can.
+    """
     @_builtins.property
     def typical_duration(self) -> _duration_pb2.Duration:
         """Median of recent jobs; unset when unknown."""
@@ -188,6 +493,18 @@ class OutputConfig(_message.Message):
     @_builtins.property
     def title(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """By BCP 47 tag."""
+
+    @_builtins.property
+    def input_image_slots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Slots that take a picture; each must be given."""
+
+    @_builtins.property
+    def text_slots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Slots that take a text, which must be checked like a prompt."""
+
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of all slots a request may set."""
 
     def __init__(
         self,
@@ -199,10 +516,14 @@ class OutputConfig(_message.Message):
         reason: _builtins.str = ...,
         typical_duration: _duration_pb2.Duration | None = ...,
         title: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        input_image_slots: _abc.Iterable[_builtins.str] | None = ...,
+        text_slots: _abc.Iterable[_builtins.str] | None = ...,
+        parameters: _abc.Iterable[_builtins.str] | None = ...,
+        runs_as: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["typical_duration", b"typical_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backend", b"backend", "kind", b"kind", "name", b"name", "reason", b"reason", "title", b"title", "typical_duration", b"typical_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backend", b"backend", "input_image_slots", b"input_image_slots", "kind", b"kind", "name", b"name", "parameters", b"parameters", "reason", b"reason", "runs_as", b"runs_as", "text_slots", b"text_slots", "title", b"title", "typical_duration", b"typical_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,6 +555,26 @@ class GenerateMediaRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class InputImagesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     UPLOAD_FIELD_NUMBER: _builtins.int
     OUTPUT_CONFIG_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
@@ -241,6 +582,9 @@ class GenerateMediaRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    INPUT_IMAGES_FIELD_NUMBER: _builtins.int
+    ALLOW_REUSE_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
     """Format: runs/{run_id}/uploads/{upload_id}; the idempotency key. The
     backend job id is derived from it.
@@ -259,10 +603,24 @@ class GenerateMediaRequest(_message.Message):
     """The recipe the prompt went through, for renderers that draw in its
     manner; empty means none.
     """
+    user_id: _builtins.str
+    """Pseudonym of the person, so that the queue is fair between people; empty
+    means nobody in particular.
+    """
+    allow_reuse: _builtins.bool
+    """Whether an equal output of the same person may be taken instead of making
+    it again; the entity then says so in its metadata, reused_from.
+    """
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Values for the config's typed slots (size, steps, cfg ...), as JSON
         scalars; names and bounds are the config's.
+        """
+
+    @_builtins.property
+    def input_images(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """A picture for each slot of that kind, by slot name.
+        Format: runs/{run_id}/entities/{sequence}, of type input_image.
         """
 
     def __init__(
@@ -275,10 +633,13 @@ class GenerateMediaRequest(_message.Message):
         seed: _builtins.int | None = ...,
         parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         recipe: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        input_images: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        allow_reuse: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "output_config", b"output_config", "output_index", b"output_index", "parameters", b"parameters", "prompt", b"prompt", "recipe", b"recipe", "seed", b"seed", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "allow_reuse", b"allow_reuse", "input_images", b"input_images", "output_config", b"output_config", "output_index", b"output_index", "parameters", b"parameters", "prompt", b"prompt", "recipe", b"recipe", "seed", b"seed", "upload", b"upload", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -295,6 +656,7 @@ class GenerateMediaResponse(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _run_pb2.RenderProgress:
         """Sent on change and at least every 10 s."""
@@ -305,18 +667,23 @@ class GenerateMediaResponse(_message.Message):
     def result(self) -> Global___MediaResult:
         """Always the last message."""
 
+    @_builtins.property
+    def warning(self) -> _run_pb2.Warning:
+        """Once, when most of the time is used up."""
+
     def __init__(
         self,
         *,
         progress: _run_pb2.RenderProgress | None = ...,
         preview: _run_pb2.Preview | None = ...,
         result: Global___MediaResult | None = ...,
+        warning: _run_pb2.Warning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "progress", b"progress", "result", b"result", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "progress", b"progress", "result", b"result", "update", b"update", "warning", b"warning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "progress", b"progress", "result", b"result", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "progress", b"progress", "result", b"result", "update", b"update", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["progress", "preview", "result"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["progress", "preview", "result", "warning"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
@@ -331,7 +698,9 @@ class MediaResult(_message.Message):
     ENTITIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entities(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Entity]:
-        """The committed entities, at least one."""
+        """The committed entities, at least one: the files of a batch, or of several
+        nodes, in order.
+        """
 
     def __init__(
         self,

@@ -53,6 +53,21 @@ class MediaServiceStub:
                 request_serializer=artlab_dot_media_dot_v1_dot_media__pb2.ListOutputConfigsRequest.SerializeToString,
                 response_deserializer=artlab_dot_media_dot_v1_dot_media__pb2.ListOutputConfigsResponse.FromString,
                 _registered_method=True)
+        self.ListBackends = channel.unary_unary(
+                '/artlab.media.v1.MediaService/ListBackends',
+                request_serializer=artlab_dot_media_dot_v1_dot_media__pb2.ListBackendsRequest.SerializeToString,
+                response_deserializer=artlab_dot_media_dot_v1_dot_media__pb2.ListBackendsResponse.FromString,
+                _registered_method=True)
+        self.SetInstanceDraining = channel.unary_unary(
+                '/artlab.media.v1.MediaService/SetInstanceDraining',
+                request_serializer=artlab_dot_media_dot_v1_dot_media__pb2.SetInstanceDrainingRequest.SerializeToString,
+                response_deserializer=artlab_dot_media_dot_v1_dot_media__pb2.SetInstanceDrainingResponse.FromString,
+                _registered_method=True)
+        self.PrepareImage = channel.stream_stream(
+                '/artlab.media.v1.MediaService/PrepareImage',
+                request_serializer=artlab_dot_media_dot_v1_dot_media__pb2.PrepareImageRequest.SerializeToString,
+                response_deserializer=artlab_dot_media_dot_v1_dot_media__pb2.PrepareImageResponse.FromString,
+                _registered_method=True)
 
 
 class MediaServiceServicer:
@@ -88,6 +103,34 @@ class MediaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBackends(self, request, context):
+        """Every backend with its instances and what they do now. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetInstanceDraining(self, request, context):
+        """Takes an instance out of service for maintenance, or puts it back. What
+        runs there goes on to its end; what waits moves. Forgotten at a restart.
+
+        NOT_FOUND INSTANCE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PrepareImage(self, request_iterator, context):
+        """Makes a person's picture fit to be recorded and sent to a backend: decoded
+        in a limited process, turned upright, without metadata, at most 2048
+        pixels a side, encoded anew. Nothing is kept.
+
+        INVALID_ARGUMENT with the reasons MEDIA_* of docs/errors.md.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MediaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -105,6 +148,21 @@ def add_MediaServiceServicer_to_server(servicer, server):
                     servicer.ListOutputConfigs,
                     request_deserializer=artlab_dot_media_dot_v1_dot_media__pb2.ListOutputConfigsRequest.FromString,
                     response_serializer=artlab_dot_media_dot_v1_dot_media__pb2.ListOutputConfigsResponse.SerializeToString,
+            ),
+            'ListBackends': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackends,
+                    request_deserializer=artlab_dot_media_dot_v1_dot_media__pb2.ListBackendsRequest.FromString,
+                    response_serializer=artlab_dot_media_dot_v1_dot_media__pb2.ListBackendsResponse.SerializeToString,
+            ),
+            'SetInstanceDraining': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetInstanceDraining,
+                    request_deserializer=artlab_dot_media_dot_v1_dot_media__pb2.SetInstanceDrainingRequest.FromString,
+                    response_serializer=artlab_dot_media_dot_v1_dot_media__pb2.SetInstanceDrainingResponse.SerializeToString,
+            ),
+            'PrepareImage': grpc.stream_stream_rpc_method_handler(
+                    servicer.PrepareImage,
+                    request_deserializer=artlab_dot_media_dot_v1_dot_media__pb2.PrepareImageRequest.FromString,
+                    response_serializer=artlab_dot_media_dot_v1_dot_media__pb2.PrepareImageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -192,6 +250,87 @@ class MediaService:
             '/artlab.media.v1.MediaService/ListOutputConfigs',
             artlab_dot_media_dot_v1_dot_media__pb2.ListOutputConfigsRequest.SerializeToString,
             artlab_dot_media_dot_v1_dot_media__pb2.ListOutputConfigsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBackends(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.media.v1.MediaService/ListBackends',
+            artlab_dot_media_dot_v1_dot_media__pb2.ListBackendsRequest.SerializeToString,
+            artlab_dot_media_dot_v1_dot_media__pb2.ListBackendsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetInstanceDraining(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.media.v1.MediaService/SetInstanceDraining',
+            artlab_dot_media_dot_v1_dot_media__pb2.SetInstanceDrainingRequest.SerializeToString,
+            artlab_dot_media_dot_v1_dot_media__pb2.SetInstanceDrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PrepareImage(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/artlab.media.v1.MediaService/PrepareImage',
+            artlab_dot_media_dot_v1_dot_media__pb2.PrepareImageRequest.SerializeToString,
+            artlab_dot_media_dot_v1_dot_media__pb2.PrepareImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

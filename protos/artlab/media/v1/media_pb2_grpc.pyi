@@ -49,6 +49,21 @@ class MediaServiceStub:
     """Stops exactly this job, pending or running."""
     ListOutputConfigs: _grpc.UnaryUnaryMultiCallable[_media_pb2.ListOutputConfigsRequest, _media_pb2.ListOutputConfigsResponse]
     """Which output configs can run here now, and why the others can't."""
+    ListBackends: _grpc.UnaryUnaryMultiCallable[_media_pb2.ListBackendsRequest, _media_pb2.ListBackendsResponse]
+    """Every backend with its instances and what they do now. For operators."""
+    SetInstanceDraining: _grpc.UnaryUnaryMultiCallable[_media_pb2.SetInstanceDrainingRequest, _media_pb2.SetInstanceDrainingResponse]
+    """Takes an instance out of service for maintenance, or puts it back. What
+    runs there goes on to its end; what waits moves. Forgotten at a restart.
+
+    NOT_FOUND INSTANCE_NOT_FOUND.
+    """
+    PrepareImage: _grpc.StreamStreamMultiCallable[_media_pb2.PrepareImageRequest, _media_pb2.PrepareImageResponse]
+    """Makes a person's picture fit to be recorded and sent to a backend: decoded
+    in a limited process, turned upright, without metadata, at most 2048
+    pixels a side, encoded anew. Nothing is kept.
+
+    INVALID_ARGUMENT with the reasons MEDIA_* of docs/errors.md.
+    """
 
 @_typing.type_check_only
 class MediaServiceAsyncStub(MediaServiceStub):
@@ -71,6 +86,21 @@ class MediaServiceAsyncStub(MediaServiceStub):
     """Stops exactly this job, pending or running."""
     ListOutputConfigs: _aio.UnaryUnaryMultiCallable[_media_pb2.ListOutputConfigsRequest, _media_pb2.ListOutputConfigsResponse]  # type: ignore[assignment]
     """Which output configs can run here now, and why the others can't."""
+    ListBackends: _aio.UnaryUnaryMultiCallable[_media_pb2.ListBackendsRequest, _media_pb2.ListBackendsResponse]  # type: ignore[assignment]
+    """Every backend with its instances and what they do now. For operators."""
+    SetInstanceDraining: _aio.UnaryUnaryMultiCallable[_media_pb2.SetInstanceDrainingRequest, _media_pb2.SetInstanceDrainingResponse]  # type: ignore[assignment]
+    """Takes an instance out of service for maintenance, or puts it back. What
+    runs there goes on to its end; what waits moves. Forgotten at a restart.
+
+    NOT_FOUND INSTANCE_NOT_FOUND.
+    """
+    PrepareImage: _aio.StreamStreamMultiCallable[_media_pb2.PrepareImageRequest, _media_pb2.PrepareImageResponse]  # type: ignore[assignment]
+    """Makes a person's picture fit to be recorded and sent to a backend: decoded
+    in a limited process, turned upright, without metadata, at most 2048
+    pixels a side, encoded anew. Nothing is kept.
+
+    INVALID_ARGUMENT with the reasons MEDIA_* of docs/errors.md.
+    """
 
 class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns the whole life of a media job: submit, wait, download, and upload to
@@ -108,5 +138,38 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_media_pb2.ListOutputConfigsResponse, _abc.Awaitable[_media_pb2.ListOutputConfigsResponse]]:
         """Which output configs can run here now, and why the others can't."""
+
+    @_abc_1.abstractmethod
+    def ListBackends(
+        self,
+        request: _media_pb2.ListBackendsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.ListBackendsResponse, _abc.Awaitable[_media_pb2.ListBackendsResponse]]:
+        """Every backend with its instances and what they do now. For operators."""
+
+    @_abc_1.abstractmethod
+    def SetInstanceDraining(
+        self,
+        request: _media_pb2.SetInstanceDrainingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.SetInstanceDrainingResponse, _abc.Awaitable[_media_pb2.SetInstanceDrainingResponse]]:
+        """Takes an instance out of service for maintenance, or puts it back. What
+        runs there goes on to its end; what waits moves. Forgotten at a restart.
+
+        NOT_FOUND INSTANCE_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def PrepareImage(
+        self,
+        request_iterator: _MaybeAsyncIterator[_media_pb2.PrepareImageRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_media_pb2.PrepareImageResponse], _abc.AsyncIterator[_media_pb2.PrepareImageResponse]]:
+        """Makes a person's picture fit to be recorded and sent to a backend: decoded
+        in a limited process, turned upright, without metadata, at most 2048
+        pixels a side, encoded anew. Nothing is kept.
+
+        INVALID_ARGUMENT with the reasons MEDIA_* of docs/errors.md.
+        """
 
 def add_MediaServiceServicer_to_server(servicer: MediaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,21 +26,29 @@ from artlab.common.v1 import common_pb2 as artlab_dot_common_dot_v1_dot_common__
 from artlab.recorder.v1 import run_pb2 as artlab_dot_recorder_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)artlab/orchestrator/v1/orchestrator.proto\x12\x16\x61rtlab.orchestrator.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1c\x61rtlab/recorder/v1/run.proto\"\xa4\x02\n\x0fStartRunRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63onfig_name\x18\x02 \x01(\t\x12\x12\n\ninput_text\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\t\x12\x16\n\x0eoutput_configs\x18\x06 \x03(\t\x12\x33\n\x0csafety_level\x18\x07 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x37\n\x0e\x65xecution_mode\x18\x08 \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12\x11\n\x04seed\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08language\x18\n \x01(\tB\x07\n\x05_seed\"8\n\x10StartRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\" \n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x11\x43\x61ncelRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run2\xd6\x01\n\x13OrchestratorService\x12]\n\x08StartRun\x12\'.artlab.orchestrator.v1.StartRunRequest\x1a(.artlab.orchestrator.v1.StartRunResponse\x12`\n\tCancelRun\x12(.artlab.orchestrator.v1.CancelRunRequest\x1a).artlab.orchestrator.v1.CancelRunResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)artlab/orchestrator/v1/orchestrator.proto\x12\x16\x61rtlab.orchestrator.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1c\x61rtlab/recorder/v1/run.proto\"\xcf\x03\n\x0fStartRunRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63onfig_name\x18\x02 \x01(\t\x12\x12\n\ninput_text\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\t\x12\x16\n\x0eoutput_configs\x18\x06 \x03(\t\x12\x33\n\x0csafety_level\x18\x07 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x37\n\x0e\x65xecution_mode\x18\x08 \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12\x11\n\x04seed\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08language\x18\n \x01(\t\x12\x14\n\x0cinput_images\x18\x0b \x01(\x05\x12K\n\nparameters\x18\x0c \x03(\x0b\x32\x37.artlab.orchestrator.v1.StartRunRequest.ParametersEntry\x12\x13\n\x0b\x61llow_reuse\x18\r \x01(\x08\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seed\"A\n\x14\x41\x64\x64InputImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c\"i\n\x15\x41\x64\x64InputImageResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\x12*\n\x06\x65ntity\x18\x02 \x01(\x0b\x32\x1a.artlab.recorder.v1.Entity\"8\n\x10StartRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\" \n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x11\x43\x61ncelRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run2\xc6\x02\n\x13OrchestratorService\x12]\n\x08StartRun\x12\'.artlab.orchestrator.v1.StartRunRequest\x1a(.artlab.orchestrator.v1.StartRunResponse\x12n\n\rAddInputImage\x12,.artlab.orchestrator.v1.AddInputImageRequest\x1a-.artlab.orchestrator.v1.AddInputImageResponse(\x01\x12`\n\tCancelRun\x12(.artlab.orchestrator.v1.CancelRunRequest\x1a).artlab.orchestrator.v1.CancelRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'artlab.orchestrator.v1.orchestrator_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._loaded_options = None
+  _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_STARTRUNREQUEST']._serialized_start=131
-  _globals['_STARTRUNREQUEST']._serialized_end=423
-  _globals['_STARTRUNRESPONSE']._serialized_start=425
-  _globals['_STARTRUNRESPONSE']._serialized_end=481
-  _globals['_CANCELRUNREQUEST']._serialized_start=483
-  _globals['_CANCELRUNREQUEST']._serialized_end=515
-  _globals['_CANCELRUNRESPONSE']._serialized_start=517
-  _globals['_CANCELRUNRESPONSE']._serialized_end=574
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=577
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=791
+  _globals['_STARTRUNREQUEST']._serialized_end=594
+  _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._serialized_start=536
+  _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._serialized_end=585
+  _globals['_ADDINPUTIMAGEREQUEST']._serialized_start=596
+  _globals['_ADDINPUTIMAGEREQUEST']._serialized_end=661
+  _globals['_ADDINPUTIMAGERESPONSE']._serialized_start=663
+  _globals['_ADDINPUTIMAGERESPONSE']._serialized_end=768
+  _globals['_STARTRUNRESPONSE']._serialized_start=770
+  _globals['_STARTRUNRESPONSE']._serialized_end=826
+  _globals['_CANCELRUNREQUEST']._serialized_start=828
+  _globals['_CANCELRUNREQUEST']._serialized_end=860
+  _globals['_CANCELRUNRESPONSE']._serialized_start=862
+  _globals['_CANCELRUNRESPONSE']._serialized_end=919
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=922
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=1248
 # @@protoc_insertion_point(module_scope)

@@ -26,6 +26,26 @@ class StartRunRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CONFIG_NAME_FIELD_NUMBER: _builtins.int
     INPUT_TEXT_FIELD_NUMBER: _builtins.int
@@ -36,6 +56,9 @@ class StartRunRequest(_message.Message):
     EXECUTION_MODE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    INPUT_IMAGES_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    ALLOW_REUSE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Canonical UUID; becomes the run_id. Repeats return the same run."""
     config_name: _builtins.str
@@ -56,10 +79,25 @@ class StartRunRequest(_message.Message):
     """0 to 2^53 - 1; unset means drawn and recorded."""
     language: _builtins.str
     """Language of explanations, BCP 47; empty means the text's own."""
+    input_images: _builtins.int
+    """How many pictures the person will send with AddInputImage, at most 4. A
+    run that does not get them within 5 minutes fails with
+    INPUT_IMAGE_MISSING.
+    """
+    allow_reuse: _builtins.bool
+    """Whether an equal output of the same person may be taken instead of making
+    it again.
+    """
     @_builtins.property
     def output_configs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Each entry is one output, in order, at most 16; empty means the recipe
         decides.
+        """
+
+    @_builtins.property
+    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Values for typed slots, as JSON scalars, by slot name; each goes to every
+        output that has such a slot. Texts are checked like the input.
         """
 
     def __init__(
@@ -75,16 +113,75 @@ class StartRunRequest(_message.Message):
         execution_mode: _common_pb2.ExecutionMode.ValueType = ...,
         seed: _builtins.int | None = ...,
         language: _builtins.str = ...,
+        input_images: _builtins.int = ...,
+        parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        allow_reuse: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "config_name", b"config_name", "context", b"context", "execution_mode", b"execution_mode", "input_text", b"input_text", "language", b"language", "output_configs", b"output_configs", "request_id", b"request_id", "safety_level", b"safety_level", "seed", b"seed", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "allow_reuse", b"allow_reuse", "config_name", b"config_name", "context", b"context", "execution_mode", b"execution_mode", "input_images", b"input_images", "input_text", b"input_text", "language", b"language", "output_configs", b"output_configs", "parameters", b"parameters", "request_id", b"request_id", "safety_level", b"safety_level", "seed", b"seed", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___StartRunRequest: _TypeAlias = StartRunRequest  # noqa: Y015
+
+@_typing.final
+class AddInputImageRequest(_message.Message):
+    """See AddInputImage. All but data in the first message only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    index: _builtins.int
+    """From 1."""
+    data: _builtins.bytes
+    """At most 256 KiB a message, 32 MiB in all."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        index: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "index", b"index", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddInputImageRequest: _TypeAlias = AddInputImageRequest  # noqa: Y015
+
+@_typing.final
+class AddInputImageResponse(_message.Message):
+    """The run as it is now, and the picture as recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    ENTITY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _run_pb2.Run: ...
+    @_builtins.property
+    def entity(self) -> _run_pb2.Entity: ...
+    def __init__(
+        self,
+        *,
+        run: _run_pb2.Run | None = ...,
+        entity: _run_pb2.Entity | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddInputImageResponse: _TypeAlias = AddInputImageResponse  # noqa: Y015
 
 @_typing.final
 class StartRunResponse(_message.Message):

@@ -42,6 +42,11 @@ class OrchestratorServiceStub:
                 request_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.StartRunRequest.SerializeToString,
                 response_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.StartRunResponse.FromString,
                 _registered_method=True)
+        self.AddInputImage = channel.stream_unary(
+                '/artlab.orchestrator.v1.OrchestratorService/AddInputImage',
+                request_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.AddInputImageRequest.SerializeToString,
+                response_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.AddInputImageResponse.FromString,
+                _registered_method=True)
         self.CancelRun = channel.unary_unary(
                 '/artlab.orchestrator.v1.OrchestratorService/CancelRun',
                 request_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.CancelRunRequest.SerializeToString,
@@ -67,6 +72,18 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddInputImage(self, request_iterator, context):
+        """Gives a run a picture it waits for, once per index. The picture is made fit,
+        checked and recorded as `input_image`; the run begins its stages when it
+        has all. Sending the same bytes again changes nothing.
+
+        NOT_FOUND RUN_NOT_FOUND, FAILED_PRECONDITION INPUT_IMAGE_NOT_EXPECTED,
+        ALREADY_EXISTS INPUT_IMAGE_DIFFERS, INVALID_ARGUMENT MEDIA_*.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelRun(self, request, context):
         """Asks a run to stop and waits until it is final. OK when it already was.
         """
@@ -81,6 +98,11 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.StartRun,
                     request_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.StartRunRequest.FromString,
                     response_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.StartRunResponse.SerializeToString,
+            ),
+            'AddInputImage': grpc.stream_unary_rpc_method_handler(
+                    servicer.AddInputImage,
+                    request_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.AddInputImageRequest.FromString,
+                    response_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.AddInputImageResponse.SerializeToString,
             ),
             'CancelRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelRun,
@@ -118,6 +140,33 @@ class OrchestratorService:
             '/artlab.orchestrator.v1.OrchestratorService/StartRun',
             artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.StartRunRequest.SerializeToString,
             artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.StartRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddInputImage(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/artlab.orchestrator.v1.OrchestratorService/AddInputImage',
+            artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.AddInputImageRequest.SerializeToString,
+            artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.AddInputImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,14 @@ class OrchestratorServiceStub:
     PERMISSION_DENIED SAFETY_LEVEL_TOO_LAX: laxer than the server's level.
     RESOURCE_EXHAUSTED TOO_MANY_RUNS: come back after RetryInfo.
     """
+    AddInputImage: _grpc.StreamUnaryMultiCallable[_orchestrator_pb2.AddInputImageRequest, _orchestrator_pb2.AddInputImageResponse]
+    """Gives a run a picture it waits for, once per index. The picture is made fit,
+    checked and recorded as `input_image`; the run begins its stages when it
+    has all. Sending the same bytes again changes nothing.
+
+    NOT_FOUND RUN_NOT_FOUND, FAILED_PRECONDITION INPUT_IMAGE_NOT_EXPECTED,
+    ALREADY_EXISTS INPUT_IMAGE_DIFFERS, INVALID_ARGUMENT MEDIA_*.
+    """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.CancelRunRequest, _orchestrator_pb2.CancelRunResponse]
     """Asks a run to stop and waits until it is final. OK when it already was."""
 
@@ -62,6 +70,14 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     NOT_FOUND CONFIG_NOT_FOUND: no such recipe or output config.
     PERMISSION_DENIED SAFETY_LEVEL_TOO_LAX: laxer than the server's level.
     RESOURCE_EXHAUSTED TOO_MANY_RUNS: come back after RetryInfo.
+    """
+    AddInputImage: _aio.StreamUnaryMultiCallable[_orchestrator_pb2.AddInputImageRequest, _orchestrator_pb2.AddInputImageResponse]  # type: ignore[assignment]
+    """Gives a run a picture it waits for, once per index. The picture is made fit,
+    checked and recorded as `input_image`; the run begins its stages when it
+    has all. Sending the same bytes again changes nothing.
+
+    NOT_FOUND RUN_NOT_FOUND, FAILED_PRECONDITION INPUT_IMAGE_NOT_EXPECTED,
+    ALREADY_EXISTS INPUT_IMAGE_DIFFERS, INVALID_ARGUMENT MEDIA_*.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.CancelRunRequest, _orchestrator_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Asks a run to stop and waits until it is final. OK when it already was."""
@@ -84,6 +100,20 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND CONFIG_NOT_FOUND: no such recipe or output config.
         PERMISSION_DENIED SAFETY_LEVEL_TOO_LAX: laxer than the server's level.
         RESOURCE_EXHAUSTED TOO_MANY_RUNS: come back after RetryInfo.
+        """
+
+    @_abc_1.abstractmethod
+    def AddInputImage(
+        self,
+        request_iterator: _MaybeAsyncIterator[_orchestrator_pb2.AddInputImageRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_pb2.AddInputImageResponse, _abc.Awaitable[_orchestrator_pb2.AddInputImageResponse]]:
+        """Gives a run a picture it waits for, once per index. The picture is made fit,
+        checked and recorded as `input_image`; the run begins its stages when it
+        has all. Sending the same bytes again changes nothing.
+
+        NOT_FOUND RUN_NOT_FOUND, FAILED_PRECONDITION INPUT_IMAGE_NOT_EXPECTED,
+        ALREADY_EXISTS INPUT_IMAGE_DIFFERS, INVALID_ARGUMENT MEDIA_*.
         """
 
     @_abc_1.abstractmethod

@@ -831,7 +831,9 @@ class WriteEntityRequest(_message.Message):
 
     @_builtins.property
     def entity(self) -> _run_pb2.Entity:
-        """Required in the first message of an upload; see RecordEntityRequest."""
+        """Required in the first message of an upload; see RecordEntityRequest. A later
+        message may repeat it with newer facts, as what was found out about the bytes.
+        """
 
     def __init__(
         self,
@@ -1297,3 +1299,146 @@ class Damage(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Damage: _TypeAlias = Damage  # noqa: Y015
+
+@_typing.final
+class EraseEntityRequest(_message.Message):
+    """See EraseEntity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}/entities/{sequence}."""
+    reason: _builtins.str
+    """^[A-Z][A-Z0-9_]{2,62}$, e.g. "SAFETY_BLOCKED"."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseEntityRequest: _TypeAlias = EraseEntityRequest  # noqa: Y015
+
+@_typing.final
+class EraseEntityResponse(_message.Message):
+    """The entity, erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entity(self) -> _run_pb2.Entity: ...
+    def __init__(
+        self,
+        *,
+        entity: _run_pb2.Entity | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseEntityResponse: _TypeAlias = EraseEntityResponse  # noqa: Y015
+
+@_typing.final
+class FindRenderRequest(_message.Message):
+    """See FindRender."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    RENDER_DIGEST_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The person's own runs are looked through, nobody else's."""
+    render_digest: _builtins.str
+    """What the media service recorded as metadata render_digest: SHA-256 in
+    hex over everything that decides the bytes.
+    """
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        render_digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["render_digest", b"render_digest", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindRenderRequest: _TypeAlias = FindRenderRequest  # noqa: Y015
+
+@_typing.final
+class FindRenderResponse(_message.Message):
+    """What was made then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Entity]:
+        """The entities of that output, at least one, none of them erased."""
+
+    def __init__(
+        self,
+        *,
+        entities: _abc.Iterable[_run_pb2.Entity] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindRenderResponse: _TypeAlias = FindRenderResponse  # noqa: Y015
+
+@_typing.final
+class RecordWarningRequest(_message.Message):
+    """See RecordWarning."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    @_builtins.property
+    def warning(self) -> _run_pb2.Warning: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        warning: _run_pb2.Warning | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["warning", b"warning"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "warning", b"warning"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordWarningRequest: _TypeAlias = RecordWarningRequest  # noqa: Y015
+
+@_typing.final
+class RecordWarningResponse(_message.Message):
+    """See RecordWarning."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordWarningResponse: _TypeAlias = RecordWarningResponse  # noqa: Y015

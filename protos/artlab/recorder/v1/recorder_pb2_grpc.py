@@ -115,6 +115,21 @@ class RecorderServiceStub:
                 request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReadEntityRequest.SerializeToString,
                 response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReadEntityResponse.FromString,
                 _registered_method=True)
+        self.EraseEntity = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/EraseEntity',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.EraseEntityRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.EraseEntityResponse.FromString,
+                _registered_method=True)
+        self.FindRender = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/FindRender',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FindRenderRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FindRenderResponse.FromString,
+                _registered_method=True)
+        self.RecordWarning = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/RecordWarning',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordWarningRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordWarningResponse.FromString,
+                _registered_method=True)
         self.FinalizeRun = channel.unary_unary(
                 '/artlab.recorder.v1.RecorderService/FinalizeRun',
                 request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FinalizeRunRequest.SerializeToString,
@@ -283,6 +298,41 @@ class RecorderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseEntity(self, request, context):
+        """Removes the bytes of an entity that nobody may see; the record keeps what
+        they were. ReadEntity then answers FAILED_PRECONDITION ENTITY_ERASED.
+        Erasing again changes nothing, whatever became of the run since.
+
+        NOT_FOUND ENTITY_NOT_FOUND, FAILED_PRECONDITION RUN_FINAL.
+        INTERNAL STORAGE_ERROR: nobody can read them any more, but they may still
+        be on the disk; ask again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindRender(self, request, context):
+        """Finds an output that was made in exactly the same way before, among the
+        succeeded outputs of one person: the newest of which every file has this
+        digest and is there.
+
+        NOT_FOUND RENDER_NOT_FOUND.
+        UNAVAILABLE INDEX_REBUILDING: as ListRuns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordWarning(self, request, context):
+        """Adds something a person should know to the record; ends nothing. The same
+        reason for the same output is recorded once.
+
+        FAILED_PRECONDITION RUN_FINAL: it is final and has no such warning.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FinalizeRun(self, request, context):
         """Makes a run final. A second call changes nothing. Outputs still open end as
         the run does; unfinished uploads are discarded.
@@ -408,6 +458,21 @@ def add_RecorderServiceServicer_to_server(servicer, server):
                     servicer.ReadEntity,
                     request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReadEntityRequest.FromString,
                     response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReadEntityResponse.SerializeToString,
+            ),
+            'EraseEntity': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseEntity,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.EraseEntityRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.EraseEntityResponse.SerializeToString,
+            ),
+            'FindRender': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindRender,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FindRenderRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.FindRenderResponse.SerializeToString,
+            ),
+            'RecordWarning': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordWarning,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordWarningRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordWarningResponse.SerializeToString,
             ),
             'FinalizeRun': grpc.unary_unary_rpc_method_handler(
                     servicer.FinalizeRun,
@@ -841,6 +906,87 @@ class RecorderService:
             '/artlab.recorder.v1.RecorderService/ReadEntity',
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReadEntityRequest.SerializeToString,
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReadEntityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseEntity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/EraseEntity',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.EraseEntityRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.EraseEntityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindRender(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/FindRender',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.FindRenderRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.FindRenderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordWarning(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/RecordWarning',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordWarningRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordWarningResponse.FromString,
             options,
             channel_credentials,
             insecure,

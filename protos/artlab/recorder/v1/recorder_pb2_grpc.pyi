@@ -113,6 +113,29 @@ class RecorderServiceStub:
 
     DATA_LOSS ENTITY_CORRUPT: the bytes are not those that were recorded.
     """
+    EraseEntity: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.EraseEntityRequest, _recorder_pb2.EraseEntityResponse]
+    """Removes the bytes of an entity that nobody may see; the record keeps what
+    they were. ReadEntity then answers FAILED_PRECONDITION ENTITY_ERASED.
+    Erasing again changes nothing, whatever became of the run since.
+
+    NOT_FOUND ENTITY_NOT_FOUND, FAILED_PRECONDITION RUN_FINAL.
+    INTERNAL STORAGE_ERROR: nobody can read them any more, but they may still
+    be on the disk; ask again.
+    """
+    FindRender: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.FindRenderRequest, _recorder_pb2.FindRenderResponse]
+    """Finds an output that was made in exactly the same way before, among the
+    succeeded outputs of one person: the newest of which every file has this
+    digest and is there.
+
+    NOT_FOUND RENDER_NOT_FOUND.
+    UNAVAILABLE INDEX_REBUILDING: as ListRuns.
+    """
+    RecordWarning: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.RecordWarningRequest, _recorder_pb2.RecordWarningResponse]
+    """Adds something a person should know to the record; ends nothing. The same
+    reason for the same output is recorded once.
+
+    FAILED_PRECONDITION RUN_FINAL: it is final and has no such warning.
+    """
     FinalizeRun: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.FinalizeRunRequest, _recorder_pb2.FinalizeRunResponse]
     """Makes a run final. A second call changes nothing. Outputs still open end as
     the run does; unfinished uploads are discarded.
@@ -229,6 +252,29 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     checked over the whole entity before the last chunk of it is sent.
 
     DATA_LOSS ENTITY_CORRUPT: the bytes are not those that were recorded.
+    """
+    EraseEntity: _aio.UnaryUnaryMultiCallable[_recorder_pb2.EraseEntityRequest, _recorder_pb2.EraseEntityResponse]  # type: ignore[assignment]
+    """Removes the bytes of an entity that nobody may see; the record keeps what
+    they were. ReadEntity then answers FAILED_PRECONDITION ENTITY_ERASED.
+    Erasing again changes nothing, whatever became of the run since.
+
+    NOT_FOUND ENTITY_NOT_FOUND, FAILED_PRECONDITION RUN_FINAL.
+    INTERNAL STORAGE_ERROR: nobody can read them any more, but they may still
+    be on the disk; ask again.
+    """
+    FindRender: _aio.UnaryUnaryMultiCallable[_recorder_pb2.FindRenderRequest, _recorder_pb2.FindRenderResponse]  # type: ignore[assignment]
+    """Finds an output that was made in exactly the same way before, among the
+    succeeded outputs of one person: the newest of which every file has this
+    digest and is there.
+
+    NOT_FOUND RENDER_NOT_FOUND.
+    UNAVAILABLE INDEX_REBUILDING: as ListRuns.
+    """
+    RecordWarning: _aio.UnaryUnaryMultiCallable[_recorder_pb2.RecordWarningRequest, _recorder_pb2.RecordWarningResponse]  # type: ignore[assignment]
+    """Adds something a person should know to the record; ends nothing. The same
+    reason for the same output is recorded once.
+
+    FAILED_PRECONDITION RUN_FINAL: it is final and has no such warning.
     """
     FinalizeRun: _aio.UnaryUnaryMultiCallable[_recorder_pb2.FinalizeRunRequest, _recorder_pb2.FinalizeRunResponse]  # type: ignore[assignment]
     """Makes a run final. A second call changes nothing. Outputs still open end as
@@ -433,6 +479,47 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         checked over the whole entity before the last chunk of it is sent.
 
         DATA_LOSS ENTITY_CORRUPT: the bytes are not those that were recorded.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseEntity(
+        self,
+        request: _recorder_pb2.EraseEntityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.EraseEntityResponse, _abc.Awaitable[_recorder_pb2.EraseEntityResponse]]:
+        """Removes the bytes of an entity that nobody may see; the record keeps what
+        they were. ReadEntity then answers FAILED_PRECONDITION ENTITY_ERASED.
+        Erasing again changes nothing, whatever became of the run since.
+
+        NOT_FOUND ENTITY_NOT_FOUND, FAILED_PRECONDITION RUN_FINAL.
+        INTERNAL STORAGE_ERROR: nobody can read them any more, but they may still
+        be on the disk; ask again.
+        """
+
+    @_abc_1.abstractmethod
+    def FindRender(
+        self,
+        request: _recorder_pb2.FindRenderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.FindRenderResponse, _abc.Awaitable[_recorder_pb2.FindRenderResponse]]:
+        """Finds an output that was made in exactly the same way before, among the
+        succeeded outputs of one person: the newest of which every file has this
+        digest and is there.
+
+        NOT_FOUND RENDER_NOT_FOUND.
+        UNAVAILABLE INDEX_REBUILDING: as ListRuns.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordWarning(
+        self,
+        request: _recorder_pb2.RecordWarningRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.RecordWarningResponse, _abc.Awaitable[_recorder_pb2.RecordWarningResponse]]:
+        """Adds something a person should know to the record; ends nothing. The same
+        reason for the same output is recorded once.
+
+        FAILED_PRECONDITION RUN_FINAL: it is final and has no such warning.
         """
 
     @_abc_1.abstractmethod

@@ -388,6 +388,7 @@ class Entity(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     AUDIENCE_FIELD_NUMBER: _builtins.int
     MODELS_USED_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}/entities/{sequence}."""
     sequence: _builtins.int
@@ -432,6 +433,12 @@ class Entity(_message.Message):
     def models_used(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ModelUse]:
         """What made it, as reported."""
 
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """When its bytes were erased because nobody may see them; digest and size
+        still say what they were. Unset for all others.
+        """
+
     def __init__(
         self,
         *,
@@ -450,10 +457,11 @@ class Entity(_message.Message):
         attempt: _builtins.int = ...,
         audience: Global___Audience.ValueType = ...,
         models_used: _abc.Iterable[_common_pb2.ModelUse] | None = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "duration", b"duration", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "duration", b"duration", "erase_time", b"erase_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "audience", b"audience", "create_time", b"create_time", "digest", b"digest", "duration", b"duration", "filename", b"filename", "media_type", b"media_type", "metadata", b"metadata", "models_used", b"models_used", "name", b"name", "output_index", b"output_index", "pass", b"pass", "sequence", b"sequence", "stage", b"stage", "start_time", b"start_time", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "audience", b"audience", "create_time", b"create_time", "digest", b"digest", "duration", b"duration", "erase_time", b"erase_time", "filename", b"filename", "media_type", b"media_type", "metadata", b"metadata", "models_used", b"models_used", "name", b"name", "output_index", b"output_index", "pass", b"pass", "sequence", b"sequence", "stage", b"stage", "start_time", b"start_time", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -472,6 +480,8 @@ class RunEvent(_message.Message):
     STAGE_STARTED_FIELD_NUMBER: _builtins.int
     ENTITY_COMMITTED_FIELD_NUMBER: _builtins.int
     OUTPUT_FINISHED_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    ENTITY_ERASED_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """1, 2, 3 ... per run, without gaps. Resume a watch with it."""
     ignorable: _builtins.bool
@@ -488,6 +498,10 @@ class RunEvent(_message.Message):
     def entity_committed(self) -> Global___EntityCommitted: ...
     @_builtins.property
     def output_finished(self) -> Global___OutputFinished: ...
+    @_builtins.property
+    def warning(self) -> Global___Warning: ...
+    @_builtins.property
+    def entity_erased(self) -> Global___EntityErased: ...
     def __init__(
         self,
         *,
@@ -498,12 +512,14 @@ class RunEvent(_message.Message):
         stage_started: Global___StageStarted | None = ...,
         entity_committed: Global___EntityCommitted | None = ...,
         output_finished: Global___OutputFinished | None = ...,
+        warning: Global___Warning | None = ...,
+        entity_erased: Global___EntityErased | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entity_committed", b"entity_committed", "output_finished", b"output_finished", "payload", b"payload", "stage_started", b"stage_started", "state_changed", b"state_changed", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entity_committed", b"entity_committed", "entity_erased", b"entity_erased", "output_finished", b"output_finished", "payload", b"payload", "stage_started", b"stage_started", "state_changed", b"state_changed", "time", b"time", "warning", b"warning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_committed", b"entity_committed", "ignorable", b"ignorable", "output_finished", b"output_finished", "payload", b"payload", "seq", b"seq", "stage_started", b"stage_started", "state_changed", b"state_changed", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_committed", b"entity_committed", "entity_erased", b"entity_erased", "ignorable", b"ignorable", "output_finished", b"output_finished", "payload", b"payload", "seq", b"seq", "stage_started", b"stage_started", "state_changed", b"state_changed", "time", b"time", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["state_changed", "stage_started", "entity_committed", "output_finished"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["state_changed", "stage_started", "entity_committed", "output_finished", "warning", "entity_erased"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -601,6 +617,67 @@ class OutputFinished(_message.Message):
 Global___OutputFinished: _TypeAlias = OutputFinished  # noqa: Y015
 
 @_typing.final
+class Warning(_message.Message):
+    """Something a person should know that ends nothing, e.g. that most of an
+    output's time is used up.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    OUTPUT_INDEX_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """As RunError.reason, e.g. "DEADLINE_NEAR"."""
+    message: _builtins.str
+    """For developers, in English, without user text."""
+    output_index: _builtins.int
+    """The output it is about, from 1; 0 for the whole run."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        output_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "output_index", b"output_index", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Warning: _TypeAlias = Warning  # noqa: Y015
+
+@_typing.final
+class EntityErased(_message.Message):
+    """The bytes of an entity are gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    reason: _builtins.str
+    """As RunError.reason, e.g. "SAFETY_BLOCKED"."""
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "reason", b"reason", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntityErased: _TypeAlias = EntityErased  # noqa: Y015
+
+@_typing.final
 class Hint(_message.Message):
     """Something a watcher may like to see before it is a fact. Not numbered, not
     stored, dropped when a watcher is slow or nobody watches.
@@ -688,7 +765,9 @@ class RenderProgress(_message.Message):
     attempt: _builtins.int
     """1 unless the backend lost the job."""
     instance: _builtins.str
-    """Backend instance and node in work, for operators and research."""
+    """Backend instance and node in work ("KSampler 3"), for operators and
+    research.
+    """
     node: _builtins.str
     @_builtins.property
     def remaining(self) -> _duration_pb2.Duration:

@@ -39,9 +39,13 @@ class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.Value
     """Stage 1: the translated input."""
     PURPOSE_INTERCEPTION: _Purpose.ValueType  # 6
     """Stage 2: what one pass hands to the next."""
+    PURPOSE_IMAGE: _Purpose.ValueType  # 7
+    """Stage 4: a picture or film that was made."""
+    PURPOSE_INPUT_IMAGE: _Purpose.ValueType  # 8
+    """Stage 1: a picture a person brought along."""
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
-    """What the text is for."""
+    """What the text or picture is for."""
 
 PURPOSE_UNSPECIFIED: Purpose.ValueType  # 0
 PURPOSE_INPUT: Purpose.ValueType  # 1
@@ -56,6 +60,10 @@ PURPOSE_TRANSLATION: Purpose.ValueType  # 5
 """Stage 1: the translated input."""
 PURPOSE_INTERCEPTION: Purpose.ValueType  # 6
 """Stage 2: what one pass hands to the next."""
+PURPOSE_IMAGE: Purpose.ValueType  # 7
+"""Stage 4: a picture or film that was made."""
+PURPOSE_INPUT_IMAGE: Purpose.ValueType  # 8
+"""Stage 1: a picture a person brought along."""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
 class _Decision:
@@ -114,6 +122,70 @@ class CheckTextRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckTextRequest: _TypeAlias = CheckTextRequest  # noqa: Y015
+
+@_typing.final
+class CheckImageRequest(_message.Message):
+    """See CheckImage. All but data in the first message only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    level: _common_pb2.SafetyLevel.ValueType
+    """Required, and never laxer than the server's."""
+    purpose: Global___Purpose.ValueType
+    """PURPOSE_IMAGE: what was made; PURPOSE_INPUT_IMAGE: what a person brought."""
+    language: _builtins.str
+    """Language of the explanation, as in CheckTextRequest."""
+    media_type: _builtins.str
+    """e.g. "image/png", "video/mp4"."""
+    data: _builtins.bytes
+    """At most 256 KiB a message."""
+    def __init__(
+        self,
+        *,
+        level: _common_pb2.SafetyLevel.ValueType = ...,
+        purpose: Global___Purpose.ValueType = ...,
+        language: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "language", b"language", "level", b"level", "media_type", b"media_type", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckImageRequest: _TypeAlias = CheckImageRequest  # noqa: Y015
+
+@_typing.final
+class CheckImageResponse(_message.Message):
+    """A verdict; never empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICT_FIELD_NUMBER: _builtins.int
+    KEEP_BLOCKED_FIELD_NUMBER: _builtins.int
+    keep_blocked: _builtins.bool
+    """Whether the bytes of what was blocked may stay in the record."""
+    @_builtins.property
+    def verdict(self) -> Global___Verdict: ...
+    def __init__(
+        self,
+        *,
+        verdict: Global___Verdict | None = ...,
+        keep_blocked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_blocked", b"keep_blocked", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckImageResponse: _TypeAlias = CheckImageResponse  # noqa: Y015
 
 @_typing.final
 class CheckTextResponse(_message.Message):
@@ -234,6 +306,8 @@ class GetPolicyResponse(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     JUDGES_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    IMAGE_CHECK_LEVELS_FIELD_NUMBER: _builtins.int
+    IMAGE_JUDGES_FIELD_NUMBER: _builtins.int
     level: _common_pb2.SafetyLevel.ValueType
     """The laxest level a request may ask for."""
     version: _builtins.str
@@ -242,16 +316,26 @@ class GetPolicyResponse(_message.Message):
     def judges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """e.g. "builtin", "openai:llama-guard3"."""
 
+    @_builtins.property
+    def image_check_levels(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.SafetyLevel.ValueType]:
+        """Levels at which nothing that is seen may be shown before CheckImage."""
+
+    @_builtins.property
+    def image_judges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """e.g. "nudenet:3.4", "openai:llava"."""
+
     def __init__(
         self,
         *,
         level: _common_pb2.SafetyLevel.ValueType = ...,
         judges: _abc.Iterable[_builtins.str] | None = ...,
         version: _builtins.str = ...,
+        image_check_levels: _abc.Iterable[_common_pb2.SafetyLevel.ValueType] | None = ...,
+        image_judges: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["judges", b"judges", "level", b"level", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_check_levels", b"image_check_levels", "image_judges", b"image_judges", "judges", b"judges", "level", b"level", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -43,6 +43,11 @@ class SafetyServiceStub:
                 request_serializer=artlab_dot_safety_dot_v1_dot_safety__pb2.CheckTextRequest.SerializeToString,
                 response_deserializer=artlab_dot_safety_dot_v1_dot_safety__pb2.CheckTextResponse.FromString,
                 _registered_method=True)
+        self.CheckImage = channel.stream_unary(
+                '/artlab.safety.v1.SafetyService/CheckImage',
+                request_serializer=artlab_dot_safety_dot_v1_dot_safety__pb2.CheckImageRequest.SerializeToString,
+                response_deserializer=artlab_dot_safety_dot_v1_dot_safety__pb2.CheckImageResponse.FromString,
+                _registered_method=True)
         self.GetPolicy = channel.unary_unary(
                 '/artlab.safety.v1.SafetyService/GetPolicy',
                 request_serializer=artlab_dot_safety_dot_v1_dot_safety__pb2.GetPolicyRequest.SerializeToString,
@@ -64,6 +69,14 @@ class SafetyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckImage(self, request_iterator, context):
+        """Judges a picture, or a film by several of its frames, before a person sees
+        it. What cannot be decoded or judged is an error, never a verdict.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPolicy(self, request, context):
         """The policy in force: the server's level and its judges.
         """
@@ -78,6 +91,11 @@ def add_SafetyServiceServicer_to_server(servicer, server):
                     servicer.CheckText,
                     request_deserializer=artlab_dot_safety_dot_v1_dot_safety__pb2.CheckTextRequest.FromString,
                     response_serializer=artlab_dot_safety_dot_v1_dot_safety__pb2.CheckTextResponse.SerializeToString,
+            ),
+            'CheckImage': grpc.stream_unary_rpc_method_handler(
+                    servicer.CheckImage,
+                    request_deserializer=artlab_dot_safety_dot_v1_dot_safety__pb2.CheckImageRequest.FromString,
+                    response_serializer=artlab_dot_safety_dot_v1_dot_safety__pb2.CheckImageResponse.SerializeToString,
             ),
             'GetPolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPolicy,
@@ -116,6 +134,33 @@ class SafetyService:
             '/artlab.safety.v1.SafetyService/CheckText',
             artlab_dot_safety_dot_v1_dot_safety__pb2.CheckTextRequest.SerializeToString,
             artlab_dot_safety_dot_v1_dot_safety__pb2.CheckTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckImage(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/artlab.safety.v1.SafetyService/CheckImage',
+            artlab_dot_safety_dot_v1_dot_safety__pb2.CheckImageRequest.SerializeToString,
+            artlab_dot_safety_dot_v1_dot_safety__pb2.CheckImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

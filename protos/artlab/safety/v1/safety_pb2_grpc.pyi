@@ -39,6 +39,10 @@ class SafetyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SafetyServiceAsyncStub: ...
     CheckText: _grpc.UnaryUnaryMultiCallable[_safety_pb2.CheckTextRequest, _safety_pb2.CheckTextResponse]
     """Judges a text before a model sees it."""
+    CheckImage: _grpc.StreamUnaryMultiCallable[_safety_pb2.CheckImageRequest, _safety_pb2.CheckImageResponse]
+    """Judges a picture, or a film by several of its frames, before a person sees
+    it. What cannot be decoded or judged is an error, never a verdict.
+    """
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_safety_pb2.GetPolicyRequest, _safety_pb2.GetPolicyResponse]
     """The policy in force: the server's level and its judges."""
 
@@ -53,6 +57,10 @@ class SafetyServiceAsyncStub(SafetyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckText: _aio.UnaryUnaryMultiCallable[_safety_pb2.CheckTextRequest, _safety_pb2.CheckTextResponse]  # type: ignore[assignment]
     """Judges a text before a model sees it."""
+    CheckImage: _aio.StreamUnaryMultiCallable[_safety_pb2.CheckImageRequest, _safety_pb2.CheckImageResponse]  # type: ignore[assignment]
+    """Judges a picture, or a film by several of its frames, before a person sees
+    it. What cannot be decoded or judged is an error, never a verdict.
+    """
     GetPolicy: _aio.UnaryUnaryMultiCallable[_safety_pb2.GetPolicyRequest, _safety_pb2.GetPolicyResponse]  # type: ignore[assignment]
     """The policy in force: the server's level and its judges."""
 
@@ -70,6 +78,16 @@ class SafetyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_safety_pb2.CheckTextResponse, _abc.Awaitable[_safety_pb2.CheckTextResponse]]:
         """Judges a text before a model sees it."""
+
+    @_abc_1.abstractmethod
+    def CheckImage(
+        self,
+        request_iterator: _MaybeAsyncIterator[_safety_pb2.CheckImageRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_safety_pb2.CheckImageResponse, _abc.Awaitable[_safety_pb2.CheckImageResponse]]:
+        """Judges a picture, or a film by several of its frames, before a person sees
+        it. What cannot be decoded or judged is an error, never a verdict.
+        """
 
     @_abc_1.abstractmethod
     def GetPolicy(
