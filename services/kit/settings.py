@@ -2,6 +2,8 @@
 
 A variable nobody knows is refused with the closest known name, because a typo in a limit or in a
 safety level must not silently mean the default.
+
+A secret may be in a file instead, as containers hand them over: ``<NAME>_FILE`` names it.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ import difflib
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "ARTLAB_"
 SERVICES = (
@@ -25,6 +28,8 @@ SERVICES = (
     "safety",
 )
 EX_CONFIG = 78  # sysexits.h
+MAX_SECRET_BYTES = 16 * 1024
+_FILE = "_FILE"
 DEFAULT_PORTS: Mapping[str, int] = {
     "gateway": 17801,
     "orchestrator": 17802,
@@ -84,7 +89,12 @@ def load_settings(service: str, kind: type[S], environ: Mapping[str, str] | None
         if key.startswith(own):
             name = key.removeprefix(own).lower()
             if name not in kind.model_fields:
-                raise SettingsError(_unknown(key, [own + n.upper() for n in kind.model_fields]))
+                name, value = _secret_file(key, own, kind, value)
+                if environ.get(own + name.upper()):
+                    raise SettingsError(f"{key}: set this or {own}{name.upper()}, not both")
+            elif not value and f"{key}{_FILE}" in environ:
+                # Passed on by a compose file, and set to nothing.
+                continue
             values[name] = value
         elif not any(key.startswith(f"{PREFIX}{other.upper()}_") for other in SERVICES):
             raise SettingsError(_unknown_service(key))
@@ -95,6 +105,25 @@ def load_settings(service: str, kind: type[S], environ: Mapping[str, str] | None
         name = str(first["loc"][0]).upper() if first["loc"] else ""
         why = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{own}{name}: {why}") from None
+
+
+def _secret_file(key: str, own: str, kind: type[Settings], path: str) -> tuple[str, str]:
+    """Name and value of the secret that `key` says is in a file."""
+    name = key.removeprefix(own).removesuffix(_FILE).lower()
+    secrets = [n for n, field in kind.model_fields.items() if field.annotation is SecretStr]
+    if name not in secrets or not key.endswith(_FILE):
+        known = [own + n.upper() for n in kind.model_fields]
+        raise SettingsError(_unknown(key, known + [own + n.upper() + _FILE for n in secrets]))
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_SECRET_BYTES + 1)
+        value = data.decode().strip()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no text"
+        raise SettingsError(f"{key}: the file cannot be read: {why}") from None
+    if not value or len(data) > MAX_SECRET_BYTES:
+        raise SettingsError(f"{key}: the file is {'too large' if value else 'empty'}")
+    return name, value
 
 
 def _unknown(key: str, known: list[str]) -> str:

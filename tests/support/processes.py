@@ -86,7 +86,8 @@ async def six_services(tmp_path: Path, **env: str) -> AsyncIterator[Running]:
     """
     root, logs = tmp_path / "runs", tmp_path / "logs"
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("ARTLAB_")}
-    environ = {**inherited, "ARTLAB_RECORDER_ROOT": str(root), **env}
+    state = {"ARTLAB_RECORDER_ROOT": str(root), "ARTLAB_MEDIA_STATE": str(tmp_path / "media")}
+    environ = {**inherited, **state, **env}
     async with Fleet(wire(environ, free_ports(SERVICES)), logs) as fleet:
         try:
             await fleet.start_all(START_SECONDS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 import grpc.aio
 import pytest
@@ -21,6 +22,7 @@ class Seen:
     field: str | None = None
     message: str = ""
     retry_after_seconds: float | None = None
+    metadata: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -35,6 +37,7 @@ async def refused(
     seen.code = caught.value.code().name
     seen.reason, seen.field, seen.message = error.reason, error.field, error.message
     seen.retry_after_seconds = error.retry_after_seconds
+    seen.metadata = error.metadata
     assert seen.code == code, f"{seen}"
     if reason is not None:
         assert seen.reason == reason, f"{seen}"

@@ -10,7 +10,8 @@ from pathlib import Path
 from services.kit.ids import RunId
 from services.recorder.domain.entity import EntityDraft, ModelUse
 from services.recorder.domain.outcome import Output, RunError
-from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.plan import Plan
+from services.recorder.domain.run import Run
 from services.recorder.domain.vocabulary import (
     Audience,
     EntityType,

@@ -22,9 +22,9 @@ from services.interception.domain.guard import ThoughtFilter, checked, without_c
 from services.interception.domain.messages import Instructions, instruct
 from services.interception.domain.recipe import Recipe
 from services.interception.ports import WritingTask, Written
-from services.interception.providers.bounded_http import bounded_client
 from services.interception.providers.openai_errors import model_errors, protocol_error
 from services.interception.providers.turnstile import Turnstile
+from services.kit.bounded_http import bounded_client
 from services.kit.deadline import budget
 from services.kit.errors import DeadlineExceeded, FailedPrecondition, Unavailable
 from services.kit.log import facts
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 RETRIES = 3
 BACKOFF_SECONDS = 0.2
 MAX_MODEL_NAME_CHARACTERS = 200
+MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class OpenAIWriter:
                 with_key=bool(server.api_key),
                 proxy=server.proxy,
                 encrypted=server.base_url.startswith("https:"),
+                max_bytes=MAX_RESPONSE_BYTES,
+                strange=lambda what: protocol_error(f"the model server's answer {what}"),
             ),
         )
 

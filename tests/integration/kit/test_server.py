@@ -45,6 +45,13 @@ class Scripted(safety_pb2_grpc.SafetyServiceServicer):
         await asyncio.Event().wait()
         raise AssertionError
 
+    async def CheckImage(
+        self, request_iterator: AsyncIterator[safety_pb2.CheckImageRequest], context: Any
+    ) -> safety_pb2.CheckImageResponse:
+        async for _ in request_iterator:
+            self.calls += 1
+        raise AssertionError
+
 
 @pytest.fixture
 async def scripted() -> AsyncIterator[tuple[Scripted, grpc.aio.Channel]]:
@@ -53,7 +60,9 @@ async def scripted() -> AsyncIterator[tuple[Scripted, grpc.aio.Channel]]:
     def register(server: grpc.aio.Server) -> None:
         safety_pb2_grpc.add_SafetyServiceServicer_to_server(servicer, server)
 
-    async with channel_to("safety", register, caps={"CheckText": 0.2}) as channel:
+    async with channel_to(
+        "safety", register, caps={"CheckText": 0.2, "CheckImage": 0.2}
+    ) as channel:
         yield servicer, channel
 
 
@@ -126,6 +135,25 @@ async def test_a_method_has_a_cap_even_when_the_client_sets_no_deadline(scripted
     stub = safety_pb2_grpc.SafetyServiceStub(channel)
     async with refused("DEADLINE_EXCEEDED", "DEADLINE"):
         await stub.CheckText(safety_pb2.CheckTextRequest(text="x"))
+
+
+async def test_a_stream_of_requests_has_a_cap_as_well(scripted: Peer) -> None:
+    _, channel = scripted
+    stub: Any = safety_pb2_grpc.SafetyServiceStub(channel)
+    async with refused("DEADLINE_EXCEEDED", "DEADLINE"):
+        await stub.CheckImage(_endless())
+
+
+async def test_a_malformed_message_in_a_stream_is_the_clients_fault(scripted: Peer) -> None:
+    _, channel = scripted
+    call: Any = channel.stream_unary("/artlab.safety.v1.SafetyService/CheckImage")
+    async with refused("INVALID_ARGUMENT", "MALFORMED_MESSAGE"):
+        await call(iter([b"", b"\xff" * 20]), timeout=5)
+
+
+async def _endless() -> AsyncIterator[safety_pb2.CheckImageRequest]:
+    yield safety_pb2.CheckImageRequest()
+    await asyncio.Event().wait()
 
 
 async def test_what_is_left_of_the_deadline_is_passed_on_less_a_margin(scripted: Peer) -> None:

@@ -1,0 +1,52 @@
+"""Tasks for limited processes: one that behaves and does what it is told, and some that do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from services.kit.errors import InvalidArgument
+from services.kit.limited_task import Task
+
+
+def obedient() -> Task:
+    """Do what the request says; ``pid`` and the like tell about the process."""
+    return _obey
+
+
+def without_model() -> Task:
+    """A task that cannot be loaded."""
+    raise FileNotFoundError("the secret name of a file")
+
+
+def _obey(request: bytes, files: Sequence[int]) -> bytes:
+    word, _, rest = request.decode().partition(" ")
+    if word == "pid":
+        return str(os.getpid()).encode()
+    if word == "environment":
+        return "\n".join(sorted(os.environ)).encode()
+    if word == "read":
+        return os.read(files[0], 100)
+    if word == "write":
+        return str(os.write(files[0], b"mine")).encode()
+    if word == "size":
+        return bytes(int(rest))
+    if word == "fill":
+        return str(len(bytearray(int(rest)))).encode()
+    if word == "refuse":
+        raise InvalidArgument("MEDIA_MALFORMED", "not a picture", field="data")
+    if word == "crash":
+        raise ValueError(rest)
+    if word == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if word == "hang":
+        os.close(int(sys.argv[-1]))
+        word = "sleep"
+    while word == "spin":
+        pass
+    if word == "sleep":
+        time.sleep(60)
+    return request
