@@ -13,6 +13,7 @@ from services.kit.log import facts
 from services.kit.text import MAX_TEXT_BYTES
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.folding import fold
+from services.recorder.domain.renders import renders_of
 from services.recorder.domain.run import Run
 from services.recorder.domain.summary import input_of, summarize
 from services.recorder.domain.vocabulary import Audience
@@ -36,7 +37,10 @@ class Entries:
             self._texts.pop(run.run_id, None)
         else:
             stamp = None
-        return Entry(summarize(run), text, audience, stamp, is_durable)
+        renders = renders_of(run)
+        if renders and self._store.is_imported(run.run_id):
+            renders = frozenset()
+        return Entry(summarize(run), text, audience, stamp, is_durable, renders)
 
     def saved(self, run: Run) -> Entry:
         """Return what is kept of a run that has just become durable."""
@@ -83,6 +87,8 @@ class Entries:
         if found is None:
             return None, None
         entity, audience = found
+        if entity.is_erased:
+            return None, None
         if run.run_id not in self._texts:
             self._texts[run.run_id] = self._folded(run.run_id, entity)
         text = self._texts[run.run_id]

@@ -12,7 +12,8 @@ from artlab.recorder.v1 import run_pb2
 from services.kit.errors import InvalidArgument
 from services.kit.text import MAX_TEXT_CHARACTERS
 from services.recorder.domain.vocabulary import Audience
-from services.recorder.parse import MAX_ATTEMPT, MAX_INT64, MAX_OUTPUTS, MAX_PASS, parse_number
+from services.recorder.parse import MAX_ATTEMPT, MAX_OUTPUTS, MAX_PASS
+from services.recorder.parse_values import MAX_INT64, parse_number
 
 MAX_HINTS = 100
 MAX_PREVIEW_BYTES = 64 * 1024

@@ -162,6 +162,14 @@ class Library:
         """Count the runs that fit. Raises Unavailable INDEX_REBUILDING."""
         return await self._ask(lambda: self._index.stats(wanted, audience))
 
+    async def renders(self, user_id: str, digest: str, most: int) -> Sequence[RunId]:
+        """Return up to so many runs of a person that may have such an output, newest first.
+
+        Raises Unavailable INDEX_REBUILDING.
+        """
+        found = await self._ask(lambda: self._index.renders(user_id, digest, most))
+        return [place.run_id for place in found]
+
     async def _ask(self, question: Callable[[], T]) -> T:
         if self._rebuilding is not None:
             raise _rebuilding()

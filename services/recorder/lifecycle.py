@@ -14,10 +14,13 @@ from services.kit.errors import (
     InvalidArgument,
     NotFound,
 )
-from services.kit.ids import RunId
+from services.kit.ids import EntityName, RunId
 from services.kit.log import facts
+from services.recorder.domain.entity import Entity
+from services.recorder.domain.erasure import with_erased
 from services.recorder.domain.outcome import DEADLINE_REASON, RunError
-from services.recorder.domain.run import Plan, Run, run_deleted
+from services.recorder.domain.plan import Plan
+from services.recorder.domain.run import Run, run_deleted
 from services.recorder.domain.vocabulary import RunState
 from services.recorder.library import Library
 from services.recorder.ports import Store
@@ -66,6 +69,10 @@ class Lifecycle:
     async def finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
         """See `Recorder.finalize_run`."""
         return await self._threads.unbroken(self._finalize(run_id, state, error))
+
+    async def erase(self, name: EntityName, reason: str) -> Entity:
+        """See `Recorder.erase_entity`."""
+        return await self._threads.unbroken(self._erase(name, reason))
 
     async def delete(
         self, run_id: RunId, is_kept: Callable[[RunId], bool] = lambda _: False
@@ -140,6 +147,17 @@ class Lifecycle:
             run = change(held.current)
             await self._table.save(held, run, is_end=is_end)
             return run
+
+    async def _erase(self, name: EntityName, reason: str) -> Entity:
+        async with self._table.locked(name.run) as held:
+            run = with_erased(held.current, name.sequence, reason, self._clock.now())
+            # The record first: what it does not say is damage. It may take the room of an end,
+            # because it makes some.
+            await self._table.save(held, run, is_end=True)
+            entity = run.entity(name.sequence)
+            # Asked again also of what was erased before, which the disk may not have let go.
+            await self._threads.run(self._store.erase_entity, name.run, entity)
+            return entity
 
     async def _finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
         async with self._table.locked(run_id) as held:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, run_pb2
@@ -15,14 +11,25 @@ from services.kit.errors import InvalidArgument
 from services.kit.ids import UploadName, parse_config_name, parse_pseudonym
 from services.recorder.commits import Declared
 from services.recorder.domain.entity import EntityDraft, ModelUse, parse_entity_type
+from services.recorder.domain.events import RunWarning
 from services.recorder.domain.outcome import Output, RunError, needs_error
-from services.recorder.domain.run import Plan
+from services.recorder.domain.plan import Plan
 from services.recorder.domain.vocabulary import (
     FINAL_OUTPUT_STATES,
     FINAL_RUN_STATES,
     Audience,
     EntityType,
     RunState,
+)
+from services.recorder.parse_values import (
+    MAX_INT64,
+    has_control,
+    parse_line,
+    parse_milliseconds,
+    parse_number,
+    parse_reason,
+    parse_sha256,
+    parse_time,
 )
 from services.recorder.words import (
     AUDIENCES,
@@ -40,21 +47,14 @@ MAX_SEED = 2**53 - 1
 MAX_STAGE = 4
 MAX_PASS = 1000
 MAX_ATTEMPT = 1000
-MAX_DURATION = timedelta(hours=24)
 MAX_METADATA_KEYS = 64
 MAX_METADATA_BYTES = 16 * 1024
 MAX_MODELS = 16
 MAX_MODEL_CHARACTERS = 200
 MAX_MESSAGE_CHARACTERS = 1000
-MAX_INT64 = 2**63 - 1
 
 _STEP = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
-_REASON = re.compile(r"[A-Z][A-Z0-9_]{2,62}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_FIRST_SECOND = -62_135_596_800  # 0001-01-01T00:00:00Z
-_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 
 def parse_plan(run: run_pb2.Run) -> Plan:
@@ -85,7 +85,7 @@ def parse_draft(entity: run_pb2.Entity) -> EntityDraft:
             else None
         ),
         duration_ms=(
-            _milliseconds(entity.duration, "entity.duration")
+            parse_milliseconds(entity.duration, "entity.duration")
             if entity.HasField("duration")
             else None
         ),
@@ -136,18 +136,20 @@ def parse_output_end(output: run_pb2.Output) -> tuple[int, RunState, RunError | 
     return index, state, _end_error(output, state, "output.error")
 
 
+def parse_warning(warning: run_pb2.Warning) -> RunWarning:
+    """Return what a person should know."""
+    return RunWarning(
+        reason=parse_reason(warning.reason, "warning.reason"),
+        message=parse_line(warning.message, "warning.message", MAX_MESSAGE_CHARACTERS),
+        output_index=parse_number(warning.output_index, "warning.output_index", most=MAX_OUTPUTS),
+    )
+
+
 def parse_step(step: str) -> str:
     """Return the name of a step. Raises InvalidArgument INVALID_STEP."""
     if _STEP.fullmatch(step) is None:
         raise InvalidArgument("INVALID_STEP", "expected ^[a-z][a-z0-9_]{0,63}$", field="step")
     return step
-
-
-def parse_number(value: int, field: str, *, least: int = 0, most: int) -> int:
-    """Return a number within bounds. Raises InvalidArgument OUT_OF_BOUNDS."""
-    if not least <= value <= most:
-        raise InvalidArgument("OUT_OF_BOUNDS", f"expected {least} to {most}", field=field)
-    return value
 
 
 def _required_draft(request: recorder_pb2.RecordEntityRequest) -> EntityDraft:
@@ -160,12 +162,8 @@ def _declared(request: recorder_pb2.WriteEntityRequest) -> Declared:
     if not request.HasField("digest"):
         raise InvalidArgument("DIGEST_REQUIRED", "required with finish", field="digest")
     digest: common_pb2.Digest = request.digest
-    if _SHA256.fullmatch(digest.sha256) is None:
-        raise InvalidArgument(
-            "INVALID_DIGEST", "expected 64 lower-case hex characters", field="digest.sha256"
-        )
-    size = parse_number(digest.size_bytes, "digest.size_bytes", most=MAX_INT64)
-    return Declared(digest.sha256, size)
+    sha256 = parse_sha256(digest.sha256, "digest.sha256")
+    return Declared(sha256, parse_number(digest.size_bytes, "digest.size_bytes", most=MAX_INT64))
 
 
 def _outputs(outputs: Sequence[run_pb2.Output]) -> tuple[Output, ...]:
@@ -209,7 +207,7 @@ def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
             raise InvalidArgument(
                 "INVALID_METADATA", "expected keys ^[a-z][a-z0-9_]{0,62}$", field=field
             )
-        if _CONTROL.search(value):
+        if has_control(value):
             raise InvalidArgument("INVALID_METADATA", "a control character", field=field)
         size += len(key) + len(value.encode())
     if size > MAX_METADATA_BYTES:
@@ -242,42 +240,9 @@ def _end_error(
     if state is RunState.SUCCEEDED:
         raise InvalidArgument("ERROR_NOT_ALLOWED", "a success has none", field=field)
     error = message.error
-    if _REASON.fullmatch(error.reason) is None:
-        raise InvalidArgument(
-            "INVALID_REASON", "expected ^[A-Z][A-Z0-9_]{2,62}$", field=f"{field}.reason"
-        )
     return RunError(
-        reason=error.reason,
+        reason=parse_reason(error.reason, f"{field}.reason"),
         message=parse_line(error.message, f"{field}.message", MAX_MESSAGE_CHARACTERS),
         stage=parse_number(error.stage, f"{field}.stage", most=MAX_STAGE),
         retryable=error.retryable,
     )
-
-
-def parse_line(text: str, field: str, most: int) -> str:
-    """Return a text of at most so many characters.
-
-    Raises InvalidArgument TEXT_TOO_LONG, INVALID_CHARACTER.
-    """
-    if len(text) > most:
-        raise InvalidArgument("TEXT_TOO_LONG", f"at most {most} characters", field=field)
-    if _CONTROL.search(text):
-        raise InvalidArgument("INVALID_CHARACTER", "a control character", field=field)
-    return text
-
-
-def parse_time(stamp: Timestamp, field: str) -> datetime:
-    """Return a moment in UTC, cut to microseconds. Raises InvalidArgument INVALID_TIME."""
-    # Protobuf does not check either of them, and converting would raise or wrap.
-    if not 0 <= stamp.nanos < 1_000_000_000 or not _FIRST_SECOND <= stamp.seconds <= _LAST_SECOND:
-        raise InvalidArgument("INVALID_TIME", "not a valid Timestamp", field=field)
-    start = datetime(1970, 1, 1, tzinfo=UTC)
-    return start + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
-
-
-def _milliseconds(duration: Duration, field: str) -> int:
-    if not 0 <= duration.nanos < 1_000_000_000 or not (
-        0 <= duration.seconds <= MAX_DURATION.total_seconds()
-    ):
-        raise InvalidArgument("INVALID_DURATION", "expected 0 to 24 hours", field=field)
-    return duration.seconds * 1000 + duration.nanos // 1_000_000

@@ -14,7 +14,7 @@ from services.kit.errors import InvalidArgument
 from services.kit.ids import parse_config_name, parse_pseudonym
 from services.recorder.domain.filter import Filter
 from services.recorder.domain.vocabulary import FINAL_RUN_STATES, RunState
-from services.recorder.parse import parse_line, parse_time
+from services.recorder.parse_values import parse_line, parse_time
 from services.recorder.words import MEDIA_KINDS, RUN_STATES, SAFETY_LEVELS
 
 MAX_WORDS = 50

@@ -102,8 +102,8 @@ class UploadBytes(Protocol):
         """Whether a sync has failed."""
         ...
 
-    def append(self, data: bytes) -> None:
-        """Write at the end; on failure the bytes are as long as before."""
+    def append(self, chunks: Sequence[bytes]) -> None:
+        """Write at the end, one after another; those before one that fails stay."""
         ...
 
     def sync(self) -> int:
@@ -230,6 +230,10 @@ class Store(Protocol):
         """Mark a run that is there, or no longer, durably."""
         ...
 
+    def is_imported(self, run_id: RunId) -> bool:
+        """Whether a run came in by an import: a pseudonym there may be another person here."""
+        ...
+
     def delete_run(self, run_id: RunId) -> None:
         """Put a run out of sight for ever and remove every byte of it and its uploads.
 
@@ -281,6 +285,13 @@ class Store(Protocol):
         """Open an entity's bytes.
 
         Raises NotFound RUN_NOT_FOUND; DataLoss ENTITY_CORRUPT (missing, wrong size, no file).
+        """
+        ...
+
+    def erase_entity(self, run_id: RunId, entity: Entity) -> None:
+        """Remove the bytes of an entity, durably; nothing happens when they are gone.
+
+        The record must say before that it is erased: whoever opens the store removes them too.
         """
         ...
 

@@ -7,12 +7,13 @@ import itertools
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing
 
-from services.kit.errors import DataLoss, OutOfRange
+from services.kit.errors import DataLoss, NotFound, OutOfRange
 from services.kit.ids import EntityName, RunId
 from services.recorder.domain.entity import Entity
+from services.recorder.domain.erasure import entity_erased
 from services.recorder.domain.views import view
 from services.recorder.domain.vocabulary import Audience
-from services.recorder.ports import Store
+from services.recorder.ports import EntityBytes, Store
 from services.recorder.table import RunTable, run_not_found
 from services.recorder.threads import Threads
 
@@ -36,9 +37,12 @@ class Reading:
 
         The whole entity is hashed, whatever part is asked for. Raises NotFound RUN_NOT_FOUND,
         ENTITY_NOT_FOUND (the former also when the run is deleted meanwhile); PermissionDenied
-        AUDIENCE_TOO_LOW; OutOfRange OFFSET_TOO_LARGE; DataLoss ENTITY_CORRUPT.
+        AUDIENCE_TOO_LOW; FailedPrecondition ENTITY_ERASED (also meanwhile); OutOfRange
+        OFFSET_TOO_LARGE; DataLoss ENTITY_CORRUPT.
         """
         entity = view(await self._table.read(name.run), audience).entity(name.sequence)
+        if entity.is_erased:
+            raise entity_erased()
         if offset > entity.size_bytes:
             raise OutOfRange(
                 "OFFSET_TOO_LARGE", f"the entity has {entity.size_bytes} bytes", field="offset"
@@ -66,7 +70,7 @@ def _verified(store: Store, run_id: RunId, entity: Entity, start: int, end: int)
     digest = hashlib.sha256()
     position = 0
     kept = b""
-    with closing(store.open_entity(run_id, entity)) as source:
+    with closing(_opened(store, run_id, entity)) as source:
         while data := source.read(CHUNK_BYTES):
             digest.update(data)
             part = data[max(0, start - position) : max(0, end - position)]
@@ -79,6 +83,21 @@ def _verified(store: Store, run_id: RunId, entity: Entity, start: int, end: int)
         # The bytes of a run that is deleted go away under whoever reads them.
         if store.is_deleted(run_id):
             raise run_not_found()
+        _check_not_erased(store, run_id, entity)
         raise DataLoss("ENTITY_CORRUPT", "the bytes are not those that were recorded")
     if kept:
         yield kept
+
+
+def _opened(store: Store, run_id: RunId, entity: Entity) -> EntityBytes:
+    try:
+        return store.open_entity(run_id, entity)
+    except (DataLoss, NotFound):
+        _check_not_erased(store, run_id, entity)
+        raise
+
+
+def _check_not_erased(store: Store, run_id: RunId, entity: Entity) -> None:
+    # The record says so before the bytes go.
+    if store.load_run(run_id).entity(entity.sequence).is_erased:
+        raise entity_erased()

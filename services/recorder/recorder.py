@@ -16,18 +16,21 @@ from services.recorder.archive.exporting import Exporting, Wish
 from services.recorder.archive.importing import MAX_IMPORT_BYTES, Imported, Importing
 from services.recorder.care import Care, CareLimits
 from services.recorder.domain.entity import Entity, EntityDraft
-from services.recorder.domain.events import Progress
+from services.recorder.domain.events import Progress, RunWarning
 from services.recorder.domain.filter import Filter
 from services.recorder.domain.outcome import Output, RunError
+from services.recorder.domain.plan import Plan
 from services.recorder.domain.room import Room
-from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.run import Run
 from services.recorder.domain.stats import RunStats
 from services.recorder.domain.vocabulary import Audience, RunState
+from services.recorder.domain.warning import with_warning
 from services.recorder.index.port import Index
 from services.recorder.library import Library, Page
 from services.recorder.lifecycle import Lifecycle
 from services.recorder.ports import Follower, Store
 from services.recorder.reading import Reading
+from services.recorder.rendered import Rendered
 from services.recorder.table import RunTable
 from services.recorder.threads import Threads
 from services.recorder.upload import UploadLimits
@@ -73,6 +76,7 @@ class Recorder:
         )
         self._writing = Writing(self._uploads, self._threads)
         self._reading = Reading(store, self._table, self._threads)
+        self._rendered = Rendered(store, self._library, self._threads, self.get_run)
         self._watching = Watching(self._table)
         self._exporting = Exporting(store, self._table, self._threads, self._library)
         self._importing = Importing(store, self._table, self._threads, max_import_bytes)
@@ -148,6 +152,10 @@ class Recorder:
         """See `Library.stats`."""
         return await self._library.stats(wanted, audience)
 
+    async def find_render(self, user_id: str, digest: str) -> tuple[RunId, Sequence[Entity]]:
+        """See `Rendered.find`."""
+        return await self._rendered.find(user_id, digest)
+
     async def delete_run(self, run_id: RunId) -> None:
         """Put a run out of sight for ever and remove its bytes; nothing happens without one."""
         await self._delete(run_id)
@@ -161,6 +169,14 @@ class Recorder:
             return run.at(stage, step, output_index, self._clock.now())
 
         return (await self._lifecycle.change(run_id, move)).progress
+
+    async def record_warning(self, run_id: RunId, warning: RunWarning) -> None:
+        """See `domain.warning.with_warning`."""
+
+        def warn(run: Run) -> Run:
+            return with_warning(run, warning, self._clock.now())
+
+        await self._lifecycle.change(run_id, warn)
 
     async def finalize_output(
         self, run_id: RunId, index: int, state: RunState, error: RunError | None
@@ -211,6 +227,14 @@ class Recorder:
             async with aclosing(self._reading.read(name, offset, limit, audience)) as chunks:
                 async for chunk in chunks:
                     yield chunk
+
+    async def erase_entity(self, name: EntityName, reason: str) -> Entity:
+        """Remove the bytes of an entity for ever and return what the record says of it.
+
+        Raises NotFound ENTITY_NOT_FOUND, FailedPrecondition RUN_FINAL; Internal STORAGE_ERROR when
+        nobody can read them any more and they may still be on the disk: ask again.
+        """
+        return await self._lifecycle.erase(name, reason)
 
     # Watching
 

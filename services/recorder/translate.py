@@ -13,9 +13,11 @@ from services.kit.ids import EntityName, RunId
 from services.recorder.domain.entity import Entity, ModelUse
 from services.recorder.domain.events import (
     EntityCommitted,
+    EntityErased,
     OutputFinished,
     Progress,
     RunEvent,
+    RunWarning,
     StageStarted,
     StateChanged,
 )
@@ -116,6 +118,8 @@ def entity_message(run_id: RunId, entity: Entity) -> run_pb2.Entity:
         message.start_time.CopyFrom(_time(draft.started_at))
     if draft.duration_ms is not None:
         message.duration.CopyFrom(_duration(draft.duration_ms))
+    if entity.erased_at is not None:
+        message.erase_time.CopyFrom(_time(entity.erased_at))
     return message
 
 
@@ -158,6 +162,15 @@ def event_message(seen: RunView, event: RunEvent) -> run_pb2.RunEvent:
             message.entity_committed.entity.CopyFrom(_committed(seen, sequence))
         case OutputFinished(index):
             message.output_finished.output.CopyFrom(output_message(seen.outputs[index - 1]))
+        case EntityErased(sequence, reason):
+            message.entity_erased.sequence = sequence
+            message.entity_erased.reason = reason
+            message.entity_erased.erase_time.CopyFrom(_time(event.time))
+        case RunWarning(reason, text, output_index):
+            message.ignorable = True
+            message.warning.reason = reason
+            message.warning.message = text
+            message.warning.output_index = output_index
     return message
 
 

@@ -24,7 +24,7 @@ from services.recorder.commits import Commits, Declared, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.ports import OpenedUpload, Store, UploadBytes
+from services.recorder.ports import OpenedUpload, Store
 from services.recorder.table import OpenRun, RunTable
 from services.recorder.threads import Threads
 from services.recorder.upload import Upload, UploadLimits, offset_mismatch, upload_busy
@@ -74,7 +74,8 @@ class Uploads:
         """Commit bytes as an entity, all in one.
 
         Raises AlreadyExists UPLOAD_COMPLETE, Aborted UPLOAD_BUSY, OutOfRange OFFSET_MISMATCH
-        (somebody began it in pieces), FailedPrecondition RUN_FINAL, and what `media_type_of` does.
+        (somebody began it in pieces), FailedPrecondition RUN_FINAL or OUTPUT_FINAL, and what
+        `media_type_of` does.
         """
         await self._settled(name)
         async with self._table.locked(name.run) as held:
@@ -101,7 +102,7 @@ class Uploads:
 
         Raises InvalidArgument ENTITY_REQUIRED (a new upload without a draft), Aborted
         UPLOAD_BUSY, AlreadyExists UPLOAD_DIFFERS, ResourceExhausted TOO_MANY_UPLOADS,
-        FailedPrecondition RUN_FINAL, NotFound RUN_NOT_FOUND.
+        FailedPrecondition RUN_FINAL or OUTPUT_FINAL, NotFound RUN_NOT_FOUND.
         """
         await self._settled(name)
         async with self._table.locked(name.run) as held:
@@ -121,16 +122,18 @@ class Uploads:
             upload.is_busy = True
             return upload
 
-    async def append(self, upload: Upload, chunks: Sequence[bytes]) -> None:
-        """Write the next chunks. Raises InvalidArgument MEDIA_TOO_LARGE, which discards all."""
-        data = upload.bytes_open()
-        if data.content.size_bytes + sum(map(len, chunks)) > self.limits.max_entity_bytes:
+    async def check_size(self, upload: Upload, size: int) -> None:
+        """Refuse to grow beyond the limit: InvalidArgument MEDIA_TOO_LARGE, which discards all."""
+        if size > self.limits.max_entity_bytes:
             await self.discard(upload.record.name)
             raise InvalidArgument(
                 "MEDIA_TOO_LARGE", f"at most {self.limits.max_entity_bytes} bytes", field="data"
             )
-        await self._threads.run(_append, data, chunks)
         upload.used_at = self._clock.monotonic()
+
+    def append(self, upload: Upload, chunks: Sequence[bytes]) -> None:
+        """Write the next chunks. Blocking: called in a thread. Raises Aborted UPLOAD_DISCARDED."""
+        upload.bytes_open().append(chunks)
 
     async def commit(self, upload: Upload, said: Declared) -> Entity:
         """Make the upload an entity.
@@ -236,7 +239,7 @@ class Uploads:
     def _check_may_begin(self, run: Run, draft: EntityDraft | None) -> None:
         run.check_open()
         if draft is not None:
-            run.check_output(draft.output_index, "entity.output_index")
+            run.check_takes(draft)
 
     async def _new(self, name: UploadName, draft: EntityDraft | None) -> Upload:
         if draft is None:
@@ -264,8 +267,3 @@ class Uploads:
     def _forget(self, upload: Upload) -> None:
         upload.discard()
         self._open.pop(upload.record.name, None)
-
-
-def _append(data: UploadBytes, chunks: Sequence[bytes]) -> None:
-    for chunk in chunks:
-        data.append(chunk)

@@ -19,6 +19,7 @@ from services.recorder.ports import Inspection
 from services.recorder.store.atomic import TEMPORARY
 from services.recorder.store.codec import decode_run, parse_document
 from services.recorder.store.files import (
+    exists,
     forget_cached,
     names_in,
     open_folder,
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 # Of an open run it may only mean that its metadata is being written.
 NOT_LISTED = f"not listed in {METADATA}"
+NOT_ERASED = "erased, and its file is there"
 _READ_BYTES = 1024 * 1024
 
 
@@ -38,8 +40,9 @@ def verify_run(folder: Path) -> list[str]:
     """Return what is wrong with a run folder, one line each; nothing when all is well.
 
     Checked: the folder's name, schema, form and checksum of metadata.json, the order of entities
-    and events, and of each entity its file, size and SHA-256; files nobody lists. In an export that
-    was unpacked a picture may carry its stamp, without which it must be what was recorded.
+    and events, and of each entity its file, size and SHA-256, or that an erased one has no file;
+    files nobody lists. In an export that was unpacked a picture may carry its stamp, without which
+    it must be what was recorded.
     """
     return finish(inspect_run(folder))
 
@@ -96,6 +99,10 @@ def inspect_opened(
         return [f"{METADATA}: {error}"]
     defects = []
     for entity in run.entities:
+        if entity.is_erased:
+            if exists(folder, entity.filename):
+                defects.append(f"{entity.filename}: {NOT_ERASED}")
+            continue
         stamp = b""
         if may_be_stamped:
             stamp = stamp_of(run_id.value, entity.sequence, entity.sha256, checksum)

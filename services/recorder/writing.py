@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from services.kit.errors import Aborted, DeadlineExceeded, InvalidArgument, ResourceExhausted
 from services.kit.ids import UploadName
 from services.recorder.commits import Declared, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
+from services.recorder.inflow import Inflow
 from services.recorder.threads import Threads
 from services.recorder.upload import Upload, offset_mismatch, upload_discarded
 from services.recorder.uploads import Uploads
@@ -17,8 +19,6 @@ from services.recorder.uploads import Uploads
 # A writer that stays silent for longer is cut off, and its upload is free for the next one.
 STREAM_IDLE_SECONDS = 60.0
 MAX_KEEPALIVES = 10_000
-# More is not taken in while the disk is slow.
-MAX_WAITING_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,7 @@ class _Stream:
         self._position = 0 if upload.data is None else upload.data.content.size_bytes
         self._is_first = True
         self._keepalives = 0
-        self._waiting: list[bytes] = []
-        self._in_flight: asyncio.Task[None] | None = None
+        self._inflow = Inflow(threads, partial(uploads.append, upload))
         self._committing: asyncio.Task[Entity] | None = None
 
     async def take(self, chunk: Chunk) -> None:
@@ -129,12 +128,8 @@ class _Stream:
         self._is_first = False
         if chunk.data:
             self._position += len(chunk.data)
-            self._waiting.append(chunk.data)
-            if self._in_flight is None or self._in_flight.done():
-                await self.settle()
-                self._in_flight = self._threads.start(self._write())
-            elif sum(map(len, self._waiting)) >= MAX_WAITING_BYTES:
-                await self.settle()
+            await self._uploads.check_size(self.upload, self._position)
+            await self._inflow.put(chunk.data)
         self.said = chunk.said if chunk.finish else None
 
     async def next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
@@ -150,19 +145,7 @@ class _Stream:
 
     async def settle(self) -> None:
         """Wait until all that has arrived is written, and raise what went wrong with it."""
-        if self._in_flight is not None:
-            task, self._in_flight = self._in_flight, None
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError:
-                self._in_flight = task
-                raise
-
-    async def _write(self) -> None:
-        # What arrives while some chunks are written is written after them, all in one go.
-        while self._waiting:
-            chunks, self._waiting = self._waiting, []
-            await self._uploads.append(self.upload, chunks)
+        await self._inflow.settle()
 
     async def commit(self, said: Declared) -> Entity:
         """Make everything an entity; it goes on to its end even when the writer goes away."""
@@ -171,9 +154,9 @@ class _Stream:
 
     async def drain(self) -> None:
         """Wait for what is under way; its error was or will be told by somebody else."""
-        for task in (self._in_flight, self._committing):
-            if task is not None:
-                await asyncio.wait({task})
+        await self._inflow.drain()
+        if self._committing is not None:
+            await asyncio.wait({self._committing})
 
 
 async def _repeat(entity: Entity, first: Chunk, chunks: AsyncIterator[Chunk]) -> Written:

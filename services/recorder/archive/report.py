@@ -42,7 +42,7 @@ def render_report(store: RunSource, seen: RunView, checksum: str, *, embed: bool
     documents: dict[int, Mapping[str, Any]] = {}
     media: dict[int, str] = {}
     room = MAX_EMBEDDED_BYTES
-    for entity in seen.entities:
+    for entity in seen.present:
         kind = entity.media_type.partition("/")[0]
         if entity.media_type == JSON:
             documents[entity.sequence] = _document(store, seen, entity)

@@ -85,7 +85,7 @@ def recorded_bytes(store: RunSource, run_id: RunId, entity: Entity) -> Iterator[
 
 def check_bytes(store: RunSource, seen: RunView) -> None:
     """Read everything of a run that an audience sees. Raises as `recorded_bytes`."""
-    for entity in seen.entities:
+    for entity in seen.present:
         for _ in recorded_bytes(store, seen.whole.run_id, entity):
             pass
 

@@ -22,6 +22,7 @@ from services.recorder.domain.archive import (
     read_manifest,
     split_path,
 )
+from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.png_stamp import stamp_of, without_stamp
 from services.recorder.domain.run import Run
@@ -79,7 +80,7 @@ def stage_run(archive: Archive, archived: ArchivedRun, staged: StagedImport) -> 
     run = _run(archived, document)
     _check_entities(archive, run)
     staged.write(run_id, METADATA, [document])
-    for entity in run.entities:
+    for entity in _present(run):
         path = path_in_run(run_id, entity.filename)
         file = archive.files[path]
         chunks = _listed(archive, path)
@@ -149,12 +150,16 @@ def _run(archived: ArchivedRun, document: bytes) -> Run:
 
 def _check_entities(archive: Archive, run: Run) -> None:
     there = archive.entities.get(run.run_id, frozenset())
-    for name in sorted(there ^ {one.filename for one in run.entities}):
+    for name in sorted(there ^ {one.filename for one in _present(run)}):
         raise archive_invalid(f"{run.run_id}/{name}: in the record or in the archive, not in both")
-    for entity in run.entities:
+    for entity in _present(run):
         path = path_in_run(run.run_id, entity.filename)
         if archive.files[path].recorded_sha256 != entity.sha256:
             raise archive_invalid(f"{path}: the manifest and the record disagree")
+
+
+def _present(run: Run) -> list[Entity]:
+    return [one for one in run.entities if not one.is_erased]
 
 
 def _entities(manifest: Manifest) -> dict[RunId, frozenset[str]]:

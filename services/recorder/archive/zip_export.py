@@ -112,7 +112,7 @@ class ZipExport:
             path = path_in_run(run_id, METADATA)
             yield from self._file(path, moment, [recorded.document], len(recorded.document))
             self._lines.add(recorded.line)
-        for entity in seen.entities:
+        for entity in seen.present:
             yield from self._entity(recorded, entity)
         report = render_report(self._store, seen, recorded.checksum, embed=False)
         yield from self._file(path_in_run(run_id, REPORT), moment, [report], len(report))

@@ -189,8 +189,8 @@ def _action(seen: RunView) -> Document:
     if run.finished_at is not None:
         action["endTime"] = _moment(run.finished_at)
     for key, entities in (
-        ("object", [one for one in seen.entities if one.type in _INPUTS]),
-        ("result", [one for one in seen.entities if one.type.is_output]),
+        ("object", [one for one in seen.present if one.type in _INPUTS]),
+        ("result", [one for one in seen.present if one.type.is_output]),
     ):
         if entities:
             action[key] = _ids(path_in_run(run.run_id, one.filename) for one in entities)

@@ -12,8 +12,10 @@ from typing import Any
 from services.recorder.domain.entity import Entity, EntityDraft, ModelUse
 from services.recorder.domain.events import (
     EntityCommitted,
+    EntityErased,
     OutputFinished,
     RunEvent,
+    RunWarning,
     StageStarted,
     StateChanged,
 )
@@ -65,9 +67,9 @@ def run_document(run: Run, entities: list[Document], events: list[Document]) -> 
 
 
 def entity_document(entity: Entity) -> Document:
-    """Return one element of `entities`."""
+    """Return one element of `entities`; `erased_at` is there only once it is erased."""
     draft = entity.draft
-    return {
+    document: Document = {
         "sequence": entity.sequence,
         "type": entity.type.value,
         "filename": entity.filename,
@@ -79,6 +81,9 @@ def entity_document(entity: Entity) -> Document:
         "upload_id": entity.upload_id,
         "metadata": dict(draft.metadata),
     }
+    if entity.erased_at is not None:
+        document["erased_at"] = time_text(entity.erased_at)
+    return document
 
 
 def event_document(event: RunEvent) -> Document:
@@ -101,6 +106,11 @@ def event_document(event: RunEvent) -> Document:
             kind, payload = "entity_committed", {"sequence": sequence}
         case OutputFinished(index):
             kind, payload = "output_finished", {"index": index}
+        case RunWarning(reason, message, output_index):
+            kind = "warning"
+            payload = {"reason": reason, "message": message, "output_index": output_index}
+        case EntityErased(sequence, reason):
+            kind, payload = "entity_erased", {"sequence": sequence, "reason": reason}
     return {"seq": event.seq, "time": time_text(event.time), "kind": kind, "payload": payload}
 
 

@@ -50,7 +50,10 @@ class EntityDraft:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A committed entity: a draft, its place in the run, and what its bytes are."""
+    """A committed entity: a draft, its place in the run, and what its bytes are.
+
+    Once they were erased it says what they were.
+    """
 
     draft: EntityDraft
     sequence: int
@@ -60,6 +63,12 @@ class Entity:
     size_bytes: int
     sha256: str
     upload_id: str
+    erased_at: datetime | None = None
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether its bytes are gone."""
+        return self.erased_at is not None
 
     @property
     def type(self) -> EntityType:

@@ -1,7 +1,7 @@
 """The facts of a run, in order. Pure.
 
-A fact about an entity or an output names it; the thing itself stands in the run and never
-changes after the fact.
+A fact about an entity or an output names it; the thing itself stands in the run. It does not change
+after the fact, except that an entity may be erased, which is a fact of its own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,27 @@ class OutputFinished:
     index: int
 
 
-Payload = StateChanged | StageStarted | EntityCommitted | OutputFinished
+@dataclass(frozen=True, slots=True)
+class RunWarning:
+    """Something a person should know that ends nothing.
+
+    `output_index` is the output it is about, 0 the whole run; the message never holds user text.
+    """
+
+    reason: str
+    message: str
+    output_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntityErased:
+    """The bytes of the entity of this sequence are gone."""
+
+    sequence: int
+    reason: str
+
+
+Payload = StateChanged | StageStarted | EntityCommitted | OutputFinished | RunWarning | EntityErased
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from services.kit.errors import InvalidArgument
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{2,62}", re.ASCII)
 
 # What the protos' fields hold: a number past that could be stored and never be told.
 MAX_INT32 = 2**31 - 1
@@ -87,6 +88,13 @@ class Fields:
         text = self.text(key)
         if _SHA256.fullmatch(text) is None:
             raise self.wrong(key, "expected a SHA-256")
+        return text
+
+    def reason(self, key: str) -> str:
+        """A reason in UPPER_SNAKE."""
+        text = self.text(key)
+        if _REASON.fullmatch(text) is None:
+            raise self.wrong(key, "expected a reason")
         return text
 
     def word(self, key: str, kind: type[W]) -> W:

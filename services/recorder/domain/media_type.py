@@ -37,6 +37,7 @@ JSON_TYPES = frozenset(
         EntityType.SAFETY_PRE_OUTPUT,
         EntityType.PREVIEW_SAFETY,
         EntityType.SAFETY_OUTPUT,
+        EntityType.SAFETY_IMAGE,
         EntityType.EXPLANATION,
         EntityType.ERROR,
         EntityType.LEGACY_METADATA,

@@ -11,10 +11,12 @@ from services.recorder.domain.document import LAYOUT_VERSION
 from services.recorder.domain.entity import Entity, EntityDraft, ModelUse, filename_of
 from services.recorder.domain.events import (
     EntityCommitted,
+    EntityErased,
     OutputFinished,
     Payload,
     Progress,
     RunEvent,
+    RunWarning,
     StageStarted,
     StateChanged,
 )
@@ -31,6 +33,7 @@ from services.recorder.domain.vocabulary import (
     RunState,
     SafetyLevel,
 )
+from services.recorder.domain.warning import warnings_of
 
 
 def read_run(document: object) -> Run:
@@ -118,6 +121,14 @@ def _check(run: Run, fields: Fields) -> None:
                 raise fields.wrong("events", "an output that is not there")
             case StageStarted(progress) if progress.output_index > len(run.outputs):
                 raise fields.wrong("events", "an output that is not there")
+            case RunWarning(_, _, index) if index > len(run.outputs):
+                raise fields.wrong("events", "an output that is not there")
+    warnings = [(one.reason, one.output_index) for one in warnings_of(run)]
+    if len(set(warnings)) != len(warnings):
+        raise fields.wrong("events", "the same warning twice")
+    told = [one.payload.sequence for one in run.events if isinstance(one.payload, EntityErased)]
+    if sorted(told) != [one.sequence for one in run.entities if one.is_erased]:
+        raise fields.wrong("events", "not what was erased, each once")
 
 
 def _check_states(run: Run, fields: Fields) -> None:
@@ -146,6 +157,7 @@ def _entity(fields: Fields) -> Entity:
         size_bytes=fields.number("size_bytes", 1, MAX_INT64),
         sha256=fields.sha256("sha256"),
         upload_id=fields.text("upload_id"),
+        erased_at=fields.time("erased_at") if fields.has("erased_at") else None,
     )
 
 
@@ -207,6 +219,12 @@ def _event(fields: Fields) -> RunEvent:
             payload = EntityCommitted(inner.number("sequence", 1))
         case "output_finished":
             payload = OutputFinished(inner.number("index", 1))
+        case "entity_erased":
+            payload = EntityErased(inner.number("sequence", 1), inner.reason("reason"))
+        case "warning":
+            payload = RunWarning(
+                inner.reason("reason"), inner.text("message"), inner.number("output_index")
+            )
         case _:
             raise fields.wrong("kind", "unknown")
     return RunEvent(fields.number("seq", 1), fields.time("time"), payload)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,43 +19,11 @@ from services.recorder.domain.events import (
 )
 from services.recorder.domain.media_type import EXTENSIONS
 from services.recorder.domain.outcome import Output, RunError, check_outcome, state_at_end
+from services.recorder.domain.plan import Plan
 from services.recorder.domain.vocabulary import EntityType, ExecutionMode, RunState, SafetyLevel
 
 MAX_ENTITIES = 10_000
 MAX_EVENTS = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the creator of a run decides; everything else is the recorder's."""
-
-    config_name: str
-    safety_level: SafetyLevel
-    user_id: str
-    deadline: datetime | None
-    outputs: tuple[Output, ...]
-    expected_entities: tuple[EntityType, ...]
-    execution_mode: ExecutionMode
-    seed: int
-
-    def digest(self) -> str:
-        """SHA-256 of the plan, so that a repeated request can be told from a reused id."""
-        outputs = [(o.index, o.config, o.occurrence, o.kind) for o in self.outputs]
-        deadline = None if self.deadline is None else self.deadline.isoformat()
-        form = json.dumps(
-            [
-                self.config_name,
-                self.safety_level,
-                self.user_id,
-                deadline,
-                outputs,
-                self.expected_entities,
-                self.execution_mode,
-                self.seed,
-            ],
-            separators=(",", ":"),
-        )
-        return hashlib.sha256(form.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -110,7 +76,7 @@ class Run:
             expected_entities=plan.expected_entities,
             outputs=plan.outputs,
         )
-        return run._told(now, StateChanged(RunState.PENDING, None))
+        return run.told(now, StateChanged(RunState.PENDING, None))
 
     @property
     def place(self) -> Place:
@@ -165,13 +131,13 @@ class Run:
         run = self
         if run.state is RunState.PENDING:
             run = replace(run, state=RunState.RUNNING)
-            run = run._told(now, StateChanged(RunState.RUNNING, None))
+            run = run.told(now, StateChanged(RunState.RUNNING, None))
         if moved:
             run = replace(run, stage=stage, step=step, output_index=output_index)
             if output_index and run.outputs[output_index - 1].state is RunState.PENDING:
                 begun = replace(run.outputs[output_index - 1], state=RunState.RUNNING)
                 run = run._with_output(begun)
-            run = run._told(now, StageStarted(run.progress))
+            run = run.told(now, StageStarted(run.progress))
         return run
 
     def next_entity(
@@ -186,11 +152,10 @@ class Run:
     ) -> Entity:
         """The entity these bytes become if nothing else is committed first.
 
-        Raises FailedPrecondition RUN_FINAL, InvalidArgument OUTPUT_UNKNOWN,
+        Raises FailedPrecondition RUN_FINAL, OUTPUT_FINAL, InvalidArgument OUTPUT_UNKNOWN,
         ResourceExhausted RUN_TOO_LARGE.
         """
-        self.check_open()
-        self.check_output(draft.output_index, "entity.output_index")
+        self.check_takes(draft)
         if len(self.entities) >= MAX_ENTITIES:
             raise ResourceExhausted("RUN_TOO_LARGE", f"at most {MAX_ENTITIES} entities a run")
         sequence = len(self.entities) + 1
@@ -222,7 +187,7 @@ class Run:
             expected_entities=expected,
             models_used=(*self.models_used, *new_models),
         )
-        return run._told(entity.created_at, EntityCommitted(entity.sequence))
+        return run.told(entity.created_at, EntityCommitted(entity.sequence))
 
     def with_final_output(
         self, index: int, state: RunState, error: RunError | None, now: datetime
@@ -239,13 +204,14 @@ class Run:
             return self
         self.check_open()
         if state is RunState.SUCCEEDED and not any(
-            one.type.is_output and one.draft.output_index == index for one in self.entities
+            one.type.is_output and one.draft.output_index == index and not one.is_erased
+            for one in self.entities
         ):
             raise FailedPrecondition(
                 "OUTPUT_HAS_NO_ENTITY", "an output succeeds once its bytes are recorded"
             )
         run = self._with_output(replace(output, state=state, error=error))
-        return run._told(now, OutputFinished(index))
+        return run.told(now, OutputFinished(index))
 
     def finalized(self, state: RunState, error: RunError | None, now: datetime) -> Run:
         """The run in a final state; the same run when it was final already.
@@ -261,9 +227,9 @@ class Run:
                 end = state_at_end(state)
                 why = None if end is RunState.CANCELLED else error
                 run = run._with_output(replace(output, state=end, error=why))
-                run = run._told(now, OutputFinished(output.index), room=False)
+                run = run.told(now, OutputFinished(output.index), room=False)
         run = replace(run, state=state, error=error, finished_at=now)
-        return run._told(now, StateChanged(state, error), room=False)
+        return run.told(now, StateChanged(state, error), room=False)
 
     def check_open(self) -> None:
         """Raise FailedPrecondition RUN_FINAL when the run is final."""
@@ -277,11 +243,25 @@ class Run:
                 "OUTPUT_UNKNOWN", f"the run has {len(self.outputs)} outputs", field=field
             )
 
+    def check_takes(self, draft: EntityDraft) -> None:
+        """Raise unless such an entity may be added.
+
+        FailedPrecondition RUN_FINAL, OUTPUT_FINAL; InvalidArgument OUTPUT_UNKNOWN.
+        """
+        self.check_open()
+        self.check_output(draft.output_index, "entity.output_index")
+        if not (draft.type.is_output and draft.output_index):
+            return
+        if self.outputs[draft.output_index - 1].state is RunState.SUCCEEDED:
+            # All of it may be seen by now, because all of it was checked.
+            raise FailedPrecondition("OUTPUT_FINAL", "the output has succeeded as it is")
+
     def _with_output(self, output: Output) -> Run:
         before, after = self.outputs[: output.index - 1], self.outputs[output.index :]
         return replace(self, outputs=(*before, output, *after))
 
-    def _told(self, now: datetime, payload: Payload, *, room: bool = True) -> Run:
+    def told(self, now: datetime, payload: Payload, *, room: bool = True) -> Run:
+        """The run with its next event. Raises ResourceExhausted RUN_TOO_LARGE if `room` matters."""
         # A full run must still be able to end.
         if room and len(self.events) >= MAX_EVENTS:
             raise ResourceExhausted("RUN_TOO_LARGE", f"at most {MAX_EVENTS} events a run")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.recorder.domain.entity import Entity
+from services.recorder.domain.events import RunWarning
 from services.recorder.domain.media_type import JSON_TYPES
 from services.recorder.domain.outcome import Output, RunError
 from services.recorder.domain.run import Run
@@ -32,6 +33,7 @@ TITLES: Mapping[EntityType, str] = {
     EntityType.OUTPUT_TEXT: "Text",
     EntityType.PREVIEW_SAFETY: "Safety check of a preview",
     EntityType.SAFETY_OUTPUT: "Safety check of the output",
+    EntityType.SAFETY_IMAGE: "Safety check of the picture",
     EntityType.ERROR: "Error",
     EntityType.LEGACY_METADATA: "What the predecessor had recorded",
 }
@@ -60,6 +62,8 @@ _PURPOSES = {
     "translation": "the translation",
     "interception": "the text between two passes",
     "media_prompt": "the text for the output",
+    "input_image": "the picture that was sent along",
+    "image": "what was made",
 }
 _CHECKS = {
     "wordlist": "word lists",
@@ -68,6 +72,8 @@ _CHECKS = {
     # The built-in judge is no model.
     "judge:builtin": "rules about words together",
     "judge": "a judging model",
+    "nudenet": "a detector of nudity",
+    "openai": "a model that looks at pictures",
 }
 
 
@@ -100,6 +106,7 @@ class OutputStory:
 
     output: Output
     end: str
+    warnings: tuple[RunWarning, ...]
     steps: tuple[Step, ...]
 
 
@@ -110,6 +117,7 @@ class Story:
     seen: RunView
     end: str
     error: RunError | None
+    warnings: tuple[RunWarning, ...]
     explanation: Explanation | None
     steps: tuple[Step, ...]
     outputs: tuple[OutputStory, ...]
@@ -136,19 +144,21 @@ def tell(
     run = seen.whole
     languages = _languages(run, documents)
     steps = [_step(one, texts, documents, languages) for one in seen.entities]
-    recorded = {one.draft.output_index for one in seen.entities if one.type.is_output}
+    recorded = {one.draft.output_index for one in seen.present if one.type.is_output}
     of_run = tuple(one for one in steps if not one.entity.draft.output_index)
     why = [one.explanation for one in of_run if one.entity.type is EntityType.EXPLANATION]
     return Story(
         seen=seen,
         end=_RUN_ENDS.get(run.state, ""),
         error=seen.error,
+        warnings=tuple(one for one in seen.warnings if not one.output_index),
         explanation=why[-1] if why and run.state is RunState.BLOCKED else None,
         steps=of_run,
         outputs=tuple(
             OutputStory(
                 output=output,
                 end=_output_end(output, is_recorded=output.index in recorded),
+                warnings=tuple(one for one in seen.warnings if one.output_index == output.index),
                 steps=tuple(one for one in steps if one.entity.draft.output_index == output.index),
             )
             for output in seen.outputs
@@ -168,14 +178,19 @@ def _step(
     languages: tuple[str, str],
 ) -> Step:
     title = TITLES[entity.type]
+    if entity.is_erased:
+        return Step(title, entity)
     if entity.type is EntityType.INTERCEPTION_PASS:
         title = f"{title} {entity.draft.pass_number}"
     if entity.type in JSON_TYPES:
         document = documents.get(entity.sequence, {})
         if entity.type is EntityType.ERROR:
             kind = _word(document, "type") or _word(document, "error_type")  # the predecessor's
-            told = (f"{kind}: {_word(document, 'message')}",)
-            return Step(title, entity, sentences=told)
+            told = [f"{kind}: {_word(document, 'message')}"]
+            details = document.get("details")
+            if isinstance(details, dict) and (advice := _word(details, "advice")):
+                told.append(f"What helps: {advice}.")
+            return Step(title, entity, sentences=tuple(told))
         # What a verdict says to the person stands in an entity of its own.
         is_explanation = entity.type is EntityType.EXPLANATION
         return Step(
@@ -188,9 +203,22 @@ def _step(
     said = texts.get(entity.sequence, Said(""))
     typed = entity.type in (EntityType.INPUT, EntityType.CONTEXT)
     language = languages[0] if typed else languages[1]
-    unchanged = entity.draft.metadata.get("translated") == "false"
-    note = ("It did not have to be translated.",) if unchanged else ()
-    return Step(title, entity, said.text, said.is_cut, language, sentences=note)
+    return Step(title, entity, said.text, said.is_cut, language, sentences=_notes(entity))
+
+
+def _notes(entity: Entity) -> tuple[str, ...]:
+    """What its metadata say that a reader would not expect."""
+    metadata = entity.draft.metadata
+    found = []
+    if metadata.get("translated") == "false":
+        found.append("It did not have to be translated.")
+    if passed := metadata.get("fallback_from"):
+        found.append(f"Another output took over from {passed}.")
+    if earlier := metadata.get("reused_from"):
+        found.append(f"Not made anew: it is that of {earlier}.")
+    if metadata.get("late") == "true":
+        found.append("It came after its time was over.")
+    return tuple(found)
 
 
 def _sentences(document: Mapping[str, Any]) -> tuple[str, ...]:

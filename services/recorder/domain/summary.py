@@ -48,7 +48,7 @@ def summarize(run: Run) -> Summary:
         run=replace(run, entities=(), events=()),
         entities=len(run.entities),
         events=len(run.events),
-        size_bytes=sum(one.size_bytes for one in run.entities),
+        size_bytes=sum(one.size_bytes for one in run.entities if not one.is_erased),
         models_used={audience: view(run, audience).models_used for audience in Audience},
     )
 

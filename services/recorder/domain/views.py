@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 from services.kit.errors import PermissionDenied
 from services.recorder.domain.entity import Entity, ModelUse
-from services.recorder.domain.events import RunEvent, StageStarted, StateChanged
+from services.recorder.domain.events import RunEvent, RunWarning, StageStarted, StateChanged
 from services.recorder.domain.outcome import Output, RunError
 from services.recorder.domain.run import Run
 from services.recorder.domain.vocabulary import Audience, EntityType, MediaKind, RunState
+from services.recorder.domain.warning import warnings_of
 
 # What models wrote on the way to an output.
 _WRITTEN = frozenset(
@@ -30,6 +32,8 @@ _WRITTEN = frozenset(
 )
 # An output gets there only after the check of stage 3 let its text through.
 _STAGE_MEDIA = 4
+
+Said = TypeVar("Said", RunError, RunWarning, RunError | None)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ class RunView:
             return self.whole.entities
         return tuple(self._redacted(one) for one in self.whole.entities if self.may_see(one))
 
+    @cached_property
+    def present(self) -> tuple[Entity, ...]:
+        """Those of them whose bytes are there."""
+        return tuple(one for one in self.entities if not one.is_erased)
+
     def entity(self, sequence: int) -> Entity:
         """Return one entity.
 
@@ -90,6 +99,11 @@ class RunView:
         return self._told(self.whole.error)
 
     @property
+    def warnings(self) -> tuple[RunWarning, ...]:
+        """What a person should know, in order."""
+        return tuple(self._told(one) for one in warnings_of(self.whole))
+
+    @property
     def models_used(self) -> tuple[ModelUse, ...]:
         """What made the entities they may see, each once."""
         if self.audience is Audience.RESEARCH:
@@ -99,9 +113,11 @@ class RunView:
 
     def event(self, event: RunEvent) -> RunEvent:
         """A fact as they may hear it: none is left out, what it names is looked up in this view."""
-        if isinstance(event.payload, StateChanged):
-            payload = StateChanged(event.payload.state, self._told(event.payload.error))
-            return replace(event, payload=payload)
+        match event.payload:
+            case StateChanged(state, error):
+                return replace(event, payload=StateChanged(state, self._told(error)))
+            case RunWarning():
+                return replace(event, payload=self._told(event.payload))
         return event
 
     def _redacted(self, entity: Entity) -> Entity:
@@ -110,11 +126,11 @@ class RunView:
             return replace(entity, draft=replace(entity.draft, metadata={}))
         return entity
 
-    def _told(self, error: RunError | None) -> RunError | None:
+    def _told(self, said: Said) -> Said:
         # The message is for developers; what a person needs is the reason and the explanation.
-        if error is None or self.audience is not Audience.STUDENT:
-            return error
-        return replace(error, message="")
+        if said is None or self.audience is not Audience.STUDENT:
+            return said
+        return replace(said, message="")
 
     def _has_succeeded(self, output_index: int) -> bool:
         outputs = self.whole.outputs

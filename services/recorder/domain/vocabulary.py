@@ -73,6 +73,7 @@ class EntityType(StrEnum):
     OUTPUT_TEXT = "output_text"
     PREVIEW_SAFETY = "preview_safety"
     SAFETY_OUTPUT = "safety_output"
+    SAFETY_IMAGE = "safety_image"
     EXPLANATION = "explanation"
     ERROR = "error"
     # The whole metadata.json of a run that was taken over from the predecessor.

@@ -69,6 +69,15 @@ class MemoryIndex:
             count(entry, tally)
         return tally.stats()
 
+    def renders(self, user_id: str, digest: str, most: int) -> Sequence[Place]:
+        """Return up to so many runs of a person that have such an output, newest first."""
+        places = [
+            one.summary.run.place
+            for one in self._entries.values()
+            if one.summary.run.user_id == user_id and digest in one.renders
+        ]
+        return sorted(places, reverse=True)[:most]
+
     def fitting(self, wanted: Filter, audience: Audience) -> Iterator[Entry]:
         """Every run that fits, in no order."""
         text = wanted.folded_text

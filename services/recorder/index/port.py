@@ -29,7 +29,8 @@ class Entry:
 
     `text` is its input, folded, and `text_audience` the least audience that may search it; None
     where there is none. `stamp` is of the metadata.json of a final run, None of any other;
-    `is_durable` says that the run was durable before the stamp was taken.
+    `is_durable` says that the run was durable before the stamp was taken. `renders` are the digests
+    of `domain.renders`.
     """
 
     summary: Summary
@@ -37,6 +38,7 @@ class Entry:
     text_audience: Audience | None
     stamp: Stamp | None
     is_durable: bool
+    renders: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,13 @@ class Index(Protocol):
 
     def stats(self, wanted: Filter, audience: Audience) -> RunStats:
         """Count the runs that fit. Raises IndexDamagedError."""
+        ...
+
+    def renders(self, user_id: str, digest: str, most: int) -> Sequence[Place]:
+        """Return up to so many runs of a person that have such an output, newest first.
+
+        Raises IndexDamagedError.
+        """
         ...
 
     def purge(self) -> bool:

@@ -83,6 +83,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def moment(microseconds: int) -> datetime:
+    """Return the moment of such a number."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
 def kind_bits(kinds: Iterable[MediaKind]) -> int:
     """Return kinds of outputs as bits."""
     bits = 0

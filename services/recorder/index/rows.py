@@ -10,9 +10,10 @@ import orjson
 
 from services.kit.ids import RunId
 from services.recorder.domain.fields import DocumentError
+from services.recorder.domain.run import Place
 from services.recorder.domain.summary import Summary, read_summary, summary_document
 from services.recorder.index.port import Entry
-from services.recorder.index.query import Where, audience_rank, kind_bits, microseconds
+from services.recorder.index.query import Where, audience_rank, kind_bits, microseconds, moment
 from services.recorder.ports import Stamp
 
 _COLUMNS = (
@@ -69,6 +70,14 @@ def put(connection: sqlite3.Connection, entry: Entry) -> None:
         "ON CONFLICT (run_id) DO UPDATE SET document = excluded.document",
         (run.run_id.value, orjson.dumps(summary_document(summary))),
     )
+    connection.execute("DELETE FROM renders WHERE run_id = ?", (run.run_id.value,))
+    connection.executemany(
+        "INSERT INTO renders VALUES (?, ?, ?, ?)",
+        (
+            (run.user_id, digest, microseconds(run.created_at), run.run_id.value)
+            for digest in entry.renders
+        ),
+    )
 
 
 def forget(connection: sqlite3.Connection, run_id: RunId) -> None:
@@ -78,6 +87,7 @@ def forget(connection: sqlite3.Connection, run_id: RunId) -> None:
     _put_text(connection, text_id, None)
     connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id.value,))
     connection.execute("DELETE FROM documents WHERE run_id = ?", (run_id.value,))
+    connection.execute("DELETE FROM renders WHERE run_id = ?", (run_id.value,))
     connection.execute("INSERT OR IGNORE INTO remains VALUES (1)")
 
 
@@ -105,6 +115,18 @@ def listed(
         (_summary(document), None if stamp[0] is None else Stamp(*stamp))
         for document, *stamp in found.fetchall()
     ]
+
+
+def renders(
+    connection: sqlite3.Connection, user_id: str, digest: str, most: int
+) -> Sequence[Place]:
+    """Return up to so many runs of a person with such an output, newest first."""
+    found = connection.execute(
+        "SELECT created_us, run_id FROM renders WHERE user_id = ? AND digest = ? "
+        "ORDER BY created_us DESC, run_id DESC LIMIT ?",
+        (user_id, digest, most),
+    )
+    return [Place(moment(created_us), RunId(run_id)) for created_us, run_id in found]
 
 
 def groups(

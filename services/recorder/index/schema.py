@@ -13,7 +13,7 @@ from pathlib import Path
 from services.recorder.store import atomic
 from services.recorder.store.files import open_folder
 
-VERSION = 1
+VERSION = 2
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
 _COPY = ".new"
@@ -57,6 +57,14 @@ CREATE TABLE runs (
 CREATE UNIQUE INDEX runs_by_id ON runs (run_id);
 CREATE TABLE documents (run_id TEXT PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE inputs (id INTEGER PRIMARY KEY, text BLOB NOT NULL);
+CREATE TABLE renders (
+    user_id TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    run_id TEXT NOT NULL,
+    PRIMARY KEY (user_id, digest, created_us, run_id)
+) WITHOUT ROWID;
+CREATE INDEX renders_by_run ON renders (run_id);
 CREATE TABLE remains (id INTEGER PRIMARY KEY);
 PRAGMA user_version = {VERSION};
 COMMIT;

@@ -147,6 +147,15 @@ class SqliteIndex:
             count(entry, tally)
         return tally.stats()
 
+    def renders(self, user_id: str, digest: str, most: int) -> Sequence[Place]:
+        """Return up to so many runs of a person that have such an output, newest first."""
+        size = most + len(self._unwritten)
+        with _damage():
+            written = rows.renders(self._connection, user_id, digest, size)
+        found = [one for one in written if one.run_id not in self._unwritten]
+        found += self._overlay().renders(user_id, digest, most)
+        return sorted(found, reverse=True)[:most]
+
     def purge(self) -> bool:
         """Overwrite, then move the log into the file and cut it, for it holds what there was."""
         try:

@@ -16,7 +16,8 @@ from typing import Any
 from services.recorder.domain.entity import Entity, EntityDraft, ModelUse, filename_of
 from services.recorder.domain.media_type import EXTENSIONS
 from services.recorder.domain.outcome import Output, RunError
-from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.plan import Plan
+from services.recorder.domain.run import Run
 from services.recorder.domain.vocabulary import Audience, EntityType, MediaKind, RunState
 from services.recorder.legacy.document import LegacyDocument, LegacyEntity
 

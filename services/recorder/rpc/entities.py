@@ -8,12 +8,8 @@ from contextlib import aclosing
 from artlab.recorder.v1 import recorder_pb2 as pb
 from services.kit.ids import EntityName, UploadName
 from services.kit.interceptors import Context
-from services.recorder.parse import (
-    MAX_INT64,
-    parse_chunk,
-    parse_number,
-    parse_small_entity,
-)
+from services.recorder.parse import parse_chunk, parse_small_entity
+from services.recorder.parse_values import MAX_INT64, parse_number, parse_reason
 from services.recorder.recorder import Recorder
 from services.recorder.translate import (
     entity_message,
@@ -72,6 +68,14 @@ class EntitiesRpcs:
         """See recorder.proto."""
         await self._recorder.delete_upload(UploadName.parse(request.upload))
         return pb.DeleteUploadResponse()
+
+    async def EraseEntity(
+        self, request: pb.EraseEntityRequest, context: Context
+    ) -> pb.EraseEntityResponse:
+        """See recorder.proto."""
+        name = EntityName.parse(request.name)
+        entity = await self._recorder.erase_entity(name, parse_reason(request.reason, "reason"))
+        return pb.EraseEntityResponse(entity=entity_message(name.run, entity))
 
     async def ReadEntity(
         self, request: pb.ReadEntityRequest, context: Context

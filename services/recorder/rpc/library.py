@@ -9,10 +9,10 @@ from services.kit.errors import InvalidArgument
 from services.kit.ids import parse_pseudonym
 from services.kit.interceptors import Context
 from services.recorder.domain.filter import Filter
-from services.recorder.parse import parse_number
 from services.recorder.parse_filter import parse_filter
+from services.recorder.parse_values import parse_number, parse_sha256
 from services.recorder.recorder import Recorder
-from services.recorder.translate import listed_message, stats_message
+from services.recorder.translate import entity_message, listed_message, stats_message
 from services.recorder.words import AUDIENCES
 
 DEFAULT_PAGE_SIZE = 50
@@ -48,6 +48,15 @@ class LibraryRpcs:
         audience = AUDIENCES.word(request.audience, "audience")
         wanted = parse_filter(request.filter)
         return stats_message(await self._recorder.run_stats(wanted, audience))
+
+    async def FindRender(
+        self, request: pb.FindRenderRequest, context: Context
+    ) -> pb.FindRenderResponse:
+        """See recorder.proto."""
+        user_id = parse_pseudonym(request.user_id)
+        digest = parse_sha256(request.render_digest, "render_digest")
+        run_id, entities = await self._recorder.find_render(user_id, digest)
+        return pb.FindRenderResponse(entities=[entity_message(run_id, one) for one in entities])
 
 
 def _of_user(wanted: Filter, user_id: str) -> Filter:

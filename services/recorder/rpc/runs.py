@@ -10,12 +10,13 @@ from services.recorder.domain.vocabulary import Audience
 from services.recorder.parse import (
     MAX_OUTPUTS,
     MAX_STAGE,
-    parse_number,
     parse_output_end,
     parse_plan,
     parse_run_end,
     parse_step,
+    parse_warning,
 )
+from services.recorder.parse_values import parse_number
 from services.recorder.recorder import Recorder
 from services.recorder.translate import (
     output_message,
@@ -76,6 +77,14 @@ class RunsRpcs:
         run_id = RunId.parse_name(request.name)
         output = await self._recorder.finalize_output(run_id, *parse_output_end(request.output))
         return pb.FinalizeOutputResponse(output=output_message(output))
+
+    async def RecordWarning(
+        self, request: pb.RecordWarningRequest, context: Context
+    ) -> pb.RecordWarningResponse:
+        """See recorder.proto."""
+        run_id = RunId.parse_name(request.name)
+        await self._recorder.record_warning(run_id, parse_warning(request.warning))
+        return pb.RecordWarningResponse()
 
     async def FinalizeRun(
         self, request: pb.FinalizeRunRequest, context: Context

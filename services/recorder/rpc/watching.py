@@ -11,10 +11,7 @@ from services.kit.ids import RunId
 from services.kit.interceptors import Context
 from services.recorder.domain.views import RunView, view
 from services.recorder.hints import check_hints, hint_for
-from services.recorder.parse import (
-    MAX_INT64,
-    parse_number,
-)
+from services.recorder.parse_values import MAX_INT64, parse_number
 from services.recorder.recorder import Recorder
 from services.recorder.translate import (
     event_message,

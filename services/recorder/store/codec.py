@@ -15,6 +15,7 @@ from services.recorder.domain.document import (
     run_document,
     upload_document,
 )
+from services.recorder.domain.events import EntityErased
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.reading import read_run, read_upload
 from services.recorder.domain.run import Run
@@ -85,7 +86,11 @@ class RunEncoder:
     def encode(self, run: Run) -> bytes:
         """Return metadata.json. The run must be the one before, or what became of it."""
         self._entities.extend(map(entity_document, run.entities[len(self._entities) :]))
-        self._events.extend(map(event_document, run.events[len(self._events) :]))
+        for event in run.events[len(self._events) :]:
+            self._events.append(event_document(event))
+            if isinstance(event.payload, EntityErased):
+                sequence = event.payload.sequence
+                self._entities[sequence - 1] = entity_document(run.entity(sequence))
         return encode_document(run_document(run, self._entities, self._events))
 
 

@@ -19,6 +19,7 @@ from services.recorder.store import atomic
 from services.recorder.store.atomic import UnsureError
 from services.recorder.store.faults import is_full, storage_errors
 from services.recorder.store.layout import Layout
+from services.recorder.store.upload_names import remove_uploads
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +106,10 @@ class Deletions:
         layout.trash_run(run_id)
         # Its bytes make the room that its tombstone needs.
         layout.empty_trash(run_id, keep_folder=run_id in self._owed)
-        layout.remove_uploads(run_id)
-        layout.remove_orphans()
+        remove_uploads(layout.uploads_fd, run_id)
+        layout.orphans.sweep()
         atomic.remove(layout.favourites_fd, run_id.value)
+        atomic.remove(layout.imported_fd, run_id.value)
         if run_id in self._owed:
             atomic.mark(layout.tombstones_fd, run_id.value)
             self._owed.discard(run_id)

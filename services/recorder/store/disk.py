@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.kit.errors import Internal, ResourceExhausted
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
@@ -13,6 +14,7 @@ from services.recorder.ports import Contents, Inspection, Intake, Stamp, UploadB
 from services.recorder.store import atomic
 from services.recorder.store.atomic import Syncs
 from services.recorder.store.deletions import Deletions
+from services.recorder.store.erasures import Erasures
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.files import read_regular
 from services.recorder.store.imports import DiskImport, sweep_imports
@@ -49,7 +51,8 @@ class DiskStore:
         self._runs = RunFolders(self._layout, self._syncs)
         self._reserve = Reserve(self._layout, self._reserve_bytes)
         self._uploads = UploadFiles(self._layout, self._runs, self._reserve)
-        self._recovery = Recovery(self._layout, self._runs, self._uploads)
+        self._erasures = Erasures(self._layout)
+        self._recovery = Recovery(self._layout, self._runs, self._uploads, self._erasures)
         try:
             sweep_imports(self._layout)
             self._deletions.recover()
@@ -68,6 +71,7 @@ class DiskStore:
         self._reserve.close()
         self._layout.close()
         self._syncs.close()
+        self._uploads.close()
 
     def store_id(self) -> str:
         """Return the id of this store."""
@@ -147,6 +151,10 @@ class DiskStore:
             with self._reserve.ordinary():
                 atomic.mark(marks, run_id.value)
 
+    def is_imported(self, run_id: RunId) -> bool:
+        """Whether a run came in by an import."""
+        return self._layout.is_imported(run_id)
+
     def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run."""
         self._runs.forget(run_id)
@@ -189,6 +197,15 @@ class DiskStore:
     def commit(self, record: UploadRecord, data: UploadBytes, run: Run) -> None:
         """Make an upload an entity."""
         self._uploads.commit(record, data, run)
+
+    def erase_entity(self, run_id: RunId, entity: Entity) -> None:
+        """Remove the bytes of an entity."""
+        try:
+            with storage_errors():
+                self._erasures.erase(run_id, entity)
+        except ResourceExhausted as error:
+            # It would promise that nothing happened, and the record has changed already.
+            raise Internal("STORAGE_ERROR", "erased bytes may still be on the disk") from error
 
     def stage_import(self) -> DiskImport:
         """Make room for an archive on its way in."""

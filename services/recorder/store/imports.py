@@ -92,6 +92,8 @@ class DiskImport:
                 atomic.sync_folder(folder)
             finally:
                 os.close(folder)
+            # Before it can be seen. A mark whose run does not come does no harm.
+            atomic.mark(self._layout.imported_fd, run_id.value)
             with atomic.anew(self._layout.root_fd) as root:
                 atomic.move(self._fd, run_id.value, root, run_id.value)
                 try:

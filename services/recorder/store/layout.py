@@ -1,4 +1,6 @@
-"""Where everything lives below the root. The only module that joins paths.
+"""Where everything lives below the root.
+
+Only this module joins paths; `upload_names` and `orphans` name what lies in their folders.
 
     <root>/<run_id>/metadata.json, NN_type.ext     runs
     <root>/.uploads/<run_id>.<upload_id>.data      bytes on their way
@@ -13,6 +15,7 @@
     <root>/.reserve/spare-<n>                      room kept back for a full disk
     <root>/.tombstones/<run_id>                    empty: the run is deleted, since this file's time
     <root>/.favourites/<run_id>                    empty: somebody wants to keep the run
+    <root>/.imported/<run_id>                      empty: the run came in by an import
     <root>/.scrub.json                             how far the scrubber is, and what it found
 
 Where the tombstones are is a setting, so that a backup of the root need not bring old ones back.
@@ -33,7 +36,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.kit.errors import FailedPrecondition, InvalidArgument
-from services.kit.ids import RunId, UploadName
+from services.kit.ids import RunId
 from services.recorder.ports import Stamp
 from services.recorder.store import atomic
 from services.recorder.store.files import (
@@ -47,22 +50,20 @@ from services.recorder.store.files import (
     read_regular,
     remove_tree,
 )
+from services.recorder.store.orphans import Orphans
 
 METADATA = "metadata.json"
 _INDEX = Path(".index", "runs.sqlite")
 _TRACKER = Path(".tracker", "executions.sqlite")
 _UPLOADS = ".uploads"
 _TRASH = ".trash"
-_ORPHANS = ".orphans"
 _STORE_ID = ".store_id"
 _RESERVE = ".reserve"
 _IMPORTS = ".imports"
 _TOMBSTONES = ".tombstones"
 _FAVOURITES = ".favourites"
+_IMPORTED = ".imported"
 SCRUB = ".scrub.json"
-_DATA = ".data"
-_RECORD = ".json"
-_INTENT = ".intent"
 # What people typed is nobody else's on a shared machine.
 _FOLDER_MODE = 0o750
 
@@ -88,6 +89,7 @@ class Layout:
             self.uploads_fd = self._inner(_UPLOADS)
             self._trash_fd = self._inner(_TRASH)
             self.favourites_fd = self._inner(_FAVOURITES)
+            self.imported_fd = self._inner(_IMPORTED)
             if tombstones is None:
                 self.tombstones_fd = self._inner(_TOMBSTONES)
             else:
@@ -95,10 +97,12 @@ class Layout:
                 self.tombstones_fd = open_folder(tombstones)
             # What is found there may be visible without being durable, and is answered from now on.
             atomic.sync_folder(self.favourites_fd)
+            atomic.sync_folder(self.imported_fd)
             atomic.sync_folder(self.tombstones_fd)
             # Ids: a folder of such a name is no run, wherever it came from. Only files: a setting
             # that names a folder of runs by mistake must not delete them.
             self.deleted = set(files_in(self.tombstones_fd))
+            self.orphans = Orphans(self.root_fd, self._is_there)
             atomic.sync_folder(self.root_fd)
         except BaseException:
             os.close(self.root_fd)
@@ -110,6 +114,7 @@ class Layout:
             self.uploads_fd,
             self._trash_fd,
             self.favourites_fd,
+            self.imported_fd,
             self.tombstones_fd,
             self.root_fd,
         ):
@@ -146,7 +151,10 @@ class Layout:
 
     def has_run(self, run_id: RunId) -> bool:
         """Whether there is anything of that name that is not deleted."""
-        return run_id.value not in self.deleted and exists(self.root_fd, run_id.value)
+        return self._is_there(run_id.value)
+
+    def _is_there(self, name: str) -> bool:
+        return name not in self.deleted and exists(self.root_fd, name)
 
     def metadata_stamp(self, run_id: RunId) -> Stamp:
         """The stamp of a run's metadata.json. Raises OSError."""
@@ -209,6 +217,10 @@ class Layout:
         """Every run that is marked as one to keep."""
         return [RunId(name) for name in names_in(self.favourites_fd) if is_run_id(name)]
 
+    def is_imported(self, run_id: RunId) -> bool:
+        """Whether a run is marked as one that came in by an import."""
+        return exists(self.imported_fd, run_id.value)
+
     def remove_new_run(self, run_id: RunId) -> None:
         """Remove a run nobody was told of."""
         with self.run_folder(run_id) as folder:
@@ -234,63 +246,6 @@ class Layout:
         if not make and not exists(self.root_fd, _RESERVE):
             return None
         return self._inner(_RESERVE)
-
-    # Uploads
-
-    def data_name(self, name: UploadName) -> str:
-        """File of an upload's bytes, below `uploads_fd`."""
-        return f"{name.run}.{name.upload_id}{_DATA}"
-
-    def record_name(self, name: UploadName) -> str:
-        """File of an upload's record, below `uploads_fd`."""
-        return f"{name.run}.{name.upload_id}{_RECORD}"
-
-    def intent_name(self, name: UploadName) -> str:
-        """File of an upload's intent, below `uploads_fd`."""
-        return f"{name.run}.{name.upload_id}{_INTENT}"
-
-    def upload_files(self) -> Iterator[tuple[str, UploadName | None, bool]]:
-        """Every file among the uploads: its name, whose it is, whether it says what they are."""
-        for file in names_in(self.uploads_fd):
-            stem, dot, suffix = file.rpartition(".")
-            run, _, upload_id = stem.partition(".")
-            name = None
-            if dot + suffix in (_DATA, _RECORD, _INTENT):
-                try:
-                    name = UploadName(RunId.parse(run), upload_id)
-                except InvalidArgument:
-                    name = None
-            yield file, name, dot + suffix != _DATA
-
-    def remove_uploads(self, run_id: RunId) -> None:
-        """Remove every upload into a run."""
-        for file, name, _ in self.upload_files():
-            if name is not None and name.run == run_id:
-                atomic.erase(self.uploads_fd, file)
-
-    # Orphans
-
-    def orphan(self, run_id: RunId, dir_fd: int, name: str) -> None:
-        """Move a file no record knows out of its run folder; it may be the only copy."""
-        orphans_fd = self._inner(_ORPHANS)
-        try:
-            atomic.move(dir_fd, name, orphans_fd, f"{run_id}.{secrets.token_hex(4)}.{name}")
-        finally:
-            os.close(orphans_fd)
-
-    def remove_orphans(self) -> None:
-        """Erase the orphans of runs that are not there."""
-        try:
-            orphans_fd = os.open(_ORPHANS, FOLDER, dir_fd=self.root_fd)
-        except FileNotFoundError:
-            return
-        try:
-            for name in names_in(orphans_fd):
-                run = name.partition(".")[0]
-                if run in self.deleted or not exists(self.root_fd, run):
-                    remove_tree(orphans_fd, name)
-        finally:
-            os.close(orphans_fd)
 
 
 def index_file(root: Path) -> Path:

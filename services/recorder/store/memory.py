@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
 
 from services.kit.errors import DataLoss, FailedPrecondition, NotFound
 from services.kit.ids import RunId, UploadName
-from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.room import Room, Supply, may_open
 from services.recorder.domain.run import Run, run_deleted
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.domain.vocabulary import EntityType
 from services.recorder.ports import (
     Contents,
     Inspection,
@@ -25,54 +22,11 @@ from services.recorder.ports import (
 )
 from services.recorder.store.codec import RunEncoder, decode_run
 from services.recorder.store.faults import storage_full
+from services.recorder.store.memory_bytes import MemoryBytes, MemoryUpload
 from services.recorder.store.memory_import import MemoryImport
+from services.recorder.verify import NOT_ERASED
 
 UNLIMITED_BYTES = 2**62
-
-
-class MemoryUpload:
-    """The bytes of one upload."""
-
-    is_lost = False
-    synced_size = 0
-
-    def __init__(
-        self, entity_type: EntityType, data: bytearray, check_room: Callable[[int], None]
-    ) -> None:
-        self._data = data
-        self._check_room = check_room
-        self.content = Content(entity_type)
-        if data:
-            self.content.add(bytes(data))
-
-    def append(self, data: bytes) -> None:
-        """Write at the end."""
-        self._check_room(len(data))
-        self._data += data
-        self.content.add(data)
-
-    def sync(self) -> int:
-        """Return the number of bytes."""
-        return self.content.size_bytes
-
-    def close(self) -> None:
-        """Let go of the bytes."""
-
-
-class MemoryBytes:
-    """The bytes of one entity, in order."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._offset = data, 0
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; none at the end."""
-        part = self._data[self._offset : self._offset + size]
-        self._offset += len(part)
-        return part
-
-    def close(self) -> None:
-        """Let go of them."""
 
 
 class MemoryStore:
@@ -90,6 +44,7 @@ class MemoryStore:
         self._records: dict[UploadName, UploadRecord] = {}
         self._deleted: set[RunId] = set()
         self._favourites: set[RunId] = set()
+        self._imported: set[RunId] = set()
         self._scrub = b""
         self._is_open = False
 
@@ -173,7 +128,9 @@ class MemoryStore:
         for entity in run.entities:
             data = self._entities.get((run_id, entity.filename), b"")
             yield len(data)
-            if hashlib.sha256(data).hexdigest() != entity.sha256:
+            if entity.is_erased:
+                defects.extend([f"{entity.filename}: {NOT_ERASED}"] if data else [])
+            elif hashlib.sha256(data).hexdigest() != entity.sha256:
                 defects.append(f"{entity.filename}: not the recorded SHA-256")
         return defects
 
@@ -196,11 +153,16 @@ class MemoryStore:
         else:
             self._favourites.discard(run_id)
 
+    def is_imported(self, run_id: RunId) -> bool:
+        """Whether a run came in by an import."""
+        return run_id in self._imported
+
     def delete_run(self, run_id: RunId) -> None:
         """Remove every byte of a run."""
         if self._documents.pop(run_id, None) is not None:
             self._deleted.add(run_id)
         self._favourites.discard(run_id)
+        self._imported.discard(run_id)
         for key in [key for key in self._entities if key[0] == run_id]:
             del self._entities[key]
         for name in [name for name in self._data if name.run == run_id]:
@@ -259,9 +221,13 @@ class MemoryStore:
         """Bytes that unfinished uploads take, by name."""
         return {str(name): len(data) for name, data in self._data.items()}
 
+    def erase_entity(self, run_id: RunId, entity: Entity) -> None:
+        """Remove the bytes of an entity."""
+        self._entities.pop((run_id, entity.filename), None)
+
     def stage_import(self) -> MemoryImport:
         """Make room for an archive on its way in."""
-        return MemoryImport(self._documents, self._entities)
+        return MemoryImport(self._documents, self._entities, self._imported)
 
     def open_entity(self, run_id: RunId, entity: Entity) -> MemoryBytes:
         """Open an entity's bytes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, MutableSet
 from typing import BinaryIO
 
 from services.kit.ids import RunId
@@ -20,10 +20,12 @@ class MemoryImport:
         self,
         documents: MutableMapping[RunId, bytes],
         entities: MutableMapping[tuple[RunId, str], bytes],
+        imported: MutableSet[RunId],
     ) -> None:
         """For a store that keeps these."""
         self._documents = documents
         self._entities = entities
+        self._imported = imported
         self._archive = bytearray()
         self._staged: dict[RunId, dict[str, bytes]] = {}
 
@@ -49,7 +51,8 @@ class MemoryImport:
         return [
             f"{one.filename}: not the recorded SHA-256"
             for one in run.entities
-            if hashlib.sha256(files.get(one.filename, b"")).hexdigest() != one.sha256
+            if not one.is_erased
+            and hashlib.sha256(files.get(one.filename, b"")).hexdigest() != one.sha256
         ]
 
     def admit(self, run_id: RunId) -> None:
@@ -58,6 +61,7 @@ class MemoryImport:
         for name, data in files.items():
             if name != METADATA:
                 self._entities[run_id, name] = data
+        self._imported.add(run_id)
         self._documents[run_id] = files[METADATA]
 
     def discard(self) -> None:

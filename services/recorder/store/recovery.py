@@ -10,9 +10,7 @@ durable before anybody can read it, for what was read is as good as acknowledged
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,15 +25,20 @@ from services.recorder.long_work import told
 from services.recorder.ports import Contents, Intake, OpenedUpload, Stamp
 from services.recorder.store import atomic
 from services.recorder.store.codec import decode_upload
+from services.recorder.store.erasures import Erasures, holds
 from services.recorder.store.faults import storage_errors
-from services.recorder.store.files import names_in, open_regular, read_regular, sync_regular
+from services.recorder.store.files import names_in, read_regular, sync_regular
 from services.recorder.store.layout import Layout
 from services.recorder.store.runs import RunFolders
+from services.recorder.store.upload_names import (
+    data_name,
+    intent_name,
+    record_name,
+    upload_files,
+)
 from services.recorder.store.uploads import UploadFiles
 
 log = logging.getLogger(__name__)
-
-_READ_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -50,10 +53,13 @@ class _Found:
 class Recovery:
     """Brings a store to a state in which every record is true."""
 
-    def __init__(self, layout: Layout, runs: RunFolders, uploads: UploadFiles) -> None:
+    def __init__(
+        self, layout: Layout, runs: RunFolders, uploads: UploadFiles, erasures: Erasures
+    ) -> None:
         self._layout = layout
         self._runs = runs
         self._uploads = uploads
+        self._erasures = erasures
 
     def recover_all(self, intake: Intake | None = None) -> Contents:
         """Recover everything; called once, before anybody else touches the store.
@@ -61,7 +67,7 @@ class Recovery:
         What the intake knows to be settled and has no upload is left alone.
         """
         with storage_errors():
-            self._layout.remove_orphans()
+            self._layout.orphans.sweep()
             uploads = self._find_uploads()
         # Not all of them: there may be a hundred thousand, and what is final can be read again.
         open_runs: dict[RunId, Run] = {}
@@ -144,7 +150,7 @@ class Recovery:
 
     def _find_uploads(self, only: RunId | None = None) -> dict[RunId, list[_Found]]:
         known: dict[UploadName, _Found] = {}
-        files = list(self._layout.upload_files())
+        files = list(upload_files(self._layout.uploads_fd))
         for file, name, is_readable in files:
             if name is None or not is_readable or only not in (None, name.run):
                 continue
@@ -176,11 +182,11 @@ class Recovery:
             and entity.sequence == len(run.entities) + 1
         ):
             with self._layout.run_folder(run.run_id) as folder:
-                if not _holds(folder, entity.filename, entity):
-                    data_file = self._layout.data_name(upload)
-                    if _holds(self._layout.uploads_fd, data_file, entity):
+                if not holds(folder, entity.filename, entity):
+                    data_file = data_name(upload)
+                    if holds(self._layout.uploads_fd, data_file, entity):
                         atomic.move(self._layout.uploads_fd, data_file, folder, entity.filename)
-                if _holds(folder, entity.filename, entity):
+                if holds(folder, entity.filename, entity):
                     atomic.sync_folder(folder)
                     run = run.with_entity(entity)
                     self._runs.replace(folder, run)
@@ -189,7 +195,7 @@ class Recovery:
                         extra=facts(run=str(run.run_id), sequence=entity.sequence),
                     )
         if run.entity_of_upload(upload.upload_id) is None and found.record is not None:
-            atomic.remove(self._layout.uploads_fd, self._layout.intent_name(upload))
+            atomic.remove(self._layout.uploads_fd, intent_name(upload))
         else:
             self._uploads.discard(upload)
         return run
@@ -204,7 +210,8 @@ class Recovery:
                     log.warning(
                         "a file no record knows", extra=facts(run=str(run.run_id), file=name)
                     )
-                    self._layout.orphan(run.run_id, folder, name)
+                    self._layout.orphans.add(run.run_id, folder, name)
+        self._erasures.finish(run)
 
     def _was_never_created(self, run_id: RunId) -> bool:
         with storage_errors():
@@ -221,27 +228,11 @@ class Recovery:
         if is_open and found.record is not None:
             try:
                 with atomic.anew(self._layout.uploads_fd) as uploads:
-                    size = sync_regular(uploads, self._layout.data_name(found.name))
-                    sync_regular(uploads, self._layout.record_name(found.name))
+                    size = sync_regular(uploads, data_name(found.name))
+                    sync_regular(uploads, record_name(found.name))
                     atomic.sync_folder(uploads)
                 return OpenedUpload(found.record, size)
             except OSError:
                 log.warning("dropping an upload", extra=facts(run=str(found.name.run)))
         self._uploads.discard(found.name)
         return None
-
-
-def _holds(dir_fd: int, name: str, entity: Entity) -> bool:
-    try:
-        fd = open_regular(dir_fd, name)
-    except OSError:
-        return False
-    try:
-        if os.fstat(fd).st_size != entity.size_bytes:
-            return False
-        digest = hashlib.sha256()
-        while data := os.read(fd, _READ_BYTES):
-            digest.update(data)
-        return digest.hexdigest() == entity.sha256
-    finally:
-        os.close(fd)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+from collections.abc import Sequence
+from functools import partial
 
 from services.kit.errors import Internal
 from services.kit.ids import UploadName
@@ -17,16 +20,20 @@ from services.recorder.domain.vocabulary import EntityType
 from services.recorder.ports import UploadBytes
 from services.recorder.store import atomic
 from services.recorder.store.atomic import UnsureError
+from services.recorder.store.beside import Beside, after
 from services.recorder.store.codec import encode_upload
 from services.recorder.store.faults import is_full, storage_errors
 from services.recorder.store.files import exists, open_for_append, sync_regular
 from services.recorder.store.layout import Layout
 from services.recorder.store.reserve import Reserve
 from services.recorder.store.runs import RunFolders
+from services.recorder.store.upload_names import data_name, intent_name, record_name
 
 log = logging.getLogger(__name__)
 
 _READ_BYTES = 1024 * 1024
+# Fewer bytes are hashed before a thread has woken up.
+WORTH_A_THREAD_BYTES = 128 * 1024
 # The disk begins with so many, so that little is left for it to do once all have come.
 HAND_OVER_BYTES = 8 * 1024 * 1024
 
@@ -34,33 +41,63 @@ HAND_OVER_BYTES = 8 * 1024 * 1024
 class FileUpload:
     """The bytes of one upload, open at their end."""
 
-    def __init__(self, fd: int, entity_type: EntityType, reserve: Reserve) -> None:
+    def __init__(self, fd: int, entity_type: EntityType, reserve: Reserve, beside: Beside) -> None:
         """Take over the descriptor; what the file holds already is hashed again."""
         self._fd = fd
+        self._entity_type = entity_type
         self._reserve = reserve
+        self._beside = beside
         self.is_lost = False
-        self.content = Content(entity_type)
-        while data := os.pread(fd, _READ_BYTES, self.content.size_bytes):
-            self.content.add(data)
+        self.content = self._read()
         self.synced_size = self.content.size_bytes
         self._handed_over = self.content.size_bytes
 
-    def append(self, data: bytes) -> None:
-        """Write at the end; on failure the file is cut back to where it was."""
-        with storage_errors(), self._reserve.ordinary():
+    def append(self, chunks: Sequence[bytes]) -> None:
+        """Write at the end, and hash meanwhile; on failure the file ends with a whole chunk."""
+        size = self.content.size_bytes
+        with storage_errors():
             try:
-                atomic.write_all(self._fd, data)
+                with self._reserve.ordinary(), self._looking_at(chunks):
+                    for data in chunks:
+                        atomic.write_all(self._fd, data)
+                        size += len(data)
             except OSError:
-                os.ftruncate(self._fd, self.content.size_bytes)
+                self._cut_back(size)
                 raise
-        self.content.add(data)
         if self.content.size_bytes - self._handed_over >= HAND_OVER_BYTES:
             atomic.begin_sync(self._fd, self._handed_over)
             self._handed_over = self.content.size_bytes
 
+    def _looking_at(self, chunks: Sequence[bytes]) -> contextlib.AbstractContextManager[None]:
+        look = partial(self._look_at, chunks)
+        if sum(map(len, chunks)) < WORTH_A_THREAD_BYTES:
+            return after(look)
+        return self._beside.doing(look)
+
+    def _look_at(self, chunks: Sequence[bytes]) -> None:
+        for data in chunks:
+            self.content.add(data)
+
+    def _cut_back(self, size: int) -> None:
+        try:
+            os.ftruncate(self._fd, size)
+            if self.content.size_bytes != size:
+                self.content = self._read()
+        except OSError:
+            self.is_lost = True
+            raise
+
+    def _read(self) -> Content:
+        content = Content(self._entity_type)
+        while data := os.pread(self._fd, _READ_BYTES, content.size_bytes):
+            content.add(data)
+        return content
+
     def sync(self) -> int:
         """Make the bytes durable and return their number."""
         with storage_errors():
+            if self.is_lost:
+                raise OSError(errno.EIO, "what the file holds is unknown")
             try:
                 atomic.sync_file(self._fd)
             except OSError:
@@ -84,10 +121,15 @@ class UploadFiles:
         self._layout = layout
         self._runs = runs
         self._reserve = reserve
+        self._beside = Beside()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._beside.close()
 
     def begin(self, record: UploadRecord) -> FileUpload:
         """Start an upload with no bytes."""
-        file, encoded = self._layout.record_name(record.name), encode_upload(record)
+        file, encoded = record_name(record.name), encode_upload(record)
         with storage_errors(), self._reserve.ordinary():
             opened = self._open(record, new=True)
             try:
@@ -95,7 +137,7 @@ class UploadFiles:
             except OSError:
                 opened.close()
                 # Without a record nobody would ever remove them.
-                atomic.remove(self._layout.uploads_fd, self._layout.data_name(record.name))
+                atomic.remove(self._layout.uploads_fd, data_name(record.name))
                 raise
         return opened
 
@@ -106,7 +148,7 @@ class UploadFiles:
     def keep(self, record: UploadRecord, data: UploadBytes) -> int:
         """Make bytes and record durable and return the number of bytes."""
         size = data.sync()
-        file = self._layout.record_name(record.name)
+        file = record_name(record.name)
         with storage_errors(), atomic.anew(self._layout.uploads_fd) as uploads:
             try:
                 atomic.put_file(uploads, file, encode_upload(record), durable=True)
@@ -124,9 +166,9 @@ class UploadFiles:
         """Remove record and bytes."""
         with storage_errors():
             # The bytes last: without the others they are swept at start.
-            atomic.remove(self._layout.uploads_fd, self._layout.intent_name(name))
-            atomic.remove(self._layout.uploads_fd, self._layout.record_name(name))
-            atomic.erase(self._layout.uploads_fd, self._layout.data_name(name))
+            atomic.remove(self._layout.uploads_fd, intent_name(name))
+            atomic.remove(self._layout.uploads_fd, record_name(name))
+            atomic.erase(self._layout.uploads_fd, data_name(name))
 
     def commit(self, record: UploadRecord, data: UploadBytes, run: Run) -> None:
         """Steps 2 to 5 of the protocol, and the removal of intent and record."""
@@ -136,7 +178,7 @@ class UploadFiles:
         is_relied_on = data.synced_size > 0
         data.sync()
         data.close()
-        uploads, intent_file = self._layout.uploads_fd, self._layout.intent_name(record.name)
+        uploads, intent_file = self._layout.uploads_fd, intent_name(record.name)
         with storage_errors():
             # If power goes before step 5 nothing was acknowledged, so the intent is not durable by
             # itself. But bytes somebody was told to be safe must be found again wherever they are.
@@ -147,9 +189,7 @@ class UploadFiles:
                         atomic.put_file(changed, intent_file, encoded, durable=is_relied_on)
                         if is_relied_on:
                             atomic.sync_folder(changed)
-                    atomic.move(
-                        uploads, self._layout.data_name(record.name), folder, entity.filename
-                    )
+                    atomic.move(uploads, data_name(record.name), folder, entity.filename)
                     atomic.sync_folder(folder)
                     self._runs.replace(folder, run)
             except UnsureError:
@@ -160,14 +200,14 @@ class UploadFiles:
         # It is committed now, whatever happens to these; recovery drops leftovers.
         with contextlib.suppress(OSError):
             atomic.remove(uploads, intent_file)
-            atomic.remove(uploads, self._layout.record_name(record.name))
+            atomic.remove(uploads, record_name(record.name))
 
     def _withdraw(self, name: UploadName, run: Run, entity: Entity, cause: OSError) -> None:
         try:
             with atomic.anew(self._layout.uploads_fd) as uploads:
                 # The intent first: without it nobody finishes what the client was told had failed.
-                atomic.remove(uploads, self._layout.intent_name(name))
-                data_file = self._layout.data_name(name)
+                atomic.remove(uploads, intent_name(name))
+                data_file = data_name(name)
                 # While the bytes are still here, a file of the entity's name is something else that
                 # an earlier stop left there.
                 if not exists(uploads, data_file):
@@ -175,18 +215,18 @@ class UploadFiles:
                         atomic.move(folder, entity.filename, uploads, data_file)
                 # When the disk is full the upload stays, and its bytes are said to be durable.
                 with contextlib.suppress(FileNotFoundError):
-                    sync_regular(uploads, self._layout.record_name(name))
+                    sync_regular(uploads, record_name(name))
                 atomic.sync_folder(uploads)
         except OSError as error:
             log.error("cannot undo a commit", extra=facts(errno=error.errno))
             raise Internal("STORAGE_ERROR", "a commit failed and could not be undone") from cause
 
     def _open(self, record: UploadRecord, *, new: bool) -> FileUpload:
-        file = self._layout.data_name(record.name)
+        file = data_name(record.name)
         with storage_errors():
             fd = open_for_append(self._layout.uploads_fd, file, new=new)
             try:
-                return FileUpload(fd, record.draft.type, self._reserve)
+                return FileUpload(fd, record.draft.type, self._reserve, self._beside)
             except OSError:
                 os.close(fd)
                 raise

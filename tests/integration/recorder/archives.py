@@ -7,7 +7,7 @@ import io
 import json
 import uuid
 import zipfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +44,7 @@ async def finished_run(
     picture: bytes | None = None,
     idea: str = IDEA,
     run_id: str | None = None,
+    before_the_end: Callable[[str], Awaitable[None]] | None = None,
     **changes: Any,
 ) -> str:
     """Record a run to its end as the pipeline does, and return its name."""
@@ -59,6 +60,8 @@ async def finished_run(
     )
     made = entity(stage=4, output_index=1, audience=1, metadata={"seed": "7"}, models_used=used)
     await world.write(stream(f"{name}/uploads/d", picture or png(), chunk=256 * 1024, of=made))
+    if before_the_end is not None:
+        await before_the_end(name)
     output = run_pb2.Output(index=1, state=run_pb2.RUN_STATE_SUCCEEDED)
     await world.call("FinalizeOutput", pb.FinalizeOutputRequest(name=name, output=output))
     await world.finalize(name, run_pb2.RUN_STATE_SUCCEEDED)

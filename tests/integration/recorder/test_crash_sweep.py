@@ -20,6 +20,7 @@ from services.kit.clock import ManualClock
 from services.kit.errors import FailedPrecondition, NotFound
 from services.kit.ids import UploadName
 from services.recorder.commits import Commits
+from services.recorder.domain.erasure import with_erased
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import RunState
@@ -104,7 +105,7 @@ def record_entity(store: DiskStore, run: Run, upload_id: str, data: bytes) -> Ru
     record = UploadRecord(UploadName(RUN_ID, upload_id), draft(), NOW)
     opened = store.begin_upload(record)
     for at in range(0, len(data), 3):
-        opened.append(data[at : at + 3])
+        opened.append([data[at : at + 3]])
     entity = run.next_entity(
         record.draft,
         upload_id,
@@ -178,6 +179,29 @@ def test_an_entity_of_one_call_is_whole_or_absent(
         assert is_whole(root, add_entity(store, run, "c", b"third"))
 
     sweep(monkeypatch, tmp_path, with_one_entity, change, check)
+
+
+def test_an_entity_is_erased_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def erase(store: DiskStore, run: Run) -> None:
+        erased = with_erased(run, 1, "SAFETY_BLOCKED", NOW)
+        store.save_run(erased, is_end=True)
+        store.erase_entity(RUN_ID, erased.entity(1))
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        run = store.load_run(RUN_ID)
+        assert verify_run(root / RUN_ID.value) == []
+        file = root / RUN_ID.value / run.entities[0].filename
+        assert file.exists() is not run.entities[0].is_erased
+        if acknowledged:
+            assert run.entities[0].is_erased
+        if not run.entities[0].is_erased:
+            assert is_whole(root, run)
+            erase(store, run)
+        assert not file.exists()
+        add_entity(store, store.load_run(RUN_ID), "b", b"second")
+        assert verify_run(root / RUN_ID.value) == []
+
+    sweep(monkeypatch, tmp_path, with_one_entity, erase, check)
 
 
 def test_a_run_exists_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,7 +209,9 @@ def zero_a_block(file: Path, chance: random.Random) -> None:
 
 
 def swap(file: Path, chance: random.Random) -> None:
-    other = chance.choice([one for one in sorted(file.parent.iterdir()) if one != file])
+    # Only with a file: reading what an earlier harm made a FIFO would never end.
+    others = [one for one in sorted(file.parent.iterdir()) if one != file and one.is_file()]
+    other = chance.choice(others)
     data = file.read_bytes()
     file.write_bytes(other.read_bytes())
     other.write_bytes(data)

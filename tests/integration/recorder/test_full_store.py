@@ -13,7 +13,7 @@ from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
 from services.kit.clock import ManualClock
-from services.kit.errors import NotFound, ResourceExhausted
+from services.kit.errors import FailedPrecondition, NotFound, ResourceExhausted
 from services.recorder.index.memory import MemoryIndex
 from services.recorder.recorder import Recorder
 from services.recorder.store.disk import DiskStore
@@ -103,6 +103,18 @@ async def test_when_full_runs_and_outputs_still_end(small: World) -> None:
     await small.restart()
     assert await small.get(name) == ended
     assert (await small.get(failing)).state == FAILED
+
+
+async def test_when_full_bytes_that_nobody_may_see_can_still_be_erased(small: World) -> None:
+    name, ballast = await small.create(), await small.create()
+    await small.write(stream(f"{name}/uploads/o", picture(5000), of=entity(output_index=1)))
+    await full(small, ballast)
+    request = pb.EraseEntityRequest(name=f"{name}/entities/1", reason="SAFETY_BLOCKED")
+    erased = (await small.call("EraseEntity", request)).entity
+    with pytest.raises(FailedPrecondition, match="ENTITY_ERASED"):
+        await small.read(erased.name)
+    await small.restart()
+    assert list((await small.get(name)).entities) == [erased]
 
 
 async def test_once_there_is_room_everything_can_be_written_again(small: World) -> None:

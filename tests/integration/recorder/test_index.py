@@ -227,6 +227,36 @@ def test_counts_of_nothing_are_nothing(index: Index) -> None:
     assert (stats.entities, stats.size_bytes) == (0, 0)
 
 
+DIGESTS = ("a" * 64, "b" * 64, "c" * 64)
+
+
+def made(number: int, *digests: str, user_id: str = "u") -> Entry:
+    """The entry of a run with outputs of these digests."""
+    return replace(entry(number, user_id=user_id), renders=frozenset(digests))
+
+
+def rendered(index: Index, digest: str, user_id: str = "u", most: int = 10) -> list[int]:
+    """The numbers of the runs with such an output, in their order."""
+    known = {run_id_of(number): number for number in range(100)}
+    return [known[place.run_id] for place in index.renders(user_id, digest, most)]
+
+
+def test_runs_with_an_output_made_in_one_way_come_newest_first(index: Index) -> None:
+    a, b, c = DIGESTS
+    index.put([made(3, a), made(7, a, b), made(5, a), made(9, a, user_id="v")], [])
+    assert rendered(index, a) == [7, 5, 3]
+    assert rendered(index, a, most=2) == [7, 5]
+    assert rendered(index, b) == [7]
+    assert rendered(index, a, "v") == [9]
+    assert rendered(index, c) == []
+    index.put([made(7, c)], [run_id_of(5)])
+    assert (rendered(index, a), rendered(index, b), rendered(index, c)) == ([3], [], [7])
+    index.keep_only([run_id_of(7)])
+    assert (rendered(index, a), rendered(index, c)) == ([], [7])
+    index.empty()
+    assert rendered(index, c) == []
+
+
 def test_what_is_not_to_be_kept_is_gone_with_its_mark(index: Index) -> None:
     index.put([entry(number) for number in range(5)], [])
     index.set_favourites({run_id_of(1): True, run_id_of(2): True})
@@ -297,6 +327,8 @@ def test_both_say_the_same_after_any_changes_on_any_disk(
             apply(index, change, number, variant)
     assert pages(disk, wanted, audience, size) == pages(memory, wanted, audience, size)
     assert disk.stats(wanted, audience) == memory.stats(wanted, audience)
+    for digest in DIGESTS:
+        assert disk.renders("user-1", digest, size) == memory.renders("user-1", digest, size)
     disk.close()
 
 
@@ -307,6 +339,7 @@ def apply(index: Index, change: str, number: int, variant: int) -> None:
         case "put":
             is_open = {"state": RunState.RUNNING, "finished_at": None} if variant == 1 else {}
             one = entry(number, "Anderes" if variant == 2 else None, **is_open)
+            one = replace(one, renders=frozenset(DIGESTS[: variant % 3]))
             if variant == 3:
                 one = replace(one, text=None, text_audience=None)
             if variant == 4:

@@ -6,6 +6,7 @@ import random
 import re
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -210,7 +211,8 @@ def test_written_anew_no_byte_is_left_of_any_run_that_was_forgotten(file: Path) 
     alive = set(range(600))
     order = sorted(alive, key=lambda _: draw.random())
     for start in range(0, len(order), 7):
-        index.put([entry(number) for number in order[start : start + 7]], [])
+        put = [entry(number) for number in order[start : start + 7]]
+        index.put([replace(one, renders=frozenset({"a" * 64})) for one in put], [])
     for number in order[::3]:
         index.put([], [run_id_of(number)])
         alive.discard(number)
@@ -229,3 +231,22 @@ def test_written_anew_no_byte_is_left_of_any_run_that_was_forgotten(file: Path) 
     index.close()
     assert len(index.open()) == len(alive)
     index.close()
+
+
+def test_an_output_is_found_among_a_hundred_thousand_runs_in_a_moment(index: SqliteIndex) -> None:
+    rows = (
+        (f"user-{number % 100}", f"{number % 3:064x}", number, run_id_of(number).value)
+        for number in range(100_000)
+    )
+    index._connection.execute("BEGIN")
+    index._connection.executemany("INSERT INTO renders VALUES (?, ?, ?, ?)", rows)
+    index._connection.execute("COMMIT")
+    took = []
+    for user in range(50):
+        began = time.perf_counter()
+        found = index.renders(f"user-{user}", f"{2:064x}", 20)
+        took.append(time.perf_counter() - began)
+        assert len(found) == 20
+        assert found == sorted(found, reverse=True)
+    # A look at every row takes 5 ms and more, also where nobody else works.
+    assert sorted(took)[25] < 0.003

@@ -190,6 +190,44 @@ async def test_every_check_is_told_as_what_it_is(world: World) -> None:
     )
 
 
+async def test_checks_of_pictures_and_what_helps_are_told_in_plain_words(world: World) -> None:
+    name = await world.create()
+    looked = [
+        {"purpose": "input_image", "decision": "safe", "checks": ["nudenet:3.4.2"]},
+        {"purpose": "image", "decision": "safe", "checks": ["nudenet:3.4.2", "openai:llava"]},
+    ]
+    verdict = {"decision": "safe", "verdicts": looked}
+    error = {"type": "COMFY_OOM", "message": "no", "details": {"advice": "use a smaller size"}}
+    await world.record(f"{name}/uploads/a", json.dumps(verdict).encode(), entity("safety_image"))
+    await world.record(f"{name}/uploads/b", json.dumps(error).encode(), entity("error", stage=4))
+    await world.finalize(name, run_pb2.RUN_STATE_CANCELLED)
+    told = (await page_of(world, name)).words
+    assert "Checked the picture that was sent along with a detector of nudity: safe." in told
+    assert "with a detector of nudity and a model that looks at pictures: safe." in told
+    assert "What helps: use a smaller size." in told
+
+
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        (
+            {"fallback_from": "mine (COMFY_LOST)"},
+            "Another output took over from mine (COMFY_LOST).",
+        ),
+        ({"reused_from": "runs/r/entities/5"}, "Not made anew: it is that of runs/r/entities/5."),
+        ({"late": "true"}, "It came after its time was over."),
+    ],
+)
+async def test_an_output_that_was_not_simply_made_says_so(
+    world: World, metadata: dict[str, str], told: str
+) -> None:
+    name = await world.create()
+    made = entity("output_image", stage=4, output_index=1, metadata=metadata)
+    await world.record(f"{name}/uploads/a", png("red"), made)
+    await world.finalize(name, run_pb2.RUN_STATE_CANCELLED)
+    assert told in (await page_of(world, name)).words
+
+
 def a_sound(samples: int) -> bytes:
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as sound:

@@ -188,6 +188,23 @@ async def test_a_disk_that_fills_up_keeps_the_upload_to_go_on_with(
     assert verify_run(disk.folder(name)) == []
 
 
+async def test_what_was_hashed_of_a_chunk_that_found_no_room_is_forgotten(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Chunks so large that they are hashed in another thread while they are written.
+    name = await disk.create()
+    upload = f"{name}/uploads/o"
+    data, chunk = picture(1_000_000), 200_000
+    await disk.write(stream(upload, data, chunk=chunk, finish=False)[:2])
+    with failing(monkeypatch, "write", 2, errno.ENOSPC):
+        with pytest.raises(ResourceExhausted, match="STORAGE_FULL"):
+            await disk.write(stream(upload, data, chunk=chunk, start=2 * chunk))
+    assert await disk.uploaded(upload) == 3 * chunk
+    written = await disk.write(stream(upload, data, chunk=chunk, start=3 * chunk))
+    assert written.entity.digest == digest_of(data)
+    assert verify_run(disk.folder(name)) == []
+
+
 async def test_a_disk_full_at_the_commit_keeps_the_upload_to_go_on_with(
     disk: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from services.kit.ids import RunId, UploadName
 from services.recorder.domain.entity import EntityDraft
 from services.recorder.domain.execution import RunExecution, execution_of
 from services.recorder.domain.outcome import Output, RunError
-from services.recorder.domain.run import Plan
+from services.recorder.domain.plan import Plan
 from services.recorder.domain.vocabulary import (
     Audience,
     EntityType,

@@ -196,7 +196,8 @@ async def test_connections_that_are_cut_lose_nothing(remote: Rig, postgres: str)
     runs = [await remote.begin() for _ in range(3)]
     await remote.caught_up()
     for run_id in runs:
-        assert await asyncio.to_thread(cut_connections, postgres) <= 1
+        # One at a time; the one that was cut before may still be on its way out.
+        assert await asyncio.to_thread(cut_connections, postgres) <= 2
         await remote.go_on(run_id)
         await asyncio.to_thread(cut_connections, postgres)
         await remote.end(run_id)

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.entity import EntityDraft, ModelUse
+from services.recorder.domain.events import RunWarning
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.reading import read_run
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import Audience, EntityType, RunState
+from services.recorder.domain.warning import with_warning
 from services.recorder.store.codec import (
     RunEncoder,
     checksum,
@@ -48,6 +50,8 @@ def full_run() -> Run:
     run, _ = add(run, draft())
     run = run.at(4, "media_generation", 2, NOW + timedelta(seconds=1))
     run, _ = add(run, FULL_DRAFT, "image/png")
+    run = with_warning(run, RunWarning("DEADLINE_NEAR", "most of it is over", 2), NOW)
+    run = with_warning(run, RunWarning("DEADLINE_NEAR", "", 0), NOW)
     run = run.with_final_output(1, RunState.BLOCKED, WHY, NOW)
     run = run.with_final_output(2, RunState.SUCCEEDED, None, NOW)
     run = run.with_final_output(3, RunState.NOT_AVAILABLE, WHY, NOW)
@@ -140,6 +144,11 @@ def test_a_run_belongs_into_the_folder_of_its_name() -> None:
         (("events", 0, "seq"), 2),
         (("events", 0, "kind"), "nonsense"),
         (("events", 1, "payload", "sequence"), 9),
+        (("events", 5, "payload", "reason"), "lower case"),
+        (("events", 5, "payload", "message"), None),
+        (("events", 5, "payload", "output_index"), 4),
+        (("events", 5, "payload", "output_index"), -1),
+        (("events", 6, "payload", "output_index"), 2),  # told twice
         (("outputs", 0, "index"), 3),
         (("completed_outputs",), []),
         (("current_state", "progress"), "8/6"),

@@ -12,7 +12,8 @@ from services.kit.ids import EntityName, RunId
 from services.recorder.domain.entity import EntityDraft
 from services.recorder.domain.execution import RunExecution, StepExecution, execution_of
 from services.recorder.domain.outcome import Output, RunError
-from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.plan import Plan
+from services.recorder.domain.run import Run
 from services.recorder.domain.vocabulary import (
     Audience,
     EntityType,

@@ -22,7 +22,8 @@ from services.recorder.domain.entity import (
 )
 from services.recorder.domain.events import EntityCommitted, OutputFinished, StateChanged
 from services.recorder.domain.outcome import Output, RunError
-from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.plan import Plan
+from services.recorder.domain.run import Run
 from services.recorder.domain.vocabulary import (
     Audience,
     EntityType,

@@ -11,9 +11,11 @@ import pytest
 from services.kit.errors import NotFound, PermissionDenied
 from services.kit.ids import RunId
 from services.recorder.domain.entity import EntityDraft, ModelUse
+from services.recorder.domain.erasure import with_erased
 from services.recorder.domain.events import StateChanged
 from services.recorder.domain.outcome import Output, RunError
-from services.recorder.domain.run import Plan, Run
+from services.recorder.domain.plan import Plan
+from services.recorder.domain.run import Run
 from services.recorder.domain.views import view
 from services.recorder.domain.vocabulary import (
     Audience,
@@ -187,6 +189,34 @@ def test_bytes_of_an_output_that_has_not_succeeded_are_for_research(
     assert not view(run, audience).may_see(picture)
     assert view(run, audience).least_audience(picture) is R
     assert view(run, R).may_see(picture)
+
+
+def test_every_file_of_an_output_is_seen_once_it_succeeded_and_none_before() -> None:
+    run = through_stage_3(through_stage_2(new_run(MediaKind.IMAGE, MediaKind.IMAGE)))
+    for _ in range(3):
+        run = through_stage_4(run)
+    run = add(run, T.SAFETY_IMAGE, R, output=1, models=(JUDGE,))
+    run = add(run, T.OUTPUT_IMAGE, S, output=2)
+    assert types(run, S) == ["input", "interception"]
+    run = run.with_final_output(1, RunState.SUCCEEDED, None, NOW)
+    assert types(run, S) == ["input", "interception", *["output_image"] * 3]
+    assert {one.draft.output_index for one in view(run, S).entities} == {0, 1}
+    assert "safety_image" not in types(run, A)
+    assert "safety_image" in types(run, R)
+
+
+def test_a_picture_that_was_brought_is_for_those_who_may_see_the_process() -> None:
+    run = add(add(new_run(), T.INPUT_IMAGE, A), T.SAFETY_IMAGE, R)
+    assert types(run, S) == []
+    assert types(run, A) == ["input_image"]
+    assert types(run, R) == ["input_image", "safety_image"]
+
+
+def test_an_erased_entity_is_seen_by_whom_it_was_seen_before_and_its_bytes_by_nobody() -> None:
+    run = with_erased(add(new_run(), T.INPUT, S), 1, "SAFETY_BLOCKED", NOW)
+    for audience in (S, A, R):
+        assert types(run, audience) == ["input"]
+        assert view(run, audience).present == ()
 
 
 def test_an_output_that_belongs_to_no_output_is_for_research() -> None:
