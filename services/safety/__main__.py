@@ -1,8 +1,9 @@
-"""The safety service: settings, lists and policy, judge, server."""
+"""The safety service: settings, lists and policy, judges of texts and of pictures, server."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from artlab.safety.v1 import safety_pb2_grpc
@@ -14,12 +15,20 @@ from services.safety.catalogue import load_safety
 from services.safety.checker import TextChecker
 from services.safety.domain.levels import LEVELS_BY_LABEL
 from services.safety.domain.safety import Safety
+from services.safety.images.checker import ByteLimits, ImageChecker
+from services.safety.images.decoder import Decoder
+from services.safety.images.spool import Spools
 from services.safety.judge.builtin import BuiltinJudge
+from services.safety.judge.nudenet import NudenetJudge
+from services.safety.ports import ImageJudge
 from services.safety.servicer import SafetyServicer
 from services.safety.settings import SafetySettings
 from services.safety.workers import Workers
 
 log = logging.getLogger(__name__)
+
+# A film of two gigabytes comes in, is decoded, and nine of its frames are judged.
+CHECK_IMAGE_SECONDS = 170.0
 
 
 async def compose(settings: SafetySettings, program: Program) -> None:
@@ -28,12 +37,54 @@ async def compose(settings: SafetySettings, program: Program) -> None:
     workers = Workers()
     judge = BuiltinJudge(safety.rules, workers)
     checker = TextChecker(safety, judge, LEVELS_BY_LABEL[settings.level], workers)
-    server = GrpcServer("safety")
-    safety_pb2_grpc.add_SafetyServiceServicer_to_server(SafetyServicer(checker), server.grpc)
+    images = compose_images(settings, safety, program.stack)
+    server = GrpcServer("safety", caps={"CheckImage": CHECK_IMAGE_SECONDS})
+    servicer = SafetyServicer(checker, images)
+    safety_pb2_grpc.add_SafetyServiceServicer_to_server(servicer, server.grpc)
     log.info(
-        "policy", extra=facts(safety_level=settings.level, judge=judge.name, version=safety.version)
+        "policy",
+        extra=facts(
+            safety_level=settings.level,
+            judge=judge.name,
+            image_judges=[image_judge.version for image_judge in images.judges],
+            version=safety.version,
+        ),
     )
+    program.add_task(images.load(), "load image judges")
     await program.serve(server, settings.host, settings.port)
+
+
+def compose_images(settings: SafetySettings, safety: Safety, stack: AsyncExitStack) -> ImageChecker:
+    """Who looks at pictures, and with what; all of it is closed with the stack."""
+    judges: list[ImageJudge] = []
+    if settings.nudenet:
+        judges.append(NudenetJudge())
+    if settings.vision_base_url:
+        # Slow to import, and needed only here.
+        from services.safety.judge.vision import VisionJudge, VisionServer
+
+        server = VisionServer(
+            settings.vision_base_url,
+            settings.vision_model,
+            settings.vision_api_key.get_secret_value(),
+            settings.vision_timeout_seconds,
+            settings.vision_at_once,
+        )
+        judges.append(VisionJudge(server, safety.images.categories))
+    spools = Spools(settings.spool_dir, settings.images_at_once, settings.images_waiting)
+    spools.check()
+    decoder = Decoder()
+    stack.push_async_callback(decoder.aclose)
+    for judge in judges:
+        stack.push_async_callback(judge.aclose)
+    return ImageChecker(
+        safety,
+        judges,
+        LEVELS_BY_LABEL[settings.level],
+        decoder,
+        spools,
+        ByteLimits(settings.picture_max_bytes, settings.film_max_bytes),
+    )
 
 
 def _load(folder: Path) -> Safety:

@@ -22,11 +22,13 @@ from services.safety.domain.normalize import fold_word
 from services.safety.domain.rules import Rule, RuleBook
 from services.safety.domain.safety import Safety
 from services.safety.domain.wordlist import Entry, Wordlist
+from services.safety.image_policy_file import build_image_policy
 from services.safety.policy_file import build_policy
 from services.safety.schema import (
     ContextFile,
     ExplanationsFile,
     ExplanationSpec,
+    ExplanationSpecs,
     PolicyFile,
     RulesFile,
     TermsFile,
@@ -48,7 +50,14 @@ def load_safety(folder: Path) -> Safety:
         policy = build_policy(policy_file, defects)
         _check_terms(terms, policy.categories, defects)
         _check_rules(rules, policy.categories, defects)
-        told = _explanations(explanations, policy.categories, defects)
+        images = build_image_policy(policy_file.images, defects)
+        told = _explanations(explanations, policy.categories, "", defects)
+        told_of_images = _explanations(
+            {language: file.images for language, file in explanations.items()},
+            images.categories,
+            "images.",
+            defects,
+        )
     if defects or policy_file is None or context is None:
         raise CatalogueError(defects)
     allowed = [term for file in terms.values() for term in _allowed(file)]
@@ -64,7 +73,7 @@ def load_safety(folder: Path) -> Safety:
         allowed,
         _digest(folder, ("rules", "terms")),
     )
-    return Safety(policy, wordlist, book, told, _digest(folder, ("",)))
+    return Safety(policy, wordlist, book, told, images, told_of_images, _digest(folder, ("",)))
 
 
 F = TypeVar("F", TermsFile, RulesFile, ExplanationsFile)
@@ -177,10 +186,13 @@ def _check_rules(
 
 
 def _explanations(
-    files: Mapping[str, ExplanationsFile], categories: Sequence[str], defects: list[Defect]
+    files: Mapping[str, ExplanationSpecs],
+    categories: Sequence[str],
+    prefix: str,
+    defects: list[Defect],
 ) -> Explanations:
     by_language: dict[str, Mapping[tuple[Level, str], Explanation]] = {}
-    for stem, file in files.items():
+    for language, file in files.items():
         told: dict[tuple[Level, str], Explanation] = {}
         parts: dict[str, Mapping[str, ExplanationSpec]] = {
             "kids": file.kids,
@@ -189,16 +201,15 @@ def _explanations(
             "research": {**file.default, **file.research},
         }
         for label, specs in parts.items():
+            where = f"explanations/{language}.yaml", f"{prefix}{label}"
             for name in categories:
                 spec = specs.get(name)
                 if spec is None:
-                    reason = f"nothing for {name} at {label}"
-                    defects.append(Defect(f"explanations/{stem}.yaml", label, reason))
+                    defects.append(Defect(*where, f"nothing for {name} at {label}"))
                     continue
                 key = LEVELS_BY_LABEL[label], name
                 told[key] = Explanation(spec.explanation, spec.suggestion)
             for name in specs.keys() - set(categories):
-                reason = f"unknown category {name}"
-                defects.append(Defect(f"explanations/{stem}.yaml", label, reason))
-        by_language[file.language] = told
+                defects.append(Defect(*where, f"unknown category {name}"))
+        by_language[language] = told
     return Explanations(by_language)

@@ -1,4 +1,4 @@
-"""What the safety service needs from whoever judges a text beyond the lists."""
+"""What the safety service needs from whoever judges texts beyond the lists, and pictures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.safety.domain.image_policy import Sighting
 from services.safety.domain.levels import Level, MediaKind, Purpose
 from services.safety.domain.normalize import Folded
 from services.safety.domain.tokens import Letters
@@ -43,4 +44,44 @@ class Judge(Protocol):
 
     async def judge(self, question: Question) -> Opinion:
         """Return an opinion; raise an ArtlabError when none could be formed, never guess."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One small picture to judge: at most 768 pixels a side, RGB, 8 bits, row by row."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOpinion:
+    """What a judge sees in one picture, and who it was. Nothing seen means that it looked.
+
+    `refused` are categories that the judge refuses for this level, whatever the scores.
+    """
+
+    sightings: tuple[Sighting, ...]
+    used: ModelUsed
+    refused: tuple[str, ...] = ()
+
+
+class ImageJudge(Protocol):
+    """Judges pictures. `name` is that of the policy, `version` goes into verdicts."""
+
+    name: str
+    version: str
+
+    async def load(self) -> None:
+        """Get ready, so that the first picture does not wait. Raises ArtlabError."""
+        ...
+
+    async def judge(self, look: Look, level: Level) -> ImageOpinion:
+        """Return an opinion; raise an ArtlabError when none could be formed, never guess."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give everything back."""
         ...

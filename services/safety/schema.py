@@ -16,6 +16,10 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 Word = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
 Sentence = Annotated[str, Field(min_length=3, max_length=300)]
 Severity = Annotated[int, Field(ge=1, le=3)]
+# A judge's own word for what it sees.
+Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+# 0 would refuse every picture.
+Score = Annotated[float, Field(gt=0, le=1)]
 LevelName = Literal["kids", "youth", "adult", "research"]
 
 
@@ -52,6 +56,23 @@ class RowSpec(_File):
     categories: dict[Name, CategorySpec] = {}
 
 
+class ImageLevelSpec(_File):
+    """One level: by category, judge and label the least score that is refused."""
+
+    judges: Annotated[list[Name], Field(min_length=1)]
+    keep_blocked: bool
+    refuse: dict[Name, dict[Name, dict[Label, Score]]]
+
+
+class ImagesSpec(_File):
+    """What may be seen in pictures and films."""
+
+    check_levels: list[LevelName]
+    categories: Annotated[list[Name], Field(min_length=1)]
+    never_kept: list[Name]
+    levels: dict[LevelName, ImageLevelSpec]
+
+
 class PolicyFile(_File):
     """``policy.yaml``."""
 
@@ -60,6 +81,7 @@ class PolicyFile(_File):
     always_refused: Annotated[list[Name], Field(min_length=1)]
     levels: dict[LevelName, dict[Name, CategorySpec]]
     rows: Annotated[list[RowSpec], Field(min_length=1)]
+    images: ImagesSpec
 
 
 class Examples(_File):
@@ -130,12 +152,18 @@ class ExplanationSpec(_File):
     suggestion: Annotated[str, Field(min_length=20, max_length=600)]
 
 
-class ExplanationsFile(_File):
-    """``explanations/<language>.yaml``; `kids` is complete, `default` covers the other levels."""
+class ExplanationSpecs(_File):
+    """Explanations by category; `kids` is complete, `default` covers the other levels."""
 
-    language: Language
     kids: dict[Name, ExplanationSpec]
     default: dict[Name, ExplanationSpec]
     youth: dict[Name, ExplanationSpec] = {}
     adult: dict[Name, ExplanationSpec] = {}
     research: dict[Name, ExplanationSpec] = {}
+
+
+class ExplanationsFile(ExplanationSpecs):
+    """``explanations/<language>.yaml``: those of texts, and in `images` those of pictures."""
+
+    language: Language
+    images: ExplanationSpecs

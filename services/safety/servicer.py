@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
+from services.kit.errors import ArtlabError
 from services.kit.interceptors import Context
+from services.kit.streams import read_rest
 from services.safety.checker import TextChecker
-from services.safety.translate import parse_check_text, to_level, to_verdict
+from services.safety.images.checker import ImageChecker
+from services.safety.translate import (
+    parse_check_image,
+    parse_check_text,
+    to_level,
+    to_verdict,
+)
 
 
 class SafetyServicer(safety_pb2_grpc.SafetyServiceServicer):
-    """Answers CheckText and GetPolicy."""
+    """Answers CheckText, CheckImage and GetPolicy."""
 
-    def __init__(self, checker: TextChecker) -> None:
+    def __init__(self, checker: TextChecker, images: ImageChecker) -> None:
         self._checker = checker
+        self._images = images
 
     async def CheckText(
         self, request: safety_pb2.CheckTextRequest, context: Context
@@ -21,12 +32,29 @@ class SafetyServicer(safety_pb2_grpc.SafetyServiceServicer):
         verdict = await self._checker.check(parse_check_text(request))
         return safety_pb2.CheckTextResponse(verdict=to_verdict(verdict))
 
+    async def CheckImage(
+        self, request_iterator: AsyncIterator[safety_pb2.CheckImageRequest], context: Context
+    ) -> safety_pb2.CheckImageResponse:
+        """Judge a picture or film."""
+        try:
+            request, pieces = await parse_check_image(request_iterator)
+            found = await self._images.check(request, pieces)
+        except ArtlabError:
+            await read_rest(request_iterator)
+            raise
+        return safety_pb2.CheckImageResponse(
+            verdict=to_verdict(found.verdict), keep_blocked=found.keep_blocked
+        )
+
     async def GetPolicy(
         self, request: safety_pb2.GetPolicyRequest, context: Context
     ) -> safety_pb2.GetPolicyResponse:
         """Say which policy is in force."""
+        images = self._images
         return safety_pb2.GetPolicyResponse(
             level=to_level(self._checker.level),
             judges=[self._checker.judge.name],
             version=self._checker.safety.version,
+            image_check_levels=[to_level(level) for level in images.safety.images.check_levels],
+            image_judges=[judge.version for judge in images.judges],
         )

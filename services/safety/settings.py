@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from services.kit.catalogue import CONFIGS
 from services.kit.settings import DEFAULT_PORTS, Port, Settings
@@ -21,3 +22,67 @@ class SafetySettings(Settings):
     configs: Path = Field(
         CONFIGS, description="folder of the catalogue; the policy and the lists are in safety/"
     )
+    nudenet: bool = Field(
+        True,
+        description="whether the built-in classifier looks at pictures; without it a policy that "
+        "requires it lets none be checked",
+    )
+    vision_base_url: str = Field(
+        "",
+        max_length=2000,
+        description="an OpenAI-compatible server whose vision model looks at pictures as well, "
+        "e.g. http://127.0.0.1:11434/v1 for Ollama; empty means none. Pictures are sent there",
+    )
+    vision_model: str = Field(
+        "",
+        max_length=200,
+        validate_default=True,
+        description="which vision model to ask; required with its base URL",
+    )
+    vision_api_key: SecretStr = Field(
+        SecretStr(""), max_length=2000, description="its key; local servers need none"
+    )
+    vision_timeout_seconds: float = Field(
+        30.0, ge=1, le=300, description="how long the vision model may take for one picture"
+    )
+    vision_at_once: int = Field(
+        2, ge=1, le=64, description="how many pictures the vision model gets at once"
+    )
+    spool_dir: str = Field(
+        "",
+        max_length=4096,
+        description="folder for pictures and films while they are checked; empty means the "
+        "system's own for temporary files",
+    )
+    picture_max_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, le=2**40, description="how large a picture may be to be checked"
+    )
+    film_max_bytes: int = Field(
+        2 * 1024 * 1024 * 1024,
+        ge=1024,
+        le=2**40,
+        description="how large a film may be to be checked",
+    )
+    images_at_once: int = Field(4, ge=1, le=64, description="how many pictures are checked at once")
+    images_waiting: int = Field(
+        64, ge=0, le=10_000, description="how many more may wait; further ones are refused"
+    )
+
+    @field_validator("vision_base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("expected http(s)://host[:port]/path, without user and password")
+        if parts.query or parts.fragment:
+            raise ValueError("expected no query and no fragment")
+        return value.rstrip("/")
+
+    @field_validator("vision_model")
+    @classmethod
+    def _goes_with_a_url(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("vision_base_url") and not value:
+            raise ValueError("required, because ARTLAB_SAFETY_VISION_BASE_URL is set")
+        return value

@@ -1,4 +1,4 @@
-"""What a text is judged by: how strict, and what the text is for. Pure."""
+"""What a text or a picture is judged by: how strict, and what it is for. Pure."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ class Purpose(StrEnum):
     INTERCEPTION = "interception"
     MEDIA_PROMPT = "media_prompt"
     CODE = "code"
+
+
+class ImagePurpose(StrEnum):
+    """Where a picture or a film comes from: it was made here, or a person brought it."""
+
+    IMAGE = "image"
+    INPUT_IMAGE = "input_image"
 
 
 class MediaKind(StrEnum):

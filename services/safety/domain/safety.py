@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.safety.domain.explanations import Explanations
+from services.safety.domain.image_policy import ImagePolicy
 from services.safety.domain.policy import Policy
 from services.safety.domain.rules import RuleBook
 from services.safety.domain.wordlist import Wordlist
@@ -21,4 +22,6 @@ class Safety:
     wordlist: Wordlist
     rules: RuleBook
     explanations: Explanations
+    images: ImagePolicy
+    image_explanations: Explanations
     version: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.safety.domain.levels import Level, Purpose
+from services.safety.domain.levels import ImagePurpose, Level, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ModelUsed:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer of a check that was made. `rule` is empty when the text is safe."""
+    """The answer of a check that was made. `rule` is empty when nothing is refused."""
 
     blocked: bool
     rule: str
@@ -42,6 +42,6 @@ class Verdict:
     explanation: str
     suggestion: str
     language: str
-    purpose: Purpose
+    purpose: Purpose | ImagePurpose
     level: Level
     used: ModelUsed

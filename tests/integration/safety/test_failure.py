@@ -15,6 +15,7 @@ from services.safety.servicer import SafetyServicer
 from services.safety.workers import Workers
 from tests.support.rpc import refused
 from tests.support.servers import channel_to
+from tests.unit.safety.images import image_checker
 from tests.unit.safety.support import safety
 
 
@@ -41,19 +42,23 @@ async def test_a_failed_check_is_an_error_and_no_verdict(
     error: Exception, code: str, reason: str
 ) -> None:
     checker = TextChecker(safety(), FailingJudge(error), Level.YOUTH, Workers())
+    async with image_checker() as images:
+        servicer = SafetyServicer(checker, images)
 
-    def register(server: grpc.aio.Server) -> None:
-        safety_pb2_grpc.add_SafetyServiceServicer_to_server(SafetyServicer(checker), server)
+        def register(server: grpc.aio.Server) -> None:
+            safety_pb2_grpc.add_SafetyServiceServicer_to_server(servicer, server)
 
-    async with channel_to("safety", register) as channel:
-        stub: safety_pb2_grpc.SafetyServiceAsyncStub = safety_pb2_grpc.SafetyServiceStub(channel)
-        async with refused(code, reason) as seen:
-            await stub.CheckText(
-                safety_pb2.CheckTextRequest(
-                    text="Ein Hund",
-                    level=common_pb2.SAFETY_LEVEL_KIDS,
-                    purpose=safety_pb2.PURPOSE_INPUT,
-                ),
-                timeout=5,
+        async with channel_to("safety", register) as channel:
+            stub: safety_pb2_grpc.SafetyServiceAsyncStub = safety_pb2_grpc.SafetyServiceStub(
+                channel
             )
+            async with refused(code, reason) as seen:
+                await stub.CheckText(
+                    safety_pb2.CheckTextRequest(
+                        text="Ein Hund",
+                        level=common_pb2.SAFETY_LEVEL_KIDS,
+                        purpose=safety_pb2.PURPOSE_INPUT,
+                    ),
+                    timeout=5,
+                )
     assert "Hund" not in seen.message

@@ -9,17 +9,22 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
+import psutil
 import pytest
 
 from artlab.common.v1 import common_pb2
 from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
 from services.kit.catalogue import CONFIGS
 from services.kit.channel import is_serving, open_channel
+from tests.fakes.openai_server import FakeOpenAI, Say
+from tests.support.eventually import eventually
+from tests.support.rpc import refused
+from tests.unit.safety.images import encoded, meadow
 
 START_SECONDS = 15.0
 SECRET = "Hakenkreuz über dem Geheimwort Quastenflosser"
@@ -100,6 +105,123 @@ async def test_it_serves_judges_and_stops_without_a_word_of_the_text() -> None:
     assert "akenkreuz" not in log
     lines = [orjson.loads(line) for line in log.splitlines()]
     assert any(line.get("version") == policy.version for line in lines)
+
+
+async def test_without_its_folder_for_pictures_it_does_not_start(tmp_path: Path) -> None:
+    code, errors = await refusal(SPOOL_DIR=str(tmp_path / "away"))
+    assert code == 1
+    (line,) = [line for line in errors.splitlines() if "SPOOL_FAILED" in line]
+    assert "ARTLAB_SAFETY_SPOOL_DIR" in line
+    assert "Traceback" not in errors
+
+
+def picture(data: bytes) -> Iterator[safety_pb2.CheckImageRequest]:
+    yield safety_pb2.CheckImageRequest(
+        level=common_pb2.SAFETY_LEVEL_KIDS,
+        purpose=safety_pb2.PURPOSE_IMAGE,
+        media_type="image/jpeg",
+        data=data,
+    )
+
+
+async def test_it_looks_at_pictures_and_leaves_nothing_behind() -> None:
+    port = free_port()
+    async with running(port, LEVEL="kids", LOG_LEVEL="DEBUG") as process:
+        async with open_channel(f"127.0.0.1:{port}") as channel:
+            stub: safety_pb2_grpc.SafetyServiceAsyncStub = safety_pb2_grpc.SafetyServiceStub(
+                channel
+            )
+            policy = await stub.GetPolicy(safety_pb2.GetPolicyRequest(), timeout=5)
+            assert list(policy.image_judges) == ["nudenet:3.4.2"]
+            data = encoded(meadow(), "JPEG", comment=b"Quastenflosser")
+            answer = await stub.CheckImage(picture(data), timeout=30)
+            assert answer.verdict.decision == safety_pb2.DECISION_SAFE
+            assert list(answer.verdict.checks) == ["nudenet:3.4.2"]
+        children = psutil.Process(process.pid).children()
+        assert len(children) == 2
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert not [child for child in children if child.is_running()]
+    log = errors.decode()
+    assert "Quastenflosser" not in log
+    assert '"event":"image judge ready"' in log.replace(": ", ":")
+
+
+async def test_a_vision_model_is_asked_with_its_key_and_its_no_counts(tmp_path: Path) -> None:
+    port, key = free_port(), "sk-very-secret"
+    (tmp_path / "key").write_text(key)
+    async with FakeOpenAI() as model:
+        model.script(
+            Say('{"categories": [{"name": "violence", "severity": 3}], "decision": "blocked"}')
+        )
+        settings = {
+            "VISION_BASE_URL": model.base_url,
+            "VISION_MODEL": "llava",
+            "VISION_API_KEY_FILE": str(tmp_path / "key"),
+            "LOG_LEVEL": "DEBUG",
+        }
+        async with running(port, **settings) as process:
+            async with open_channel(f"127.0.0.1:{port}") as channel:
+                stub: safety_pb2_grpc.SafetyServiceAsyncStub = safety_pb2_grpc.SafetyServiceStub(
+                    channel
+                )
+                policy = await stub.GetPolicy(safety_pb2.GetPolicyRequest(), timeout=5)
+                assert list(policy.image_judges) == ["nudenet:3.4.2", "openai:llava"]
+                answer = await stub.CheckImage(picture(encoded(meadow(), "JPEG")), timeout=30)
+                assert answer.verdict.rule == "kids.violence"
+                assert list(answer.verdict.checks) == list(policy.image_judges)
+                assert (answer.verdict.used.backend, answer.keep_blocked) == ("openai", False)
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                _, errors = await process.communicate()
+    assert model.requests[0].headers["Authorization"] == f"Bearer {key}"
+    assert key not in errors.decode()
+    assert "base64," not in errors.decode()
+
+
+async def test_what_it_started_does_not_outlive_it() -> None:
+    port = free_port()
+    async with running(port) as process:
+        await eventually(lambda: bool(psutil.Process(process.pid).children()))
+        children = psutil.Process(process.pid).children()
+        process.kill()
+        await process.wait()
+        await eventually(lambda: not any(child.is_running() for child in children))
+
+
+async def test_without_a_judge_of_pictures_it_says_so_at_start_and_fails_closed() -> None:
+    port = free_port()
+    async with running(port, LEVEL="kids", NUDENET="false") as process:
+        async with open_channel(f"127.0.0.1:{port}") as channel:
+            stub: safety_pb2_grpc.SafetyServiceAsyncStub = safety_pb2_grpc.SafetyServiceStub(
+                channel
+            )
+            async with refused("FAILED_PRECONDITION", "IMAGE_JUDGE_MISSING"):
+                await stub.CheckImage(picture(encoded(meadow(), "JPEG")), timeout=30)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            _, errors = await process.communicate()
+    lines = [orjson.loads(line) for line in errors.decode().splitlines()]
+    (told,) = [line for line in lines if line["event"] == "no picture can be checked"]
+    assert (told["safety_level"], told["missing_judges"]) == ("kids", ["nudenet"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"VISION_BASE_URL": "http://127.0.0.1/v1"}, "ARTLAB_SAFETY_VISION_MODEL"),
+        ({"VISION_BASE_URL": "127.0.0.1", "VISION_MODEL": "m"}, "ARTLAB_SAFETY_VISION_BASE_URL"),
+        ({"NUDENET": "perhaps"}, "ARTLAB_SAFETY_NUDENET"),
+    ],
+)
+async def test_wrong_settings_of_the_image_check_are_named(
+    settings: dict[str, str], why: str
+) -> None:
+    code, errors = await refusal(**settings)
+    assert code == 78
+    assert why in errors
 
 
 @pytest.mark.parametrize("level", ["off", "", "KIDS", "0"])

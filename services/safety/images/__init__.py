@@ -1,0 +1,1 @@
+"""Pictures and films: received into a file, decoded in limited processes, judged."""

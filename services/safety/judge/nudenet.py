@@ -1,0 +1,100 @@
+"""The built-in judge of pictures: a small detector of body parts, on this machine, offline."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from services.kit.errors import ArtlabError, DeadlineExceeded, ResourceExhausted, Unavailable
+from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits, Why
+from services.safety.domain.detector_labels import DETECTOR_LABELS
+from services.safety.domain.image_policy import Sighting
+from services.safety.domain.levels import Level
+from services.safety.domain.verdict import ModelUsed
+from services.safety.ports import ImageOpinion, Look
+
+NAME = "nudenet"
+TASK = "services.safety.judge.nudenet_task:load"
+LIMITS = Limits(
+    memory_bytes=1024 * 1024 * 1024,
+    cpu_seconds=20,
+    wall_seconds=15.0,
+    answer_bytes=64 * 1024,
+    # Every look of every picture that is taken in at once.
+    waiting=10_000,
+    calls=10_000,
+)
+_SIZE = struct.Struct(">II")
+_SCORES = struct.Struct(f">{len(DETECTOR_LABELS)}f")
+
+
+class NudenetJudge:
+    """Sees exposed and covered body parts and faces, and nothing else. Close it with `aclose`."""
+
+    name = NAME
+
+    def __init__(self, limits: Limits = LIMITS, task: str = TASK) -> None:
+        self._processes = LimitedProcesses(task, limits)
+        try:
+            found = version(NAME)
+        except PackageNotFoundError:
+            # `load` says so to whoever started us; until then there is no verdict.
+            found = "missing"
+        self.version = f"{NAME}:{found}"
+        self._used = ModelUsed(backend="builtin", model=self.version)
+
+    async def load(self) -> None:
+        """Load the weights. Raises Unavailable IMAGE_JUDGE_UNAVAILABLE."""
+        with _judge_errors():
+            await self._processes.load()
+
+    async def judge(self, look: Look, level: Level) -> ImageOpinion:
+        """Return the scores of all labels.
+
+        Raises Unavailable IMAGE_JUDGE_UNAVAILABLE or IMAGE_JUDGE_PROTOCOL, DeadlineExceeded
+        IMAGE_JUDGE_TIMEOUT, ResourceExhausted SAFETY_BUSY.
+        """
+        with _judge_errors():
+            answer = await self._processes.call(_SIZE.pack(look.width, look.height) + look.rgb)
+        return ImageOpinion(sightings_of(answer), self._used)
+
+    async def aclose(self) -> None:
+        """End its process."""
+        await self._processes.aclose()
+
+
+def sightings_of(answer: bytes) -> tuple[Sighting, ...]:
+    """The detector's answer by label. Raises Unavailable IMAGE_JUDGE_PROTOCOL for odd scores."""
+    if len(answer) != _SCORES.size:
+        raise _odd("the detector answered with another number of classes")
+    scores = _SCORES.unpack(answer)
+    # Comparing with NaN is always false: it would pass every limit.
+    if not all(math.isfinite(score) and 0.0 <= score <= 1.0 for score in scores):
+        raise _odd("the detector's scores are none")
+    return tuple(
+        Sighting(NAME, label, score) for label, score in zip(DETECTOR_LABELS, scores, strict=True)
+    )
+
+
+def _odd(why: str) -> Unavailable:
+    return Unavailable("IMAGE_JUDGE_PROTOCOL", why)
+
+
+@contextmanager
+def _judge_errors() -> Iterator[None]:
+    try:
+        yield
+    except LimitedProcessError as error:
+        raise _in_our_words(error) from error
+
+
+def _in_our_words(error: LimitedProcessError) -> ArtlabError:
+    if error.why is Why.BUSY:
+        return ResourceExhausted("SAFETY_BUSY", "too many pictures wait for the detector")
+    if error.why is Why.DEADLINE:
+        return DeadlineExceeded("IMAGE_JUDGE_TIMEOUT", "the detector took too long")
+    place = f" ({error.place})" if error.place else ""
+    return Unavailable("IMAGE_JUDGE_UNAVAILABLE", f"the detector is {error.why}{place}")
