@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from services.kit.catalogue import CatalogueError, Defect, parse_document, parse_folder
 from services.media.comfy_files import load_comfy_nodes
+from services.media.domain.fallback import check_chains
 from services.media.domain.output_config import MediaKind, OutputConfig
 from services.media.output_files import BUILTIN, OutputFile, read_output
 
@@ -61,6 +62,8 @@ def load_output_catalogue(configs: Path) -> OutputCatalogue:
         found = read_output(name, parsed, files[name], configs / "workflows", nodes, defects)
         if found is not None:
             outputs[name] = found
+    chains = check_chains(outputs, files) if nodes is not None else ()
+    defects += [Defect(files[name], field, reason) for name, field, reason in chains]
     defaults_file = configs / "output_defaults.yaml"
     defaults = parse_document(defaults_file, _Defaults, defects)
     chosen = {}

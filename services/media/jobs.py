@@ -4,37 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import statistics
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
 
 from services.kit.clock import Clock
 from services.kit.deadline import no_deadline
 from services.kit.errors import (
-    AlreadyExists,
     ArtlabError,
     Cancelled,
-    DeadlineExceeded,
-    FailedPrecondition,
     Internal,
-    NotFound,
     ResourceExhausted,
     Unavailable,
 )
 from services.kit.ids import UploadName
 from services.kit.log import facts, run_logged
+from services.media.domain.advice import advise
 from services.media.domain.output_config import OutputConfig
-from services.media.domain.request import (
-    REQUEST_DIGEST,
-    EntityDraft,
-    MediaRequest,
-    Recorded,
-    entity_metadata,
-)
-from services.media.ports import Backend, Product, RenderJob, RenderProgress
-from services.media.progress import JobProgress, ProgressBoard
+from services.media.domain.request import MediaRequest, Result
+from services.media.making import Availability, Making, differs
+from services.media.output_deadline import output_deadline
+from services.media.ports import Backend
+from services.media.progress import News, ProgressBoard
 from services.media.recording import Recording
 
 log = logging.getLogger(__name__)
@@ -42,26 +31,15 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 10.0
 BUSY_RETRY_SECONDS = 5.0
 STOP_SECONDS = 20.0
-# Durations of the last jobs of a config, for its typical duration.
-REMEMBERED_JOBS = 21
 
-Update = JobProgress | Recorded
-
-
-@dataclass(frozen=True, slots=True)
-class Availability:
-    """An output config, and whether it can run here now."""
-
-    config: OutputConfig
-    reason: str | None
-    typical_seconds: float | None
+Update = News | Result
 
 
 class _Job:
     """One job in work; its task owns everything, callers only watch the board."""
 
     def __init__(
-        self, request: MediaRequest, run: Callable[[_Job], Coroutine[None, None, Recorded]]
+        self, request: MediaRequest, run: Callable[[_Job], Coroutine[None, None, Result]]
     ) -> None:
         self.request = request
         self.digest = request.digest()
@@ -91,30 +69,22 @@ class Jobs:
         max_jobs: int,
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
-        self._configs, self._backends = configs, backends
-        self._recording, self._clock = recording, clock
+        self._making = Making(configs, backends, recording, clock)
+        self._clock = clock
         self._max_jobs, self._grace = max_jobs, grace_seconds
         self._jobs: dict[UploadName, _Job] = {}
-        self._durations: dict[str, deque[float]] = {}
         self._draining = False
 
     async def availability(self) -> list[Availability]:
         """Every config, by name, with why it cannot run, if so."""
-        names = sorted(self._configs)
-        reasons = await asyncio.gather(*(self._reason(self._configs[name]) for name in names))
-        return [
-            Availability(self._configs[name], reason, self._typical(name))
-            for name, reason in zip(names, reasons, strict=True)
-        ]
+        return await self._making.availability()
 
     def config(self, name: str) -> OutputConfig:
         """Return a config. Raises NotFound CONFIG_NOT_FOUND."""
-        if name not in self._configs:
-            raise NotFound("CONFIG_NOT_FOUND", "no such output config", field="output_config")
-        return self._configs[name]
+        return self._making.config(name)
 
     async def generate(self, request: MediaRequest) -> AsyncGenerator[Update, None]:
-        """Start or join the job of this upload; yields progress, at last what was recorded.
+        """Start or join the job of this upload; yields news of it, at last what was recorded.
 
         Raises AlreadyExists JOB_DIFFERS (the name was used for another request), ResourceExhausted
         MEDIA_BUSY, DeadlineExceeded DEADLINE, Cancelled MEDIA_CANCELLED, FailedPrecondition
@@ -124,8 +94,8 @@ class Jobs:
             # It is being stopped: what comes after its end is a job of its own.
             await asyncio.wait({self._jobs[request.upload].task})
         try:
-            async for progress in job.board.watch(job.task):
-                yield progress
+            async for news in job.board.watch(job.task):
+                yield news
             # Shielded: a caller that goes away does not take the job along.
             yield await asyncio.shield(job.task)
         except asyncio.CancelledError as error:
@@ -141,7 +111,8 @@ class Jobs:
         """Stop the job of this upload; True only if that stopped it."""
         job = self._jobs.get(upload)
         if job is None or job.task.done():
-            return False
+            # It may have been begun before a restart, or by a copy of this service.
+            return await self._making.stop(upload)
         job.task.cancel()
         await asyncio.wait({job.task}, timeout=STOP_SECONDS)
         return job.task.cancelled()
@@ -162,7 +133,7 @@ class Jobs:
         if job is not None and job.task.cancelling():
             return None
         if job is not None and job.digest != request.digest():
-            raise _differs()
+            raise differs()
         if job is None:
             if len(self._jobs) >= self._max_jobs:
                 raise ResourceExhausted(
@@ -187,7 +158,7 @@ class Jobs:
             loop = asyncio.get_running_loop()
             job.farewell = loop.call_later(self._grace, job.task.cancel)
 
-    def _ended(self, upload: UploadName, task: asyncio.Task[Recorded]) -> None:
+    def _ended(self, upload: UploadName, task: asyncio.Task[Result]) -> None:
         job = self._jobs.pop(upload)
         if job.farewell is not None:
             job.farewell.cancel()
@@ -195,19 +166,14 @@ class Jobs:
         if not task.cancelled():
             task.exception()
 
-    async def _run(self, job: _Job) -> Recorded:
+    async def _run(self, job: _Job) -> Result:
         request, began = job.request, self._clock.monotonic()
         config = self.config(request.output_config)
         try:
-            async with asyncio.timeout(config.deadline_seconds) as deadline:
-                recorded = await self._make(job, config)
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise Internal("INTERNAL", "a wait without a reason ran out") from error
-            raise DeadlineExceeded(
-                "DEADLINE", f"not done within {config.deadline_seconds:g} s"
-            ) from error
+            async with output_deadline(config.deadline_seconds, job.board.warn):
+                result = await self._making.make(request, job.board, lambda: job.callers > 0)
         except ArtlabError as error:
+            advise(error)
             log.info("job failed", extra=facts(config=config.name, reason=error.reason))
             raise
         except Exception as error:
@@ -215,80 +181,10 @@ class Jobs:
             log.error("job failed", exc_info=error, extra=facts(config=config.name))
             raise Internal("MEDIA_BACKEND_ERROR", "the backend failed unexpectedly") from error
         seconds = self._clock.monotonic() - began
-        log.info("recorded", extra=facts(config=config.name, entity=recorded.name, s=seconds))
-        return recorded
-
-    async def _make(self, job: _Job, config: OutputConfig) -> Recorded:
-        request, board = job.request, job.board
-        found = await self._recording.find(request.upload)
-        if found is not None:
-            if found.request_digest != job.digest:
-                raise _differs()
-            return found
-        reason = await self._reason(config)
-        if reason is not None:
-            raise FailedPrecondition("OUTPUT_NOT_AVAILABLE", reason)
-        values = config.values(request.parameters)
-        render = RenderJob(
-            upload=request.upload,
-            output_index=request.output_index,
-            config=config,
-            prompt=request.prompt,
-            seed=request.drawn_seed(),
-            recipe=request.recipe,
-            values=values,
-        )
-        started_at, began = self._clock.now(), self._clock.monotonic()
-        board.report(RenderProgress("queued"))
-        product = await self._backends[config.backend].render(render, board.report)
-        seconds = self._clock.monotonic() - began
-        draft = EntityDraft(
-            type=f"output_{config.kind}",
-            output_index=request.output_index,
-            started_at=started_at,
-            duration=timedelta(seconds=seconds),
-            attempt=render.attempt,
-            backend=product.backend,
-            model=product.model,
-            metadata=_metadata(job, render, product),
-        )
-        board.recording(0, product.size_bytes)
-        recorded = await self._recording.write(
-            request.upload,
-            product,
-            draft,
-            lambda size: board.recording(size, product.size_bytes),
-            lambda: job.callers > 0,
-        )
-        board.recorded()
-        self._durations.setdefault(config.name, deque(maxlen=REMEMBERED_JOBS)).append(seconds)
-        return recorded
-
-    async def _reason(self, config: OutputConfig) -> str | None:
-        backend = self._backends.get(config.backend)
-        if backend is None:
-            return f"there is no backend {config.backend} here"
-        return await backend.unavailable_reason(config)
-
-    def _typical(self, name: str) -> float | None:
-        durations = self._durations.get(name)
-        return statistics.median(durations) if durations else None
-
-
-def _metadata(job: _Job, render: RenderJob, product: Product) -> dict[str, str]:
-    own = {
-        "seed": str(render.seed),
-        "output_config": render.config.name,
-        REQUEST_DIGEST: job.digest,
-    }
-    if render.recipe:
-        own["recipe"] = render.recipe
-    return entity_metadata(render.values, product.metadata, own)
+        first, count = result.files[0].name, len(result.files)
+        log.info("recorded", extra=facts(config=config.name, entity=first, files=count, s=seconds))
+        return result
 
 
 def _draining() -> Unavailable:
     return Unavailable("DRAINING", "the service stops", retry_after_seconds=1.0)
-
-
-def _differs() -> AlreadyExists:
-    return AlreadyExists("JOB_DIFFERS", "the upload name was used for another request")

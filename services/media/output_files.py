@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from services.kit.catalogue import Defect, load_document
 from services.kit.errors import InvalidArgument
 from services.media.comfy_files import ComfyNodes
+from services.media.domain.fallback import MAX_CHAIN
 from services.media.domain.graph_check import check_graph
 from services.media.domain.lora import MAX_LORAS, Lora
-from services.media.domain.output_config import MediaKind, OutputConfig, Slot, SlotKind, Value
+from services.media.domain.output_config import (
+    Cost,
+    MediaKind,
+    OutputConfig,
+    Slot,
+    SlotKind,
+    Value,
+)
 from services.media.domain.slot_check import check_slots
 from services.media.domain.standard_slot import check_standard
 from services.media.domain.workflow import Target, Workflow, WorkflowError, parse_workflow
+from services.media.hosted_options import HOSTED, read_options
 
 BUILTIN, COMFYUI = "builtin", "comfyui"
+# Who writes sketches.
+_AUTHORS = (BUILTIN, "code")
 # Slots every workflow has and no request sets by name.
 _OURS = ("prompt", "seed")
 _NODE_ID = r"^[A-Za-z0-9_.:-]{1,64}$"
+_NodeId = Annotated[str, Field(pattern=_NODE_ID)]
 _SLOT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 _LORA_FILE = r"^[^/\\\x00-\x1f][^\\\x00-\x1f]{0,199}$"
 
@@ -49,18 +62,41 @@ class _Slot(_File):
 
 class _WorkflowFile(_File):
     file: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}\.json$")]
-    output_node: Annotated[str, Field(pattern=_NODE_ID)]
+    # Several when one run makes several files that belong together, in their order.
+    output_node: _NodeId | Annotated[tuple[_NodeId, ...], Field(min_length=1, max_length=8)]
+
+
+class _Cost(_File):
+    amount: Annotated[Decimal, Field(ge=0, le=1000, allow_inf_nan=False)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    # Every file that is made; there is no other measure yet.
+    per: Literal["image", "file"] = "file"
 
 
 class OutputFile(_File):
     """A file of configs/output/, its fields of the right types and nothing more."""
 
     kind: MediaKind
-    backend: Literal["builtin", "comfyui"]
+    backend: Literal[
+        "builtin",
+        "code",
+        "comfyui",
+        "swarmui",
+        "openai_images",
+        "openrouter",
+        "huggingface",
+        "replicate",
+    ]
     title: dict[Annotated[str, Field(pattern=r"^[a-z]{2}$")], Annotated[str, Field(min_length=1)]]
     deadline_seconds: Annotated[float, Field(gt=0, le=3600)] = 300.0
     keep_metadata: StrictBool = False
     workflow: _WorkflowFile | None = None
+    # Judged by the options of the backend named.
+    options: dict[StrictStr, Any] | None = None
+    # For which library a sketch is written.
+    library: Literal["p5js", "tonejs"] | None = None
+    cost: _Cost | None = None
+    fallback: Annotated[tuple[StrictStr, ...], Field(max_length=MAX_CHAIN - 1)] = ()
     slots: dict[Annotated[str, Field(pattern=_SLOT_NAME)], _Slot] = Field(default_factory=dict)
 
 
@@ -91,13 +127,20 @@ def read_output(
             defects.append(Defect(file, f"slots.{key}", "takes `set` and nothing else"))
     options: dict[str, object] = {}
     if parsed.backend != COMFYUI:
-        _check_builtin(parsed, file, defects)
+        _check_plain(parsed, file, defects)
     elif parsed.workflow is None:
         defects.append(Defect(file, "workflow", "missing"))
     elif nodes is not None:
         options["workflow"] = _workflow(
             parsed, parsed.workflow, slots, file, workflows, nodes, defects
         )
+    options |= _library(parsed, file, defects)
+    if parsed.backend in HOSTED:
+        options["options"] = read_options(
+            HOSTED[parsed.backend], parsed.kind, parsed.options, slots, file, defects
+        )
+    elif parsed.options is not None:
+        defects.append(Defect(file, "options", f"{parsed.backend} has no options"))
     if len(defects) > before or (nodes is None and parsed.backend == COMFYUI):
         return None
     return OutputConfig(
@@ -109,10 +152,22 @@ def read_output(
         deadline_seconds=parsed.deadline_seconds,
         keep_metadata=parsed.keep_metadata,
         backend_options=options,
+        cost=Cost(parsed.cost.amount, parsed.cost.currency) if parsed.cost is not None else None,
+        fallback=parsed.fallback,
     )
 
 
-def _check_builtin(parsed: OutputFile, file: str, defects: list[Defect]) -> None:
+def _library(parsed: OutputFile, file: str, defects: list[Defect]) -> dict[str, object]:
+    if parsed.backend == "code" and parsed.kind != "code":
+        defects.append(Defect(file, "kind", "this backend makes code"))
+    writes = parsed.kind == "code" and parsed.backend in _AUTHORS
+    if writes != (parsed.library is not None):
+        reason = "missing" if writes else f"only for code of {' or '.join(_AUTHORS)}"
+        defects.append(Defect(file, "library", reason))
+    return {"library": parsed.library} if writes else {}
+
+
+def _check_plain(parsed: OutputFile, file: str, defects: list[Defect]) -> None:
     if parsed.workflow is not None:
         defects.append(Defect(file, "workflow", "only comfyui has workflows"))
     for key, found in parsed.slots.items():

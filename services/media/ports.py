@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from services.kit.ids import UploadName
 from services.media.domain.output_config import OutputConfig, Value
 
 RENDER_PHASES = ("queued", "executing", "downloading", "recording")
+
+
+@dataclass(frozen=True, slots=True)
+class InputImage:
+    """A picture a person brought: checked, without metadata, at most 2048 px a side."""
+
+    read: Callable[[], AbstractContextManager[Iterator[bytes]]]
+    media_type: str
+    sha256: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,18 @@ class RenderJob:
     # A value for every slot of the config, defaults filled in; without prompt and seed.
     values: Mapping[str, Value]
     attempt: int = 1
+    # Whose job it is, so that a queue can be fair; empty means nobody in particular.
+    user_id: str = ""
+    # A picture for every image slot of the config.
+    images: Mapping[str, InputImage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A small picture of work in progress, which nobody has checked: JPEG, at most 64 KiB."""
+
+    media_type: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +60,10 @@ class RenderProgress:
     instance: str = ""
     node: str = ""
     remaining_seconds: float | None = None
+    # One more each time the backend lost the job and it was handed in anew.
+    attempt: int = 1
+    # New with this report; None says nothing about earlier ones.
+    preview: Preview | None = None
 
 
 Report = Callable[[RenderProgress], None]
@@ -58,6 +84,10 @@ class Product:
     size_bytes: int | None = None
     # Facts as the backend reported them; recorded with the entity.
     metadata: Mapping[str, str] = field(default_factory=dict)
+    # The further files of the same output, in order: of a batch, or of several nodes.
+    others: tuple[Product, ...] = ()
+    # As in RenderProgress.
+    attempt: int = 1
 
 
 class Backend(Protocol):
@@ -74,4 +104,75 @@ class Backend(Protocol):
 
         Raises an ArtlabError with a reason of docs/errors.md.
         """
+        ...
+
+
+InstanceState = Literal["ready", "busy", "down", "stalled", "draining"]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    """One server of a backend as it is now; the words are those of media.proto."""
+
+    url: str
+    state: InstanceState
+    # For people: why it gets no jobs, or what it did last.
+    reason: str = ""
+    # Jobs of ours it runs; jobs of ours handed in and not begun.
+    running: int = 0
+    waiting: int = 0
+    # All its jobs, those of others included.
+    queue_length: int = 0
+    version: str = ""
+    # Memory of its first device; 0 when unknown.
+    vram_total_bytes: int = 0
+    vram_free_bytes: int = 0
+    # Output configs that lack something here, with what they lack.
+    unfit_configs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """One backend as it is now; `reason` says, for people, why it is not available."""
+
+    name: str
+    available: bool
+    reason: str = ""
+    instances: tuple[InstanceStatus, ...] = ()
+    # Jobs of ours that wait for a place on any instance.
+    waiting: int = 0
+
+
+@runtime_checkable
+class InstancePool(Protocol):
+    """What a backend with several instances has as well.
+
+    The others need nothing: `BackendList` tells of them what their `unavailable_reason` says.
+    """
+
+    async def status(self, configs: Collection[OutputConfig]) -> BackendStatus:
+        """The backend and each instance, for these configs, which are its own."""
+        ...
+
+    async def set_draining(self, url: str, draining: bool) -> InstanceStatus:
+        """Give an instance no more jobs, or jobs again.
+
+        Raises NotFound INSTANCE_NOT_FOUND.
+        """
+        ...
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """What a backend has as well when it remembers, beyond a restart, what it handed in."""
+
+    async def began(self, upload: UploadName) -> bool:
+        """Whether the output of this upload may be at work, or done, at the backend already.
+
+        Then it is asked for even while the backend can take nothing new.
+        """
+        ...
+
+    async def stop(self, upload: UploadName) -> bool:
+        """Stop what this process is not following itself; whether that stopped it."""
         ...

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from services.media.ports import RenderProgress
+from services.media.ports import Preview, RenderProgress
 
 HEARTBEAT_SECONDS = 8.0
 # The backend's part of a job; the rest is recording.
@@ -28,22 +28,38 @@ class JobProgress:
     remaining_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class JobWarning:
+    """Something a caller should know that ends nothing."""
+
+    reason: str
+    message: str
+
+
+News = JobProgress | Preview | JobWarning
+
+
 class ProgressBoard:
-    """Holds the newest progress of one job; never more, so that nobody's slowness costs memory."""
+    """Holds the newest of each kind of news of one job, so that nobody's slowness costs memory."""
 
     def __init__(self) -> None:
         self._latest = JobProgress("queued", 0.0)
+        # By kind: the newest, with the number of the change that brought it.
+        self._news: dict[type, tuple[int, News]] = {}
         self._version = 0
         self._changed = asyncio.Event()
 
     def report(self, progress: RenderProgress) -> None:
         """Take what a backend says; to be called in the event loop."""
+        if progress.preview is not None:
+            self._tell(progress.preview)
         share = min(max(progress.fraction, 0.0), 1.0) * BACKEND_SHARE
         self._put(
             JobProgress(
                 phase=progress.phase,
                 fraction=share,
                 queue_position=progress.queue_position,
+                attempt=progress.attempt,
                 instance=progress.instance,
                 node=progress.node,
                 remaining_seconds=progress.remaining_seconds,
@@ -61,23 +77,33 @@ class ProgressBoard:
         """The bytes are durable."""
         self._put(JobProgress("recording", 1.0))
 
+    def warn(self, warning: JobWarning) -> None:
+        """Say something to everybody who watches, or joins later."""
+        self._tell(warning)
+
     def _put(self, progress: JobProgress) -> None:
         if progress.fraction < self._latest.fraction:
             progress = replace(progress, fraction=self._latest.fraction)
+        progress = replace(progress, attempt=max(progress.attempt, self._latest.attempt))
         if progress == self._latest and self._version:
             return
         self._latest = progress
+        self._tell(progress)
+
+    def _tell(self, news: News) -> None:
         self._version += 1
+        self._news[type(news)] = self._version, news
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def watch(self, work: asyncio.Task[object]) -> AsyncIterator[JobProgress]:
-        """Yield progress on change and at least every 8 s, until the work is done."""
+    async def watch(self, work: asyncio.Task[object]) -> AsyncIterator[News]:
+        """Yield news, and the progress at least every 8 s, until the work is done."""
         seen = 0
         while True:
-            if self._version != seen:
-                seen = self._version
-                yield self._latest
+            unseen = [told for told in self._news.values() if told[0] > seen]
+            if unseen:
+                seen, news = min(unseen, key=lambda told: told[0])
+                yield news
                 # Something may have changed while the watcher was busy.
                 continue
             if work.done():

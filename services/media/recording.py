@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import grpc
 import grpc.aio
@@ -31,21 +30,29 @@ from services.kit.errors import (
 from services.kit.ids import UploadName
 from services.kit.log import facts
 from services.kit.status import remote_errors
-from services.media.domain.request import REQUEST_DIGEST, EntityDraft, Recorded
+from services.media.domain.request import (
+    FILES,
+    MAX_FILES,
+    REQUEST_DIGEST,
+    EntityDraft,
+    Recorded,
+)
+from services.media.earlier import Earlier
+from services.media.inspection import Inspector
 from services.media.ports import Product
+from services.media.recorder_calls import (
+    CALL_SECONDS,
+    MAX_FUTILE_ATTEMPTS,
+    patiently,
+    pause_seconds,
+)
 from services.media.upload_stream import UploadStream
 
 log = logging.getLogger(__name__)
 
-CALL_SECONDS = 10.0
-# How often in a row the recorder may fail without a byte of progress: about a minute.
-MAX_FUTILE_ATTEMPTS = 36
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
 STAGE_MEDIA_GENERATION = 4
 
 Count = Callable[[int], None]
-T = TypeVar("T")
 # Somebody else writes this upload, or took it over.
 _TAKEN = ("UPLOAD_BUSY", "UPLOAD_DISCARDED")
 
@@ -77,6 +84,7 @@ class Recording:
         stream_channel: a blocking one, for bytes.
         max_media_bytes: more than this is refused with ResourceExhausted MEDIA_TOO_LARGE.
         max_streams: how many outputs are written at once; others wait.
+        inspector: looks at everything before it counts.
     """
 
     def __init__(
@@ -86,10 +94,14 @@ class Recording:
         *,
         max_media_bytes: int,
         max_streams: int,
+        inspector: Inspector,
     ) -> None:
         self._recorder = recorder_pb2_grpc.RecorderServiceStub(channel)
         self._stream = recorder_pb2_grpc.RecorderServiceStub(stream_channel)
+        # What was recorded before, by the same channels.
+        self.earlier = Earlier(channel, stream_channel)
         self._max_media_bytes = max_media_bytes
+        self._inspector = inspector
         self._threads = ThreadPoolExecutor(max_streams, thread_name_prefix="recording")
 
     def close(self) -> None:
@@ -103,13 +115,13 @@ class Recording:
         more: only who asks here can say what it is to become. Raises NotFound RUN_NOT_FOUND and
         what the recorder raises.
         """
-        state = await _patiently(lambda: self._get(upload))
+        state = await patiently(lambda: self._get(upload))
         if state is None:
             return None
         if state.HasField("entity"):
             return _recorded(state.entity)
         log.info("discarding a rest", extra=facts(size_bytes=state.committed_size))
-        await _patiently(lambda: self._delete(upload))
+        await patiently(lambda: self._delete(upload))
         return None
 
     async def write(
@@ -126,8 +138,9 @@ class Recording:
         nobody waits any more, as `wanted` tells.
 
         The recorder may restart meanwhile. When cancelled nothing is left behind, or, if the last
-        byte was already taken, the entity is returned nonetheless. Raises what the product and the
-        recorder raise; Unavailable RECORDER_UNAVAILABLE when the recorder stays away.
+        byte was already taken, the entity is returned nonetheless. Raises what the product, the
+        inspection and the recorder raise; Unavailable RECORDER_UNAVAILABLE when the recorder
+        stays away.
         """
         course = _Course(upload, product, _entity(draft), counted, wanted)
         try:
@@ -155,6 +168,7 @@ class Recording:
             prefixes=course.prefixes,
             max_bytes=self._max_media_bytes,
             counted=lambda size: loop.call_soon_threadsafe(course.counted, size),
+            inspection=self._inspector.begin(course.entity.type.removeprefix("output_")),
         )
         work = loop.run_in_executor(self._threads, stream.run, self._stream.WriteEntity)
         work.add_done_callback(_retrieve)
@@ -184,7 +198,7 @@ class Recording:
             course.futile += 1
             if course.futile > MAX_FUTILE_ATTEMPTS:
                 raise error
-            await asyncio.sleep(_pause_seconds(course.futile))
+            await asyncio.sleep(pause_seconds(course.futile))
             try:
                 state = await self._get(course.upload)
                 break
@@ -240,21 +254,6 @@ def _retrieve(work: asyncio.Future[recorder_pb2.WriteEntityResponse]) -> None:
         work.exception()
 
 
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Make a short call again while the recorder is away or answers too late."""
-    for attempt in range(1, MAX_FUTILE_ATTEMPTS):
-        try:
-            return await call()
-        except (Unavailable, DeadlineExceeded) as error:
-            log.info("waiting for the recorder", extra=facts(reason=error.reason))
-        await asyncio.sleep(_pause_seconds(attempt))
-    return await call()
-
-
-def _pause_seconds(attempt: int) -> float:
-    return min(FIRST_PAUSE_SECONDS * 1.6 ** min(attempt, 12), LONGEST_PAUSE_SECONDS)
-
-
 def _may_pass(error: ArtlabError) -> bool:
     """Whether another attempt can end differently."""
     if isinstance(error, Unavailable | Aborted):
@@ -276,7 +275,14 @@ def _recorded(entity: run_pb2.Entity) -> Recorded:
         name=entity.name,
         request_digest=entity.metadata.get(REQUEST_DIGEST, ""),
         wire=entity.SerializeToString(),
+        files=_number_of_files(entity.metadata.get(FILES, "1")),
     )
+
+
+def _number_of_files(text: str) -> int:
+    # Ours, but read back from a disk.
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 1
+    return min(max(number, 1), MAX_FILES)
 
 
 def _entity(draft: EntityDraft) -> run_pb2.Entity:

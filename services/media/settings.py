@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,15 +12,15 @@ from services.kit.settings import (
     DEFAULT_PORTS,
     CommaSeparated,
     Port,
-    Settings,
     Target,
     default_target,
 )
+from services.media.hosted_settings import HostedSettings
 
 GIB = 1024**3
 
 
-class MediaSettings(Settings):
+class MediaSettings(HostedSettings):
     """``ARTLAB_MEDIA_<NAME>``."""
 
     port: Port = Field(DEFAULT_PORTS["media"], description="port to listen on")
@@ -32,6 +33,23 @@ class MediaSettings(Settings):
     allow_remote_comfyui: bool = Field(
         False, description="accept ComfyUI hosts that are neither loopback nor private"
     )
+    comfyui_unload: Literal["never", "after_job"] = Field(
+        "never",
+        description="when ComfyUI unloads its models: after_job gives the card back when none of"
+        " our jobs is there; loading them again takes seconds, which every output tells",
+    )
+    ollama_url: str = Field(
+        "",
+        max_length=200,
+        description="an Ollama whose models are unloaded before a job at a ComfyUI on the same"
+        " host, because they share a card; empty: never",
+    )
+    comfyui_previews: bool = Field(
+        True, description="ask ComfyUI for small pictures of the work in progress"
+    )
+    comfyui_queue: int = Field(
+        64, ge=1, le=1024, description="jobs that wait for a free ComfyUI at once; others come back"
+    )
     max_media_bytes: int = Field(
         2 * GIB, ge=1024, le=64 * GIB, description="larger outputs are refused"
     )
@@ -39,5 +57,18 @@ class MediaSettings(Settings):
     max_jobs: int = Field(128, ge=1, le=1024, description="jobs in work or waiting at once")
     builtin_concurrency: int = Field(
         2, ge=1, le=64, description="pictures the built-in renderer draws at once"
+    )
+    state: Path = Field(
+        Path(".run/media"),
+        description="folder where it is written down which job was handed in to which ComfyUI, so"
+        " that a restart makes nothing twice; copies on one machine may share it",
+    )
+    decoders: int = Field(
+        2, ge=1, le=32, description="processes that look into files and pictures at once"
+    )
+    spool: Path | None = Field(
+        None,
+        description="folder on a disk for files while they are looked at; unset: /var/tmp, or"
+        " where that cannot be written the system's folder for temporary files",
     )
     configs: Path = Field(CONFIGS, description="folder of the catalogue")

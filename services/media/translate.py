@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -14,17 +14,21 @@ from artlab.media.v1 import media_pb2
 from artlab.recorder.v1 import run_pb2
 from services.kit.enums import value_of
 from services.kit.errors import InvalidArgument
-from services.kit.ids import UploadName, parse_config_name
+from services.kit.ids import EntityName, UploadName, parse_config_name, parse_pseudonym
 from services.kit.text import parse_text
 from services.media.domain.output_config import MediaKind, Value
-from services.media.domain.request import MAX_SEED, MediaRequest, Recorded
-from services.media.jobs import Availability
-from services.media.progress import JobProgress
+from services.media.domain.request import MAX_SEED, MediaRequest, Result
+from services.media.making import Availability
+from services.media.pictures import PreparedImage
+from services.media.ports import Preview
+from services.media.progress import JobProgress, JobWarning, News
 
 Defaults = Mapping[tuple[MediaKind, Literal["eco", "fast"]], Sequence[str]]
 
+CHUNK_BYTES = 256 * 1024
 MAX_OUTPUTS = 1000
 MAX_PARAMETERS = 64
+MAX_INPUT_IMAGES = 16
 MAX_PARAMETER_CHARACTERS = 20_000
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -43,8 +47,18 @@ def parse_generate(request: media_pb2.GenerateMediaRequest) -> MediaRequest:
         raise InvalidArgument("INVALID_SEED", "expected 0 to 2^53 - 1", field="seed")
     parameters = _parameters(request.parameters)
     recipe = parse_config_name(request.recipe, "recipe") if request.recipe else ""
+    user_id = parse_pseudonym(request.user_id) if request.user_id else ""
     return MediaRequest(
-        upload, output_config, prompt, request.output_index, seed, recipe, parameters
+        upload=upload,
+        output_config=output_config,
+        prompt=prompt,
+        output_index=request.output_index,
+        seed=seed,
+        recipe=recipe,
+        parameters=parameters,
+        user_id=user_id,
+        input_images=_input_images(request.input_images, upload),
+        allow_reuse=request.allow_reuse,
     )
 
 
@@ -63,6 +77,25 @@ def _parameters(given: Mapping[str, str]) -> dict[str, Value]:
     return parsed
 
 
+def _input_images(given: Mapping[str, str], upload: UploadName) -> dict[str, EntityName]:
+    if len(given) > MAX_INPUT_IMAGES:
+        raise InvalidArgument("TOO_MANY", f"at most {MAX_INPUT_IMAGES}", field="input_images")
+    parsed: dict[str, EntityName] = {}
+    for slot in sorted(given):
+        if _PARAMETER.fullmatch(slot) is None:
+            raise InvalidArgument(
+                "UNKNOWN_PARAMETER", "a name is ^[a-z][a-z0-9_]{0,39}$", field="input_images"
+            )
+        name = EntityName.parse(given[slot], f"input_images.{slot}")
+        if name.run != upload.run:
+            # What somebody else brought is not for this run.
+            raise InvalidArgument(
+                "INPUT_IMAGE_UNFIT", "not a picture of this run", field=f"input_images.{slot}"
+            )
+        parsed[slot] = name
+    return parsed
+
+
 def _scalar(text: str, field: str) -> Value:
     try:
         value = orjson.loads(text) if len(text) <= MAX_PARAMETER_CHARACTERS else None
@@ -73,8 +106,23 @@ def _scalar(text: str, field: str) -> Value:
     return value
 
 
-def progress_message(progress: JobProgress, output_index: int) -> media_pb2.GenerateMediaResponse:
-    """The message of a progress."""
+def news_message(news: News, output_index: int) -> media_pb2.GenerateMediaResponse:
+    """The message of a progress, a preview or a warning."""
+    answer = media_pb2.GenerateMediaResponse()
+    if isinstance(news, Preview):
+        answer.preview.CopyFrom(
+            run_pb2.Preview(output_index=output_index, media_type=news.media_type, data=news.data)
+        )
+    elif isinstance(news, JobWarning):
+        answer.warning.CopyFrom(
+            run_pb2.Warning(reason=news.reason, message=news.message, output_index=output_index)
+        )
+    else:
+        answer.progress.CopyFrom(_progress(news, output_index))
+    return answer
+
+
+def _progress(progress: JobProgress, output_index: int) -> run_pb2.RenderProgress:
     message = run_pb2.RenderProgress(
         output_index=output_index,
         phase=value_of(run_pb2.RenderPhase, progress.phase),
@@ -86,13 +134,25 @@ def progress_message(progress: JobProgress, output_index: int) -> media_pb2.Gene
     )
     if progress.remaining_seconds is not None:
         message.remaining.FromTimedelta(timedelta(seconds=progress.remaining_seconds))
-    return media_pb2.GenerateMediaResponse(progress=message)
+    return message
 
 
-def result_message(recorded: Recorded) -> media_pb2.GenerateMediaResponse:
+def result_message(result: Result) -> media_pb2.GenerateMediaResponse:
     """The last message of a job that ended well."""
-    entity = run_pb2.Entity.FromString(recorded.wire)
-    return media_pb2.GenerateMediaResponse(result=media_pb2.MediaResult(entities=[entity]))
+    entities = [run_pb2.Entity.FromString(recorded.wire) for recorded in result.files]
+    return media_pb2.GenerateMediaResponse(result=media_pb2.MediaResult(entities=entities))
+
+
+def picture_messages(picture: PreparedImage) -> Iterator[media_pb2.PrepareImageResponse]:
+    """A prepared picture in chunks; the first message says what follows."""
+    message = media_pb2.PrepareImageResponse(
+        media_type=picture.media_type, width=picture.width, height=picture.height
+    )
+    view = memoryview(picture.data)
+    for at in range(0, len(view), CHUNK_BYTES):
+        message.data = bytes(view[at : at + CHUNK_BYTES])
+        yield message
+        message = media_pb2.PrepareImageResponse()
 
 
 def list_message(
@@ -108,6 +168,10 @@ def list_message(
             available=one.reason is None,
             reason=one.reason or "",
             title=one.config.title,
+            runs_as=one.runs_as,
+            input_image_slots=one.config.image_slots,
+            text_slots=[name for name, slot in one.config.slots.items() if slot.kind == "text"],
+            parameters=[name for name, slot in one.config.slots.items() if slot.kind != "image"],
         )
         if one.typical_seconds is not None:
             message.typical_duration.FromTimedelta(timedelta(seconds=one.typical_seconds))

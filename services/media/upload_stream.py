@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import grpc
@@ -13,10 +14,14 @@ from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.errors import ArtlabError, Cancelled, DataLoss, Internal, ResourceExhausted
 from services.kit.status import from_rpc_error
+from services.media.inspection import Inspection
 from services.media.ports import Product
 
 # A stream that neither moves nor fails for so long is given up; the job's deadline is shorter.
 STREAM_SECONDS = 3600.0
+
+# Well before the recorder cuts a silent stream.
+KEEPALIVE_SECONDS = 10.0
 
 Counted = Callable[[int], object]
 
@@ -26,6 +31,8 @@ class UploadStream:
 
     Args:
         prefixes: SHA-256 of the bytes up to each offset sent so far; read and added to.
+        inspection: sees every byte; what it finds is told with the last message, and what it
+            refuses is not recorded.
         counted: told the number of bytes sent, in this thread.
     """
 
@@ -39,10 +46,12 @@ class UploadStream:
         prefixes: dict[int, bytes],
         max_bytes: int,
         counted: Counted,
+        inspection: Inspection,
     ) -> None:
         self._upload, self._product, self._entity = upload, product, entity
         self._committed, self._prefixes = committed, prefixes
         self._max_bytes, self._counted = max_bytes, counted
+        self._inspection = inspection
         self._failure: Exception | None = None
         self._stopped = threading.Event()
         self._call: Any = None
@@ -50,14 +59,16 @@ class UploadStream:
     def stop(self) -> None:
         """End the stream soon; for other threads."""
         self._stopped.set()
+        self._inspection.stop()
         if self._call is not None:
             self._call.cancel()
 
     def run(self, write_entity: Any) -> recorder_pb2.WriteEntityResponse:
         """Send everything and return the answer.
 
-        Raises what the product raises, what the recorder raises, DataLoss PRODUCT_CHANGED when what
-        is durable already is not what the product says now, and Cancelled MEDIA_CANCELLED.
+        Raises what the product, the inspection and the recorder raise, DataLoss PRODUCT_CHANGED
+        when what is durable already is not what the product says now, and Cancelled
+        MEDIA_CANCELLED.
         """
         self._call = write_entity.future(self._requests(), timeout=STREAM_SECONDS)
         if self._stopped.is_set():
@@ -94,7 +105,7 @@ class UploadStream:
         hashed = hashlib.sha256()
         size = 0
         first = True
-        with self._product.read() as chunks:
+        with closing(self._inspection), self._product.read() as chunks:
             for data in chunks:
                 if self._stopped.is_set():
                     return
@@ -102,6 +113,7 @@ class UploadStream:
                     raise ResourceExhausted(
                         "MEDIA_TOO_LARGE", f"an output may have {self._max_bytes} bytes"
                     )
+                self._inspection.add(data)
                 if size < self._committed:
                     known = data[: self._committed - size]
                     hashed.update(known)
@@ -117,9 +129,15 @@ class UploadStream:
                 size += len(data)
                 self._prefixes[size] = hashed.digest()
                 self._counted(size)
-        if size < self._committed:
-            raise DataLoss("PRODUCT_CHANGED", "the product is shorter than it was")
+            if size < self._committed:
+                raise DataLoss("PRODUCT_CHANGED", "the product is shorter than it was")
+            # Others may be looked into first: the recorder hears that this one is still there.
+            while (found := self._inspection.conclude(KEEPALIVE_SECONDS)) is None:
+                yield self._message(first, size, b"")
+                first = False
         message = self._message(first, size, b"")
+        self._entity.metadata.update(found)
+        message.entity.CopyFrom(self._entity)
         message.finish = True
         message.digest.CopyFrom(common_pb2.Digest(sha256=hashed.hexdigest(), size_bytes=size))
         yield message

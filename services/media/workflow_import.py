@@ -25,6 +25,7 @@ from services.media.domain.graph import (
 from services.media.domain.slot_draft import draft_loras, draft_slots
 from services.media.domain.slot_inputs import SlotInputs
 from services.media.domain.switches import without_switches
+from services.media.domain.workflow import TEXT
 from services.media.output_files import OutputFile, read_output
 
 PREFIX = "artlab"
@@ -160,6 +161,9 @@ def _saver(
         if output_node in savers:
             return output_node
         raise ImportRefused([f"{output_node} is no node that saves an output"])
+    # A text that is shown beside a picture is seldom what a workflow is for.
+    filed = [key for key in savers if nodes.allowed[graph[key].class_type].saves != (TEXT,)]
+    savers = filed or savers
     if len(savers) == 1:
         return savers[0]
     if savers:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import urlsplit
 
 from services.kit.errors import InvalidArgument
+from services.media.near import is_near
 
 SETTING = "ARTLAB_MEDIA_COMFYUI_URLS"
-_NEAR_SUFFIXES = (".local", ".lan", ".internal", ".localhost", ".home.arpa")
+OLLAMA_SETTING = "ARTLAB_MEDIA_OLLAMA_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def parse_address(text: str, *, allow_remote: bool = False) -> Address:
         raise _bad("no user or password in the URL")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise _bad("expected http://host:port without a path")
-    if not allow_remote and not _is_near(host):
+    if not allow_remote and not is_near(host):
         raise _bad(
             f"{host[:100]} is neither this machine nor a private network; ComfyUI has no login: "
             "set ARTLAB_MEDIA_ALLOW_REMOTE_COMFYUI=true if this is wanted"
@@ -70,15 +70,19 @@ def parse_address(text: str, *, allow_remote: bool = False) -> Address:
     return Address(parts.scheme, host, port or (443 if parts.scheme == "https" else 80))
 
 
-def _is_near(host: str) -> bool:
+def parse_ollama(text: str) -> Address | None:
+    """Parse the address of an Ollama, which is near as well; None for none.
+
+    Raises InvalidArgument INVALID_OLLAMA_URL.
+    """
     try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith(_NEAR_SUFFIXES)
-    # 169.254.0.0/16 is private too, and where clouds serve their machine's keys.
-    return (address.is_loopback or address.is_private) and not (
-        address.is_link_local or address.is_unspecified or address.is_multicast
-    )
+        return parse_address(text) if text.strip() else None
+    except InvalidArgument:
+        raise InvalidArgument(
+            "INVALID_OLLAMA_URL",
+            "expected http://host:port of this machine or a private network",
+            field=OLLAMA_SETTING,
+        ) from None
 
 
 def _bad(reason: str) -> InvalidArgument:

@@ -14,8 +14,11 @@ from typing import Any
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, Unavailable
 from services.kit.log import facts
-from services.media.comfy.errors import Unanswered, Unreachable, lost, taken_out
+from services.media.comfy.errors import Unanswered, Unreachable, lost, stalled, taken_out
+from services.media.comfy.health import STALLED_SECONDS
+from services.media.comfy.history_entry import await_history, told_entry
 from services.media.comfy.instance import Instance, Look
+from services.media.comfy.journal import HandIn, Journal
 from services.media.comfy.watch import JobWatch
 from services.media.domain.workflow import Workflow
 from services.media.ports import RenderProgress, Report
@@ -28,17 +31,12 @@ LOOK_SECONDS = 0.6
 SHARED_SECONDS = 0.15
 LOOK_AGAIN_SECONDS = 0.25
 READY_TIMEOUT_SECONDS = 2.0
-# ComfyUI writes the history after it says that it is done; 858 ms was the worst seen. After these
-# the look decides: the queue gives a job up in the moment in which the history gets it.
-HISTORY_WAITS_SECONDS = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.4)
 # Every accepted prompt is announced to every socket within milliseconds.
 CANARY_SECONDS = 2.0
 # Nobody listens on the port any more: the process is gone, and its queue with it.
 REFUSED_SECONDS = 5.0
 # Its machine cannot be reached: off, or beyond a network that may come back with the job done.
 AWAY_SECONDS = 30.0
-# Jobs wait and none runs: the worker thread is dead, although HTTP is well.
-STALLED_SECONDS = 5.0
 LEAST_STEP = 0.005
 
 
@@ -50,12 +48,15 @@ class Course:
         instance: Instance,
         workflow: Workflow,
         graph: Mapping[str, object],
-        prompt_id: str,
+        hand_in: HandIn,
+        journal: Journal,
         report: Report,
         clock: Clock,
     ) -> None:
         self.instance = instance
-        self.prompt_id = prompt_id
+        self.upload, self.prompt_id = hand_in.upload, hand_in.prompt_id
+        self._hand_in = hand_in
+        self._journal = journal
         self._workflow = workflow
         self._graph = graph
         self._report = report
@@ -66,6 +67,12 @@ class Course:
         self.adopted = False
         self._live = False
         self._connection = 0
+        self._watch: JobWatch | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the events told of its execution, for the entity; empty when they were lost."""
+        return self._watch.facts() if self._watch is not None else {}
 
     async def run(self, found: Look) -> Mapping[str, Any]:
         """Return the history entry; `found` says whether it is at this instance already.
@@ -76,6 +83,7 @@ class Course:
         if found.entry is not None:
             return found.entry
         with self.instance.events.watch(self.prompt_id, self._workflow) as watch:
+            self._watch = watch
             self._tell(watch, "queued", 0)
             if found.state == "unknown":
                 client_id = await self.instance.events.client_id(READY_TIMEOUT_SECONDS)
@@ -89,8 +97,8 @@ class Course:
                 log.info("job adopted", extra=facts(prompt_id=self.prompt_id, state=found.state))
             return await self._follow(watch, frames)
 
-    async def stop(self) -> bool:
-        """Stop the job at ComfyUI; whether ComfyUI says it did."""
+    async def stop(self) -> bool | None:
+        """Stop the job at ComfyUI; whether ComfyUI says it did. None: it could not be asked."""
         if self._sending is None and not self.adopted:
             return False
         if self._sending is not None and not self._sending.done():
@@ -105,14 +113,27 @@ class Course:
                 stopped = await self.instance.cancel(self.prompt_id)
             word = "stopped" if stopped else "too late to stop"
             log.info(word, extra=facts(prompt_id=self.prompt_id))
-            return stopped
         except ArtlabError as error:
-            log.warning("cancel failed", extra=facts(prompt_id=self.prompt_id, why=error.reason))
+            log.info("cancel failed", extra=facts(prompt_id=self.prompt_id, why=error.reason))
+            return None if isinstance(error, Unavailable) else False
+        return stopped
+
+    async def withdraw(self) -> bool:
+        """Take the job out of ComfyUI's queue unless it has begun; whether it is certainly gone.
+
+        Raises Unreachable, Unanswered, COMFY_PROTOCOL.
+        """
+        if self._sending is not None:
+            await asyncio.wait({self._sending}, timeout=1.0)
+        if not self.adopted and (self._sending is None or not self._sending.done()):
+            # It may be read after whatever we ask now.
             return False
+        return await self.instance.withdraw(self.prompt_id)
 
     async def _submit(self, client_id: str) -> None:
+        # Whoever takes over after a crash looks for it there before anything is sent again.
+        await self._journal.put(self._hand_in)
         for attempt in (1, 2):
-            # Nothing else needs to be kept: the id follows from the upload's name.
             log.info(
                 "submitting", extra=facts(prompt_id=self.prompt_id, instance=self.instance.url)
             )
@@ -129,27 +150,11 @@ class Course:
                     "submission unanswered",
                     extra=facts(prompt_id=self.prompt_id, attempt=attempt, why=error.message),
                 )
-                if await self._arrived():
+                look = await look_twice(self.instance, self.prompt_id, self._clock)
+                if look.state != "unknown":
                     return
                 refusal = error
         raise refusal
-
-    async def _arrived(self) -> bool:
-        """Look twice before anything is sent again: ComfyUI would run it twice."""
-        refused_since: float | None = None
-        absent = 0
-        while absent < 2:
-            try:
-                if (await self.instance.look(self.prompt_id)).state != "unknown":
-                    return True
-                absent += 1
-                refused_since = None
-            except Unreachable as error:
-                refused_since = self._refused(refused_since, error)
-            except Unanswered:
-                refused_since = None
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return False
 
     async def _follow(self, watch: JobWatch, frames: int) -> Mapping[str, Any]:
         began = self._clock.monotonic()
@@ -162,7 +167,7 @@ class Course:
         while True:
             if watch.ended:
                 watch.ended = False
-                entry = await self._history()
+                entry = await await_history(self.instance, self.prompt_id)
                 if entry is not None:
                     return entry
                 next_look = self._clock.monotonic()
@@ -182,7 +187,7 @@ class Course:
             try:
                 look = await self.instance.look(self.prompt_id, since=since)
             except Unreachable as error:
-                refused_since = self._refused(refused_since, error)
+                refused_since = _refused(self.instance, refused_since, error, self._clock)
                 continue
             except Unanswered:
                 refused_since = None
@@ -203,9 +208,7 @@ class Course:
         if watch.succeeded:
             # Finished, and its history is full already.
             log.info("history evicted", extra=facts(prompt_id=self.prompt_id))
-            messages = [["execution_success", {}]]
-            prompt = [0, self.prompt_id, self._graph, {}, []]
-            return {"prompt": prompt, "outputs": watch.outputs, "status": {"messages": messages}}
+            return told_entry(self.prompt_id, self._graph, watch.outputs)
         events = self.instance.events
         heard = events.live and events.frames > frames and events.connections == self._connection
         if heard and not watch.started and not self.adopted:
@@ -219,23 +222,13 @@ class Course:
         elif look.state == "running":
             self._tell(watch, "executing", 0)
 
-    def _refused(self, since: float | None, error: Unreachable) -> float:
-        now = self._clock.monotonic()
-        patience_seconds = REFUSED_SECONDS if error.refused else AWAY_SECONDS
-        if since is not None and now - since >= patience_seconds:
-            raise lost(self.instance.url, "nobody listens there any more") from error
-        return now if since is None else since
-
     def _stalled(self, look: Look, since: float | None) -> float | None:
         if look.state != "pending" or not look.idle:
             return None
         now = self._clock.monotonic()
         if since is not None and now - since >= STALLED_SECONDS:
             self.instance.shun()
-            raise Unavailable(
-                "COMFY_STALLED",
-                f"ComfyUI at {self.instance.url} takes jobs in and runs none; restart it",
-            )
+            raise stalled(self.instance.url)
         return now if since is None else since
 
     def _check_canary(self, began: float, frames: int) -> None:
@@ -245,31 +238,54 @@ class Course:
         if self.instance.events.live and self.instance.events.frames == frames:
             self.instance.events.suspect()
 
-    async def _history(self) -> Mapping[str, Any] | None:
-        for wait in HISTORY_WAITS_SECONDS:
-            await asyncio.sleep(wait)
-            try:
-                entry = await self.instance.history(self.prompt_id)
-            except (Unreachable, Unanswered):
-                continue
-            if entry is not None:
-                return entry
-        return None
-
     def _tell(self, watch: JobWatch, phase: str, position: int) -> None:
-        fraction = watch.fraction
+        fraction, preview = watch.fraction, watch.take_preview()
+        node = self._workflow.title(watch.node)
         told = self._told
-        same = (told.phase, told.queue_position, told.node) == (phase, position, watch.node)
-        if same and fraction - told.fraction < LEAST_STEP:
+        same = (told.phase, told.queue_position, told.node) == (phase, position, node)
+        if same and preview is None and fraction - told.fraction < LEAST_STEP:
             return
         self._told = RenderProgress(
             phase=phase,
             fraction=fraction,
             queue_position=position,
             instance=self.instance.url,
-            node=watch.node,
+            node=node,
+            remaining_seconds=watch.remaining_seconds(position),
+            attempt=self._hand_in.attempt,
+            preview=preview,
         )
         self._report(self._told)
+
+
+async def look_twice(instance: Instance, prompt_id: str, clock: Clock) -> Look:
+    """Look for a job until it is found, or was missing twice: what was sent may arrive late.
+
+    Whatever is sent after that is not sent twice. Raises COMFY_LOST when the instance is away for
+    longer than a job there is waited for.
+    """
+    refused_since: float | None = None
+    absent = 0
+    while True:
+        try:
+            look = await instance.look(prompt_id)
+            absent += 1
+            refused_since = None
+            if look.state != "unknown" or absent == 2:
+                return look
+        except Unreachable as error:
+            refused_since = _refused(instance, refused_since, error, clock)
+        except Unanswered:
+            refused_since = None
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _refused(instance: Instance, since: float | None, error: Unreachable, clock: Clock) -> float:
+    now = clock.monotonic()
+    patience_seconds = REFUSED_SECONDS if error.refused else AWAY_SECONDS
+    if since is not None and now - since >= patience_seconds:
+        raise lost(instance.url, "nobody listens there any more") from error
+    return now if since is None else since
 
 
 def _retrieve(sending: asyncio.Task[None]) -> None:

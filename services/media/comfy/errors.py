@@ -46,6 +46,15 @@ def lost(url: str, why: str) -> Unavailable:
     return Unavailable("COMFY_LOST", f"ComfyUI at {url} lost the job: {why}")
 
 
+def stalled(url: str) -> Unavailable:
+    """COMFY_STALLED: HTTP is well and the worker is dead."""
+    return Unavailable(
+        "COMFY_STALLED",
+        f"ComfyUI at {url} takes jobs in and runs none; restart it",
+        retry_after_seconds=RETRY_SECONDS,
+    )
+
+
 def no_output(why: str, **metadata: str) -> FailedPrecondition:
     """COMFY_NO_OUTPUT: it ended well and left no file."""
     return FailedPrecondition("COMFY_NO_OUTPUT", why, metadata=metadata)

@@ -15,31 +15,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from services.kit.log import facts
 from services.media.comfy.address import Address
+from services.media.comfy.previews import PreviewMaker, parse_frame
 from services.media.comfy.watch import JobWatch
+from services.media.domain.pace import Paces
 from services.media.domain.workflow import Workflow
+from services.media.straight_socket import StraightConnect
 
 log = logging.getLogger(__name__)
 
-# Previews of 10 MB are read and dropped; of the frames we read a long film's are some 100 KB.
+# Outputs of 10 MB on the wire are read and dropped; a long film's frames are some 100 KB.
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 # Frames that wait for us: with the largest ones this is what they take of memory.
 MAX_FRAMES_AHEAD = 2
 OPEN_TIMEOUT_SECONDS = 3.0
 FIRST_FRAME_TIMEOUT_SECONDS = 3.0
 PING_SECONDS = 20.0
+_FEATURES = '{"type": "feature_flags", "data": {"supports_preview_metadata": true}}'
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 class EventStream:
     """Connects when first needed and again whenever jobs are waiting."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, previews: bool = True) -> None:
         self._address = address
+        self._wants_previews = previews
+        self._previews = PreviewMaker()
+        self._paces = Paces()
         self._wanted = asyncio.Event()
         self._ready = asyncio.Event()
         # The attempt to connect has ended, well or not.
@@ -53,14 +60,18 @@ class EventStream:
         self.frames = 0
         self.odd_frames = 0
         self.connections = 0
+        # ComfyUI will say of each preview whose it is, so that jobs may ask for them.
+        self.tells_previews = False
 
     @contextmanager
     def watch(self, prompt_id: str, workflow: Workflow) -> Iterator[JobWatch]:
         """Follow one job; to be entered before it is submitted, so that no event is missed."""
-        watch = self._watches[prompt_id] = JobWatch(workflow)
+        now = asyncio.get_running_loop().time
+        watch = self._watches[prompt_id] = JobWatch(workflow, self._paces, now)
         try:
             yield watch
         finally:
+            watch.close()
             if self._watches.get(prompt_id) is watch:
                 del self._watches[prompt_id]
 
@@ -96,6 +107,7 @@ class EventStream:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._previews.close()
 
     async def _run(self) -> None:
         failures = 0
@@ -127,7 +139,7 @@ class EventStream:
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
 
     async def _connection(self) -> None:
-        async with connect(
+        async with StraightConnect(
             f"{self._address.websocket_url}?clientId={self._client_id}",
             compression=None,
             proxy=None,
@@ -140,6 +152,10 @@ class EventStream:
         ) as socket:
             self._socket = socket
             self._suspected = False
+            self.tells_previews = False
+            if self._wants_previews:
+                # Only the first message of a socket may say so.
+                await socket.send(_FEATURES)
             async with asyncio.timeout(FIRST_FRAME_TIMEOUT_SECONDS):
                 self._see(await socket.recv())
             self.connections += 1
@@ -159,7 +175,7 @@ class EventStream:
     def _see(self, frame: str | bytes) -> None:
         self.frames += 1
         if isinstance(frame, bytes):
-            # Previews; nobody asked for them.
+            self._see_preview(frame)
             return
         try:
             message: Any = json.loads(frame)
@@ -169,9 +185,26 @@ class EventStream:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self.odd_frames += 1
             return
+        if kind == "feature_flags":
+            self.tells_previews = data.get("supports_preview_metadata") is True
+            # The answer of another part of ComfyUI: it does not show that events come.
+            self.frames -= 1
         watch = self._watches.get(prompt_id) if isinstance(prompt_id, str) else None
         if watch is not None and isinstance(kind, str):
             watch.see(kind, data)
+
+    def _see_preview(self, data: bytes) -> None:
+        frame = parse_frame(data) if self._wants_previews else None
+        if frame is None:
+            return
+        if frame.prompt_id is not None:
+            watch = self._watches.get(frame.prompt_id)
+        else:
+            # ComfyUI runs one job at a time; it must be clear that it is ours, and which.
+            running = [watch for watch in self._watches.values() if watch.is_running]
+            watch = running[0] if len(running) == 1 else None
+        if watch is not None and watch.wants_preview():
+            self._previews.make(frame, watch.show)
 
 
 def _fresh_id() -> str:

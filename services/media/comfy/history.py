@@ -66,15 +66,35 @@ def parse_entry(entry: object) -> Ending:
     raise protocol_error("a history entry without an ending")
 
 
-def files_of(outputs: Mapping[str, Any], node: str) -> list[OutputFile]:
-    """Return the files a node left in the output folder, in order, under whatever key.
+def files_of(outputs: Mapping[str, Any], *nodes: str) -> list[OutputFile]:
+    """Return the files these nodes left in the output folder, in order, under whatever key.
 
     Raises COMFY_PROTOCOL for shapes and names that ComfyUI does not give.
     """
+    return [
+        _file(item)
+        for node in nodes
+        for item in _items(_left_by(outputs, node))
+        if item.get("type") == "output"
+    ]
+
+
+def texts_of(outputs: Mapping[str, Any], *nodes: str) -> list[str]:
+    """Return the texts these nodes left, in order. Raises COMFY_PROTOCOL."""
+    texts: list[str] = []
+    for node in nodes:
+        left = _left_by(outputs, node).get("text") or []
+        if not isinstance(left, list):
+            raise protocol_error("texts that are no list")
+        texts += (text for text in left if isinstance(text, str) and text)
+    return texts
+
+
+def _left_by(outputs: Mapping[str, Any], node: str) -> Mapping[str, Any]:
     found = outputs.get(node, {})
     if not isinstance(found, dict):
         raise protocol_error("outputs that are no object")
-    return [_file(item) for item in _items(found) if item.get("type") == "output"]
+    return found
 
 
 def _items(outputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -124,7 +144,8 @@ def _model(prompt: object) -> str:
     for node in graph.values() if isinstance(graph, dict) else ():
         class_type = node.get("class_type") if isinstance(node, dict) else None
         if isinstance(class_type, str) and class_type in MAIN_MODEL_INPUTS:
-            value = node.get("inputs", {}).get(MAIN_MODEL_INPUTS[class_type])
+            inputs = node.get("inputs")
+            value = inputs.get(MAIN_MODEL_INPUTS[class_type]) if isinstance(inputs, dict) else None
             if isinstance(value, str):
                 names.append(value[:200])
     return ", ".join(sorted(names))

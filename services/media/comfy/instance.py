@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,17 +11,15 @@ from services.kit.errors import ArtlabError, Unavailable
 from services.media.comfy.address import Address
 from services.media.comfy.errors import Unanswered, protocol_error, rejected
 from services.media.comfy.events import EventStream
+from services.media.comfy.health import Health
 from services.media.comfy.inventory import Inventory
 from services.media.comfy.queue import QueueReader
 from services.media.comfy.rest import Reply, Rest
+from services.media.comfy.seats import Seats
 from services.media.domain.workflow import Workflow
 
-HEALTH_SECONDS = 2.0
-HEALTH_TIMEOUT_SECONDS = 2.0
 SUBMIT_TIMEOUT_SECONDS = 15.0
 CANCEL_TIMEOUT_SECONDS = 2.0
-# How long an instance whose worker is dead gets no jobs.
-SHUNNED_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +35,22 @@ class Look:
 class Instance:
     """One ComfyUI behind one address; close it when done."""
 
-    def __init__(self, address: Address, clock: Clock) -> None:
+    def __init__(self, address: Address, clock: Clock, *, previews: bool = True) -> None:
         self.address = address
         self.url = address.url
         self.rest = Rest(address)
-        self.events = EventStream(address)
+        self.events = EventStream(address, previews=previews)
         self.inventory = Inventory(self.rest, clock)
         self._queue = QueueReader(self.rest)
-        self._clock = clock
-        self._health: tuple[int | None, float] | None = None
-        self._asking = asyncio.Lock()
-        self._shunned_until = float("-inf")
+        self.seats = Seats()
+        self.health = Health(
+            self.rest, self._queue, clock, ours=lambda: len(self.seats), on_change=self._forget
+        )
+        # Somebody asked for it to be left alone.
+        self.draining = False
+        # What it was given last: its model is most likely still in memory.
+        self.model = ""
+        self.workflow = ""
 
     async def close(self) -> None:
         """End the websocket and wait for calls under way."""
@@ -56,30 +58,29 @@ class Instance:
         await self._queue.close()
         await self.rest.close()
 
-    async def queue_length(self) -> int | None:
-        """Jobs running and waiting there, at most 2 s old; None when it does not answer."""
-        async with self._asking:
-            now = self._clock.monotonic()
-            if now < self._shunned_until:
-                return None
-            if self._health is None or now - self._health[1] >= HEALTH_SECONDS:
-                length = await self._ask_length()
-                if length is None or self._health is None or self._health[0] is None:
-                    self.inventory.forget()
-                self._health = length, self._clock.monotonic()
-            return self._health[0]
+    @property
+    def is_open(self) -> bool:
+        """Whether it may get jobs at all, now or when one of its two seats is free."""
+        return self.health.is_well and not self.draining
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it may get a job now; one whose worker was dead gets a single one to try."""
+        may_take = self.seats.have_room and not (self.health.is_on_trial and self.seats)
+        return self.is_open and may_take
+
+    @property
+    def length(self) -> int:
+        """Jobs that run and wait there, as far as known: others' and ours."""
+        return self.health.foreign + len(self.seats)
 
     def shun(self) -> None:
         """Give it no jobs for a while: it takes them in and does nothing."""
-        self._shunned_until = self._clock.monotonic() + SHUNNED_SECONDS
+        self.health.shun()
 
-    async def _ask_length(self) -> int | None:
-        try:
-            reply = await self.rest.get("/prompt", timeout_seconds=HEALTH_TIMEOUT_SECONDS)
-            length = reply.object()["exec_info"]["queue_remaining"]
-        except (ArtlabError, KeyError, TypeError):
-            return None
-        return length if type(length) is int and length >= 0 else None
+    def _forget(self) -> None:
+        self.inventory.forget()
+        self.model = ""
 
     async def look(self, prompt_id: str, *, since: float | None = None) -> Look:
         """Find a job: first in the queue, then in the history, so that none slips through.
@@ -114,7 +115,14 @@ class Instance:
         Raises Unreachable (not sent), Unanswered (may have been taken in), COMFY_REJECTED,
         COMFY_FORBIDDEN, COMFY_TOO_LARGE, COMFY_PROTOCOL.
         """
-        body = {"prompt": graph, "client_id": client_id, "prompt_id": prompt_id}
+        body: dict[str, object] = {
+            "prompt": graph,
+            "client_id": client_id,
+            "prompt_id": prompt_id,
+        }
+        if self.events.tells_previews:
+            # It makes none unless it was started with --preview-method, or a prompt asks for them.
+            body["extra_data"] = {"preview_method": "auto"}
         reply = await self.rest.post("/prompt", body, timeout_seconds=SUBMIT_TIMEOUT_SECONDS)
         if reply.status >= 500:
             # A 500 may have queued it nonetheless.
@@ -149,6 +157,14 @@ class Instance:
         if state == "running":
             await self.rest.post("/interrupt", {"prompt_id": prompt_id})
         return state in ("running", "unknown")
+
+    async def withdraw(self, prompt_id: str) -> bool:
+        """Take a job that has not begun out of the queue; whether it is gone for certain.
+
+        What runs goes on. Raises Unreachable, Unanswered, COMFY_PROTOCOL.
+        """
+        await self.rest.post("/queue", {"delete": [prompt_id]})
+        return (await self.look(prompt_id)).state == "unknown"
 
     async def lacks(self, workflow: Workflow) -> tuple[str, str] | None:
         """Reason and sentence about a missing node or model; None if nothing is known to lack."""

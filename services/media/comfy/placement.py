@@ -1,19 +1,23 @@
-"""Where a job runs: found again where it is already, else given to a free instance."""
+"""Where a job runs: found again where it is already, else given a seat in the pool."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, FailedPrecondition, Unavailable
 from services.media.comfy.address import SETTING
 from services.media.comfy.download import view_path
-from services.media.comfy.errors import RETRY_SECONDS, UNAVAILABLE
-from services.media.comfy.history import files_of, parse_entry
+from services.media.comfy.errors import UNAVAILABLE
+from services.media.comfy.fitness import Fitness
+from services.media.comfy.history import files_of, parse_entry, texts_of
 from services.media.comfy.instance import Instance, Look
+from services.media.comfy.pool import Pool, Tell
+from services.media.comfy.seats import Seat
+from services.media.domain.request import MAX_FILES
 from services.media.domain.workflow import Workflow
 from services.media.ports import RenderJob
 
@@ -21,9 +25,8 @@ from services.media.ports import RenderJob
 _PROMPT_IDS = uuid.UUID("6f0c2f3e-6f1d-5d3b-9a54-6a4b1c7f2e90")
 # Failures of one attempt that ComfyUI remembers, until the last of them is the answer.
 MAX_REPEATS = 16
-# How long a job that was lost waits for an instance to come back.
-RETURN_SECONDS = 60.0
-RETURN_LOOK_SECONDS = 0.5
+# Who waited no longer for a seat knows still where the job is.
+LOOKED_SECONDS = 0.5
 
 
 def prompt_id_of(job: RenderJob, repeat: int = 0) -> str:
@@ -35,95 +38,124 @@ def prompt_id_of(job: RenderJob, repeat: int = 0) -> str:
     return str(uuid.uuid5(_PROMPT_IDS, f"{job.upload}#{job.attempt}.{repeat}"))
 
 
-class Placement:
-    """Chooses among the instances."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job is or may be handed in, under which id; the seat is to be released."""
 
-    def __init__(self, instances: Sequence[Instance], clock: Clock) -> None:
+    instance: Instance
+    look: Look
+    prompt_id: str
+    seat: Seat
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where a job is already, if anywhere, and which instances could be asked."""
+
+    prompt_id: str
+    at: tuple[Instance, Look] | None
+    asked: Sequence[Instance]
+    failure: ArtlabError | None
+
+
+class Placement:
+    """Finds jobs again, and asks the pool for a seat for the others."""
+
+    def __init__(self, instances: Sequence[Instance], fitness: Fitness, pool: Pool) -> None:
         self._instances = instances
-        self._clock = clock
+        self._fitness = fitness
+        self._pool = pool
 
     async def place(
-        self, workflow: Workflow, job: RenderJob, cause: Unavailable | None
-    ) -> tuple[Instance, Look, str]:
-        """Choose; a job that was lost because of `cause` waits until an instance is back.
+        self,
+        workflow: Workflow,
+        job: RenderJob,
+        tell: Tell,
+        *,
+        again: bool = False,
+        cause: Unavailable | None = None,
+    ) -> Place:
+        """Choose. A job that had a place before (`again`), lost because of `cause`, comes first.
 
-        Raises the cause when none is.
+        Raises the cause when no instance comes back, MEDIA_BUSY, and what keeps the instances
+        from it: COMFY_UNAVAILABLE, COMFY_STALLED, COMFY_NODE_MISSING, COMFY_MODEL_MISSING,
+        COMFY_WORKFLOW_UNFIT.
         """
-        until = self._clock.monotonic() + RETURN_SECONDS
-        while True:
-            try:
-                return await self._choose(workflow, job)
-            except Unavailable as error:
-                if cause is None:
-                    raise
-                # One whose worker is dead does not come back by itself.
-                if cause.reason != "COMFY_LOST" or self._clock.monotonic() > until:
-                    raise cause from error
-            await asyncio.sleep(RETURN_LOOK_SECONDS)
-
-    async def _choose(self, workflow: Workflow, job: RenderJob) -> tuple[Instance, Look, str]:
-        """Find the job where it is already, or the place where it may run, and its prompt id."""
         if not self._instances:
             raise FailedPrecondition(UNAVAILABLE, f"set {SETTING} to use ComfyUI")
-        able, problem = await self.able(workflow)
+        # One whose worker is dead does not come back by itself.
+        may_wait = again and (cause is None or cause.reason == "COMFY_LOST")
+        while True:
+            fit = await self._fitness.of(workflow)
+            found = await self._find(workflow, job)
+            if found.at is not None:
+                return self._adopt(workflow, found, *found.at)
+            suited = [instance for instance in fit.suited if instance in found.asked]
+            if not may_wait and not any(instance in fit.able for instance in suited):
+                raise cause or found.failure or fit.problem
+            began = self._now()
+            instance, seat = await self._pool.seat(
+                workflow, suited, job.user_id, tell, again=again, cause=cause
+            )
+            taken = False
+            try:
+                if self._now() - began > LOOKED_SECONDS or instance not in suited:
+                    # Much may have happened meanwhile; it must not be handed in a second time.
+                    found = await self._find(workflow, job)
+                if found.at is not None:
+                    return self._adopt(workflow, found, *found.at)
+                if instance in found.asked:
+                    taken = True
+                    return Place(instance, Look("unknown"), found.prompt_id, seat)
+            finally:
+                if not taken:
+                    seat.release()
+            again = may_wait = True
+
+    def _adopt(self, workflow: Workflow, found: _Found, instance: Instance, look: Look) -> Place:
+        # Of ours, from before a restart or of a call that was cut: taken up, whatever waits.
+        return Place(instance, look, found.prompt_id, self._pool.sit(instance, workflow))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _find(self, workflow: Workflow, job: RenderJob) -> _Found:
+        """Look at every instance that answers, also at those that get no jobs now."""
+        answering = [instance for instance in self._instances if instance.health.answers]
+        failure: ArtlabError | None = None
         for repeat in range(MAX_REPEATS):
             prompt_id = prompt_id_of(job, repeat)
-            looks = await asyncio.gather(
-                *(instance.look(prompt_id) for _, instance in able), return_exceptions=True
-            )
-            places = [
+            looks = await asyncio.gather(*(self._look(one, prompt_id) for one in answering))
+            asked = [i for i, look in zip(answering, looks, strict=True) if isinstance(look, Look)]
+            known = [
                 (instance, look)
-                for (_, instance), look in zip(able, looks, strict=True)
-                if isinstance(look, Look)
+                for instance, look in zip(answering, looks, strict=True)
+                if isinstance(look, Look) and look.state != "unknown"
             ]
-            failed = [look for look in looks if isinstance(look, BaseException)]
-            if not places:
-                raise failed[0] if failed else problem
-            known = [place for place in places if place[1].state != "unknown"]
-            # Of ours, from before a restart or of a call that was cut: taken up, not repeated.
+            failure = next((look for look in looks if isinstance(look, ArtlabError)), failure)
             for instance, look in known:
-                if look.entry is None or await self._is_usable(instance, workflow, look.entry):
-                    return instance, look, prompt_id
+                if look.entry is None or await self.is_usable(instance, workflow, look.entry):
+                    return _Found(prompt_id, (instance, look), asked, failure)
             if not known:
-                return *places[0], prompt_id
-        return *known[0], prompt_id
+                return _Found(prompt_id, None, asked, failure)
+        return _Found(prompt_id, known[0], asked, failure)
 
-    async def _is_usable(
+    async def _look(self, instance: Instance, prompt_id: str) -> Look | ArtlabError:
+        try:
+            return await instance.look(prompt_id)
+        except ArtlabError as error:
+            instance.health.lost_contact()
+            return error
+
+    async def is_usable(
         self, instance: Instance, workflow: Workflow, entry: Mapping[str, Any]
     ) -> bool:
-        """Whether a finished job left a file that is still there."""
+        """Whether a finished job left files that are all still there, or texts."""
         ending = parse_entry(entry)
-        files = files_of(ending.outputs, workflow.output_node)
-        if ending.kind != "success" or not files:
+        if ending.kind != "success":
             return False
-        return (await instance.rest.head(view_path(files[0]))).status == 200
-
-    async def able(self, workflow: Workflow) -> tuple[list[tuple[int, Instance]], ArtlabError]:
-        """Instances that answer and lack nothing, shortest queue first; and why others don't."""
-        checks = await asyncio.gather(
-            *(self._check(instance, workflow) for instance in self._instances)
-        )
-        able = [
-            (checked, instance)
-            for checked, instance in zip(checks, self._instances, strict=True)
-            if isinstance(checked, int)
-        ]
-        problems = [checked for checked in checks if isinstance(checked, ArtlabError)]
-        # What lacks says more than what is switched off.
-        problems.sort(key=lambda problem: problem.reason == UNAVAILABLE)
-        problem = problems[0] if problems else Unavailable(UNAVAILABLE, "no ComfyUI is free")
-        return sorted(able, key=lambda pair: pair[0]), problem
-
-    async def _check(self, instance: Instance, workflow: Workflow) -> int | ArtlabError:
-        length = await instance.queue_length()
-        if length is None:
-            return Unavailable(
-                UNAVAILABLE,
-                f"no ComfyUI answers at {instance.url}",
-                retry_after_seconds=RETRY_SECONDS,
-            )
-        lacking = await instance.lacks(workflow)
-        if lacking is not None:
-            reason, sentence = lacking
-            return FailedPrecondition(reason, f"{sentence} on {instance.url}")
-        return length
+        if workflow.makes_text:
+            return bool(texts_of(ending.outputs, *workflow.output_nodes))
+        files = files_of(ending.outputs, *workflow.output_nodes)[:MAX_FILES]
+        replies = [await instance.rest.head(view_path(file)) for file in files]
+        return bool(files) and all(reply.status == 200 for reply in replies)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,18 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 CALL_TIMEOUT_SECONDS = 5.0
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 WORKERS = 8
+
+
+OpenBody = Callable[[], AbstractContextManager[Iterator[bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A body that is read while it is sent, and what is said of it before."""
+
+    open: OpenBody
+    content_type: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +95,25 @@ class Rest:
         data = json.dumps({} if body is None else body).encode()
         return await self._call("POST", path, data, timeout_seconds)
 
+    async def upload(
+        self,
+        path: str,
+        open_body: OpenBody,
+        *,
+        content_type: str,
+        size_bytes: int,
+        timeout_seconds: float,
+    ) -> Reply:
+        """POST a body that is read while it is sent. Raises as `post` and as reading it does."""
+        body = _Body(open_body, content_type, size_bytes)
+        return await self._call("POST", path, body, timeout_seconds)
+
     async def close(self) -> None:
         """Wait for exchanges under way; each has its own deadline."""
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     async def _call(
-        self, method: str, path: str, body: bytes | None, timeout_seconds: float
+        self, method: str, path: str, body: bytes | _Body | None, timeout_seconds: float
     ) -> Reply:
         exchange = _Exchange(self.address, method, path, body, timeout_seconds)
         loop = asyncio.get_running_loop()
@@ -118,7 +143,7 @@ class _Exchange:
         address: Address,
         method: str,
         path: str,
-        body: bytes | None,
+        body: bytes | _Body | None,
         timeout_seconds: float,
     ) -> None:
         self._address = address
@@ -143,10 +168,17 @@ class _Exchange:
                 raise Unreachable(url)
             method, path, body = self._request
             headers = {"Accept": "application/json", "Connection": "close"}
-            if body is not None:
+            if isinstance(body, _Body):
+                headers["Content-Type"] = body.content_type
+                headers["Content-Length"] = str(body.size_bytes)
+            elif body is not None:
                 headers["Content-Type"] = "application/json"
             with exchange_errors(url):
-                connection.request(method, path, body, headers)
+                if isinstance(body, _Body):
+                    with body.open() as chunks:
+                        connection.request(method, path, chunks, headers)
+                else:
+                    connection.request(method, path, body, headers)
                 with connection.getresponse() as response:
                     data = response.read(MAX_RESPONSE_BYTES + 1)
                     missing = response.length or 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from services.kit.errors import InvalidArgument
@@ -87,6 +88,14 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What each file costs, as the operator knows it; `currency` by ISO 4217."""
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputConfig:
     """One entry of configs/output/."""
 
@@ -100,6 +109,9 @@ class OutputConfig:
     keep_metadata: bool = False
     # What the backend needs to know, e.g. the workflow of ComfyUI; parsed by the backend's loader.
     backend_options: Mapping[str, object] = field(default_factory=dict)
+    cost: Cost | None = None
+    # Names of the configs that take over, in order, when this one cannot make it.
+    fallback: tuple[str, ...] = ()
 
     def values(self, parameters: Mapping[str, object]) -> dict[str, Value]:
         """Return a value for every slot but images: the request's where given, else the default.
@@ -121,6 +133,26 @@ class OutputConfig:
             for name, slot in self.slots.items()
             if slot.kind != "image" or name in parameters
         }
+
+    def check_images(self, given: Collection[str]) -> None:
+        """Raise InvalidArgument unless there is a picture for each image slot and for no other.
+
+        INPUT_IMAGE_REQUIRED, UNKNOWN_PARAMETER with the field's path.
+        """
+        for name in given:
+            if name not in self.image_slots:
+                raise InvalidArgument(
+                    "UNKNOWN_PARAMETER",
+                    f"{self.name} takes no picture there",
+                    field=f"input_images.{name}"[:200],
+                )
+        for name in self.image_slots:
+            if name not in given:
+                raise InvalidArgument(
+                    "INPUT_IMAGE_REQUIRED",
+                    f"{self.name} works from a picture",
+                    field=f"input_images.{name}",
+                )
 
     @property
     def image_slots(self) -> tuple[str, ...]:

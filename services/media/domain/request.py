@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from services.kit.ids import UploadName
+from services.kit.ids import EntityName, UploadName
 from services.media.domain.output_config import Value
 
 MAX_SEED = 2**53 - 1
-MAX_METADATA_KEYS = 64
-MAX_METADATA_BYTES = 16 * 1024
+# The recorder takes 64 keys and 16 KiB; the rest is for what is found out about the bytes.
+MAX_METADATA_KEYS = 52
+MAX_METADATA_BYTES = 15 * 1024
 MAX_VALUE_BYTES = 1024
 REQUEST_DIGEST = "request_digest"
+RENDER_DIGEST = "render_digest"
+# How many files one output has, in the metadata of each, when there are several.
+FILES = "files"
+MAX_FILES = 64
+_MAX_UPLOAD_ID = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,12 @@ class MediaRequest:
     seed: int | None
     recipe: str
     parameters: Mapping[str, Value]
+    # Whose turn it is when it has to wait; nothing of what is made depends on it.
+    user_id: str = ""
+    # By image slot.
+    input_images: Mapping[str, EntityName] = field(default_factory=dict)
+    # Whether an equal output of the same person will do; the answer is as good either way.
+    allow_reuse: bool = False
 
     def drawn_seed(self) -> int:
         """The seed asked for, or one drawn from the upload's name.
@@ -43,7 +55,7 @@ class MediaRequest:
 
     def digest(self) -> str:
         """SHA-256 of everything asked for: the same request gives the same, another one another."""
-        facts = [
+        facts: list[object] = [
             str(self.upload),
             self.output_config,
             self.prompt,
@@ -52,6 +64,8 @@ class MediaRequest:
             self.recipe,
             sorted((name, repr(value)) for name, value in self.parameters.items()),
         ]
+        if self.input_images:
+            facts.append(sorted((slot, str(name)) for slot, name in self.input_images.items()))
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -71,11 +85,31 @@ class EntityDraft:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An output that is durable. `wire` is the entity as the recorder answered it."""
+    """A file of an output that is durable. `wire` is the entity as the recorder answered it."""
 
     name: str
     request_digest: str
     wire: bytes
+    # How many files the output has.
+    files: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An output all of whose files are durable, in order; at least one."""
+
+    files: tuple[Recorded, ...]
+
+
+def upload_of_file(upload: UploadName, number: int) -> UploadName:
+    """The upload name of the n-th file of an output, from 1; the first has the output's own."""
+    if number == 1:
+        return upload
+    ending = f"-file-{number}"
+    if len(upload.upload_id) + len(ending) <= _MAX_UPLOAD_ID:
+        return UploadName(upload.run, upload.upload_id + ending)
+    short = hashlib.sha256(upload.upload_id.encode()).hexdigest()[:32]
+    return UploadName(upload.run, short + ending)
 
 
 def written(value: Value) -> str:
@@ -90,8 +124,8 @@ def entity_metadata(
 ) -> dict[str, str]:
     """Join the parameters as used, the backend's facts and ours (ours win) within the limits.
 
-    The recorder takes 64 keys and 16 KiB; a long value is cut and ends in an ellipsis, and what
-    still does not fit is left out, the backend's facts first.
+    A long value is cut and ends in an ellipsis, and what still does not fit is left out, the
+    backend's facts first.
     """
     joined = {name: written(value) for name, value in values.items()} | dict(reported)
     fitting = {key: _cut(value) for key, value in own.items()}

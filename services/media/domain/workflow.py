@@ -26,6 +26,8 @@ MAIN_MODEL_INPUTS: Mapping[str, str] = {
     "UNETLoader": "unet_name",
 }
 LORA_LOADER = "LoraLoaderModelOnly"
+# What such a node leaves stands in the history and is no file.
+TEXT = "text"
 _UNKNOWN = AllowedNode()
 
 
@@ -49,7 +51,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A graph, where our slots go, and the node whose file is the output.
+    """A graph, where our slots go, and the nodes whose files, in this order, are the output.
 
     `targets` holds every slot of the config plus `prompt` and `seed`, but the LoRAs': the targets
     of those are inputs to be linked, in `lora_slots` together with the slot itself.
@@ -58,7 +60,7 @@ class Workflow:
     name: str
     nodes: Mapping[str, Node]
     targets: Mapping[str, tuple[Target, ...]]
-    output_node: str
+    output_nodes: tuple[str, ...]
     allowed: AllowedNodes = field(repr=False)
     lora_slots: Mapping[str, tuple[Slot, tuple[Target, ...]]] = field(default_factory=dict)
 
@@ -130,10 +132,26 @@ class Workflow:
         names = [found.name for found in self.models if found.class_type in MAIN_MODEL_INPUTS]
         return ", ".join(names)
 
+    @property
+    def makes_text(self) -> bool:
+        """Whether its output stands in the history and is no file."""
+        classes = [self.nodes[key].class_type for key in self.output_nodes]
+        return all(self.allowed.get(name, _UNKNOWN).saves == (TEXT,) for name in classes)
+
+    def title(self, node: str) -> str:
+        """What a node does and which one it is, `KSampler 3`; its id when it is not ours."""
+        found = self.nodes.get(node)
+        return f"{found.class_type} {node}" if found is not None else node
+
     def weight(self, node: str) -> float:
         """How much of the whole work this node is, relative to the others; 0 if not ours."""
         found = self.nodes.get(node)
         return self.allowed.get(found.class_type, _UNKNOWN).weight if found is not None else 0.0
+
+    def loads_model(self, node: str) -> bool:
+        """Whether this node loads a model file."""
+        found = self.nodes.get(node)
+        return found is not None and bool(self.allowed.get(found.class_type, _UNKNOWN).models)
 
 
 class WorkflowError(ValueError):
@@ -148,7 +166,7 @@ def parse_workflow(
     name: str,
     document: object,
     targets: Mapping[str, tuple[Target, ...]],
-    output_node: str,
+    output_nodes: str | Sequence[str],
     allowed: AllowedNodes,
     *,
     slots: Mapping[str, Slot] | None = None,
@@ -169,12 +187,16 @@ def parse_workflow(
         if slot not in targets:
             defects.append((f"slots.{slot}", "missing"))
     _check_uploads(nodes, targets, slots, allowed, defects)
-    _check_output(output_node, kind, nodes, allowed, defects)
+    outputs = (output_nodes,) if isinstance(output_nodes, str) else tuple(output_nodes)
+    if len(set(outputs)) != len(outputs):
+        defects.append(("workflow.output_node", "a node twice"))
+    for output_node in outputs:
+        _check_output(output_node, kind, nodes, allowed, defects)
     if defects:
         raise WorkflowError(defects)
     loras = {key: (slot, targets[key]) for key, slot in slots.items() if slot.kind == "loras"}
     plain = {key: found for key, found in targets.items() if key not in loras}
-    return Workflow(name, nodes, plain, output_node, allowed, loras)
+    return Workflow(name, nodes, plain, outputs, allowed, loras)
 
 
 def _check_targets(
@@ -250,5 +272,5 @@ def _check_output(
         defects.append((field, f"{node.class_type[:80]} saves no output"))
     elif kind is not None and kind not in saves:
         defects.append((field, f"{node.class_type[:80]} saves {' or '.join(saves)}, not {kind}"))
-    elif PREFIX_INPUT not in node.inputs:
+    elif saves != (TEXT,) and PREFIX_INPUT not in node.inputs:
         defects.append((field, f"node {output_node} has no {PREFIX_INPUT}"))

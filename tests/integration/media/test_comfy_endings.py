@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from http.client import HTTPConnection
 
 import pytest
 
@@ -11,8 +12,8 @@ from services.kit.errors import (
     Cancelled,
     DeadlineExceeded,
 )
-from services.media.comfy import prompt_id_of
-from tests.fakes.comfyui import Script, fake_comfyui
+from services.media.comfy import course, prompt_id_of, stopping
+from tests.fakes.comfyui import FakeComfyUI, Script, fake_comfyui
 from tests.fakes.comfyui.jobs import (
     config,
     connected,
@@ -105,6 +106,85 @@ async def test_a_frozen_process_ends_with_the_deadline() -> None:
                 await task
             assert time.monotonic() - began < 5.0
             fake.script.frozen = False
+
+
+class Route:
+    """The way to one fake; without it connections fail as to a machine that is off."""
+
+    def __init__(self, fake: FakeComfyUI, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_there = True
+        connect = HTTPConnection.connect
+
+        def by_this_way(connection: HTTPConnection) -> None:
+            if connection.port == fake.port and not self.is_there:
+                raise OSError(113, "No route to host")
+            connect(connection)
+
+        monkeypatch.setattr(HTTPConnection, "connect", by_this_way)
+
+
+async def test_a_cancel_that_cannot_arrive_returns_soon_and_arrives_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "AGAIN_SECONDS", 0.2)
+    async with fake_comfyui(script=Script(hang_at="KSampler")) as fake:
+        route = Route(fake, monkeypatch)
+        async with connected(fake.url) as backend:
+            task = asyncio.create_task(backend.render(make_job(), ignore))
+            await until(lambda: fake.worker.running is not None)
+            route.is_there = False
+            began = time.monotonic()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert time.monotonic() - began < 3.0
+            assert fake.worker.running is not None
+            route.is_there = True
+            await until(lambda: fake.worker.running is None)
+
+
+async def test_who_asks_again_before_the_cancel_arrived_gets_the_job_that_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "AGAIN_SECONDS", 60.0)
+    async with fake_comfyui(script=Script(hang_at="KSampler")) as fake:
+        route = Route(fake, monkeypatch)
+        async with connected(fake.url) as backend:
+            job = make_job()
+            task = asyncio.create_task(backend.render(job, ignore))
+            await until(lambda: fake.worker.running is not None)
+            route.is_there = False
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            route.is_there = True
+            task = asyncio.create_task(backend.render(job, ignore))
+            await asyncio.sleep(0.5)
+            fake.script.hang_at = None
+            product = await asyncio.wait_for(task, 10)
+            assert product.metadata["prompt_id"] == prompt_id_of(job)
+            assert fake.executions == {prompt_id_of(job): 1}
+
+
+async def test_a_job_that_moved_is_stopped_where_it_was_when_that_instance_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(course, "AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(stopping, "AGAIN_SECONDS", 0.2)
+    async with fake_comfyui(script=Script(hang_at="KSampler")) as one, fake_comfyui() as two:
+        route = Route(one, monkeypatch)
+        async with connected(one.url, two.url) as backend:
+            job = make_job()
+            task = asyncio.create_task(backend.render(job, ignore))
+            await until(lambda: one.worker.running is not None)
+            route.is_there = False
+            product = await asyncio.wait_for(task, 15)
+            assert (product.attempt, two.executions) == (2, {prompt_id_of(job): 1})
+            assert one.worker.running is not None
+            route.is_there = True
+            await until(lambda: one.worker.running is None)
+            again = await backend.render(job, ignore)
+            assert again.metadata["prompt_id"] == prompt_id_of(job)
+            assert two.executions == {prompt_id_of(job): 1}, "taken from where it is done"
 
 
 @pytest.mark.parametrize("jobs_api", [True, False], ids=["new", "old"])

@@ -57,8 +57,8 @@ async def nothing_is_left(world: World, upload: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "size", "code", "reason"),
     [
-        ("html", 700_000, "INVALID_ARGUMENT", "MEDIA_TYPE_NOT_ALLOWED"),
-        ("truncated", 700_000, "INVALID_ARGUMENT", "MEDIA_MALFORMED"),
+        ("html", 700_000, "FAILED_PRECONDITION", "MEDIA_TYPE_NOT_ALLOWED"),
+        ("truncated", 700_000, "FAILED_PRECONDITION", "MEDIA_MALFORMED"),
         ("empty", 700_000, "FAILED_PRECONDITION", "MEDIA_EMPTY"),
         ("404", 700_000, "FAILED_PRECONDITION", "COMFY_NO_OUTPUT"),
         ("", 2_100_000, "RESOURCE_EXHAUSTED", "MEDIA_TOO_LARGE"),
@@ -112,7 +112,7 @@ async def test_after_a_bad_download_the_finished_picture_is_fetched_and_not_made
     script = Script(view_answers=deque(["html"]))
     async with fake_comfyui(script=script) as fake, beside(recorder_target, fake) as world:
         upload = await world.upload()
-        async with refused("INVALID_ARGUMENT", "MEDIA_TYPE_NOT_ALLOWED"):
+        async with refused("FAILED_PRECONDITION", "MEDIA_TYPE_NOT_ALLOWED"):
             await world.made(upload, parameters=SMALL)
         assert (await world.made(upload, parameters=SMALL)).media_type == "image/png"
         assert list(fake.executions.values()) == [1]

@@ -41,7 +41,8 @@ async def test_the_request_is_ours_alone() -> None:
         job = make_job()
         await backend.render(job, ignore)
         body = fake.prompts[0]
-        assert set(body) == {"prompt", "client_id", "prompt_id"}
+        assert set(body) - {"extra_data"} == {"prompt", "client_id", "prompt_id"}
+        assert body.get("extra_data", {}) in ({}, {"preview_method": "auto"})
         assert str(uuid.UUID(body["prompt_id"])) == body["prompt_id"] == prompt_id_of(job)
         assert body["client_id"] in fake.client_ids
         prefix = body["prompt"]["9"]["inputs"]["filename_prefix"]
@@ -69,7 +70,7 @@ async def test_progress_is_one_fraction_that_never_goes_back() -> None:
     assert 0.9 < fractions[-1] <= 1.0
     # Each of four sampler steps moved it: they are most of the work.
     assert len({round(value, 2) for value in fractions if value > 0.1}) >= 4
-    assert {"3", "8"} <= {progress.node for progress in seen}
+    assert {"KSampler 3", "VAEDecode 8"} <= {progress.node for progress in seen}
     assert {progress.instance for progress in seen} == {fake.url}
 
 

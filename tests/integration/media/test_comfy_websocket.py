@@ -59,7 +59,7 @@ async def test_previews_nobody_asked_for_are_dropped_one_by_one() -> None:
         script.previews_at, script.step_seconds = None, 0.5
         nodes: set[str] = set()
         await backend.render(make_job(seed=8), lambda told: nodes.add(told.node))
-        assert "3" in nodes, "live still"
+        assert "KSampler 3" in nodes, "live still"
         assert len(fake.client_ids) == 1, "on the same socket"
 
 
@@ -87,7 +87,7 @@ async def test_one_socket_serves_all_jobs_and_each_hears_of_itself_only() -> Non
 
 
 async def looks_of(fake: FakeComfyUI, backend: ComfyBackend, jobs: int) -> int:
-    """How often the queue was asked for in two seconds in which so many jobs wait."""
+    """How often the queue was asked for in two seconds in which so many jobs are there."""
     tasks = [asyncio.create_task(backend.render(make_job(), ignore)) for _ in range(jobs)]
     await until(lambda: fake.worker.remaining == jobs, 20)
     await asyncio.sleep(0.5)
@@ -107,4 +107,30 @@ async def test_the_backstop_asks_once_for_all_jobs() -> None:
             # At most: the first look, and one for each time the one before got too old.
             most = 2 + int(2.0 / course.SHARED_SECONDS)
             assert 2 <= await looks_of(fake, backend, 1) <= 2 + int(2.0 / course.LOOK_SECONDS)
-            assert await looks_of(fake, backend, 24) <= most
+            assert await looks_of(fake, backend, 2) <= most
+
+
+async def test_a_socket_does_not_go_where_an_answer_sends_it() -> None:
+    async with fake_comfyui() as inside, fake_comfyui() as fake:
+        fake.script.websocket_at = inside.url.replace("http:", "ws:") + "/ws"
+        async with connected(fake.url) as backend:
+            assert await read(await backend.render(make_job(), ignore))
+        assert inside.client_ids == []
+
+
+@pytest.mark.parametrize("most", ["Infinity", "1" + "0" * 400])
+async def test_numbers_beyond_any_sampler_end_neither_the_socket_nor_the_news(most: str) -> None:
+    script = Script(step_seconds=0.1)
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        heard: list[RenderProgress] = []
+        task = asyncio.create_task(backend.render(make_job(), heard.append))
+        await until(lambda: any(told.phase == "executing" for told in heard))
+        (prompt_id,) = fake.executions
+        for value in ("1", most):
+            data = f'{{"prompt_id": "{prompt_id}", "node": "3", "value": {value}, "max": {most}}}'
+            for socket in fake.sockets.values():
+                await socket.send_str(f'{{"type": "progress", "data": {data}}}')
+        assert await read(await task)
+        assert len(fake.client_ids) == 1
+        assert events_of(backend).live
+        assert all(0.0 <= told.fraction <= 1.0 for told in heard)

@@ -12,7 +12,7 @@ from services.kit.catalogue import CONFIGS
 from services.kit.errors import FailedPrecondition
 from services.media.catalogue import load_output_catalogue
 from tests.fakes.comfyui import fake_comfyui
-from tests.fakes.comfyui.jobs import config, connected, ignore, make_job, read
+from tests.fakes.comfyui.jobs import config, connected, ignore, input_image, make_job, read
 from tests.fakes.comfyui.nodes import MODELS, node_table
 
 SHIPPED = load_output_catalogue(CONFIGS).configs
@@ -27,24 +27,15 @@ def small(name: str) -> dict[str, Any]:
     return config(name).values({key: sizes[key] for key in sizes if key in config(name).slots})
 
 
-@pytest.mark.parametrize("name", [name for name in COMFY if name not in FROM_PICTURES])
+@pytest.mark.parametrize("name", COMFY)
 async def test_a_shipped_workflow_is_available_and_accepted(name: str) -> None:
     async with fake_comfyui() as fake, connected(fake.url) as backend:
         assert await backend.unavailable_reason(config(name)) is None
-        product = await backend.render(make_job(config(name), values=small(name)), ignore)
+        images = {slot: input_image() for slot in config(name).image_slots}
+        job = make_job(config(name), values=small(name), images=images)
+        product = await backend.render(job, ignore)
         assert product.model.endswith(".safetensors")
         assert len(fake.prompts) == 1
-
-
-@pytest.mark.parametrize("name", FROM_PICTURES)
-async def test_what_needs_a_picture_says_so_and_is_not_submitted(name: str) -> None:
-    async with fake_comfyui() as fake, connected(fake.url) as backend:
-        reason = await backend.unavailable_reason(config(name))
-        assert reason == "needs an input image, and none can be sent along yet"
-        with pytest.raises(FailedPrecondition) as caught:
-            await backend.render(make_job(config(name), values=small(name)), ignore)
-        assert caught.value.reason == "OUTPUT_NOT_AVAILABLE"
-        assert not fake.prompts
 
 
 def test_img2img_and_image_to_video_need_a_picture() -> None:

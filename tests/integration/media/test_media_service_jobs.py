@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterable
 
 import grpc.aio
@@ -40,9 +41,11 @@ async def test_a_job_ends_in_a_recorded_entity_that_tells_what_was_used(world: W
     assert (used.task, used.backend, used.model) == ("media", "builtin", "model-of-the-test")
     facts = dict(entity.metadata)
     assert facts.pop("request_digest")
+    assert facts.pop("render_digest")
+    # Width and height are what the picture has, whatever was asked for.
     assert facts == {
-        "seed": "42", "output_config": "picture", "recipe": "dada", "width": "256",
-        "height": "128", "style": "wild", "note": "as reported",
+        "seed": "42", "output_config": "picture", "recipe": "dada", "width": "1",
+        "height": "1", "style": "wild", "note": "as reported",
     }  # fmt: skip
     assert entity.digest.sha256 == sha256(world.backend.data)
     assert await world.bytes_of(entity) == world.backend.data
@@ -198,6 +201,47 @@ async def test_the_configs_deadline_stops_the_job(recorder_target: str) -> None:
         async with refused("DEADLINE_EXCEEDED", "DEADLINE"):
             await world.made(await world.upload())
         assert world.backend.cancelled.is_set()
+
+
+async def _warning(call: Call) -> str:
+    async for answer in call:
+        if answer.HasField("warning"):
+            return answer.warning.reason
+    return ""
+
+
+async def test_most_of_the_time_used_up_is_said_once_to_everybody(recorder_target: str) -> None:
+    config = image_config(deadline_seconds=1.0)
+    async with media_beside(recorder_target, configs={"picture": config}) as world:
+        upload = await world.upload()
+        answers: list[media_pb2.GenerateMediaResponse] = []
+        began = time.monotonic()
+        async with refused("DEADLINE_EXCEEDED", "DEADLINE"):
+            async for answer in world.generate(upload):
+                answers.append(answer)
+                if answer.HasField("warning"):
+                    assert time.monotonic() - began >= 0.75
+                    joined = asyncio.create_task(_warning(world.generate(upload)))
+        assert await joined, "who comes later hears of it as well"
+        (warning,) = [answer.warning for answer in answers if answer.HasField("warning")]
+        assert (warning.reason, warning.output_index) == ("DEADLINE_NEAR", 1)
+        await asyncio.wait_for(world.backend.cancelled.wait(), 5)
+
+
+async def test_a_failure_tells_what_helps(world: World) -> None:
+    world.backend.failure = FailedPrecondition("COMFY_NO_OUTPUT", "no file")
+    world.backend.go.set()
+    async with refused("FAILED_PRECONDITION", "COMFY_NO_OUTPUT") as seen:
+        await world.made(await world.upload())
+    assert "disk" in seen.metadata["advice"]
+
+
+async def test_what_is_done_in_time_is_not_warned_of(recorder_target: str) -> None:
+    config = image_config(deadline_seconds=5.0)
+    async with media_beside(recorder_target, configs={"picture": config}) as world:
+        world.backend.go.set()
+        answers = [answer async for answer in world.generate(await world.upload())]
+        assert not [answer for answer in answers if answer.HasField("warning")]
 
 
 async def test_the_callers_deadline_does_not_stop_the_job(world: World) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import signal
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -19,6 +22,7 @@ from services.cli.ports import free_ports
 from services.kit.channel import open_channel
 from tests.fakes.comfyui import Script, fake_comfyui
 from tests.integration.media.world import CALL_SECONDS, Service, create_run, entity_of, request
+from tests.support.eventually import eventually
 from tests.support.rpc import refused
 
 pytestmark = pytest.mark.timeout(60)
@@ -33,7 +37,8 @@ async def installation(
     recorder = Service(
         "recorder", ports["recorder"], {"ROOT": str(tmp_path / "runs"), "LOG_LEVEL": "WARNING"}
     )
-    settings = {"RECORDER_TARGET": recorder.target, "LOG_LEVEL": "WARNING"} | media_settings
+    own = {"RECORDER_TARGET": recorder.target, "STATE": str(tmp_path / "state")}
+    settings = own | {"LOG_LEVEL": "WARNING"} | media_settings
     media = Service("media", ports["media"], settings)
     await asyncio.gather(recorder.start(), media.start())
     try:
@@ -112,6 +117,43 @@ async def test_killed_in_the_middle_of_recording_and_asked_again_it_ends_in_one_
         assert list(fake.executions.values()) == [1]
 
 
+async def test_killed_between_the_files_of_an_output_it_writes_only_the_others(
+    tmp_path: Path,
+) -> None:
+    def three(outputs: dict[str, Any]) -> dict[str, Any]:
+        return {key: {"images": found["images"] * 3} for key, found in outputs.items()}
+
+    script = Script(output_bytes=10 * 1024 * 1024, outputs=three)
+    async with (
+        fake_comfyui(script=script) as fake,
+        installation(tmp_path, COMFYUI_URLS=fake.url) as (service, recorder_service),
+        asking(service, recorder_service) as (media, recorder),
+    ):
+        run = await create_run(recorder)
+
+        async def recorded() -> list[run_pb2.Entity]:
+            asked = recorder_pb2.GetRunRequest(name=run, audience=run_pb2.AUDIENCE_RESEARCH)
+            return list((await recorder.GetRun(asked, timeout=CALL_SECONDS)).run.entities)
+
+        async def is_half_way() -> bool:
+            return len(await recorded()) >= 1
+
+        asked = request(f"{run}/uploads/output-1", output_config="sd35_large")
+        call = asyncio.create_task(_all(media.GenerateMedia(asked, timeout=CALL_SECONDS)))
+        await eventually(is_half_way, CALL_SECONDS)
+        await service.kill()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call
+        before = await recorded()
+        await service.start()
+        answers = await _all(media.GenerateMedia(asked, timeout=CALL_SECONDS))
+        made = list(answers[-1].result.entities)
+        assert made == await recorded()
+        assert made[: len(before)] == before
+        assert len(made) == 3
+        assert list(fake.executions.values()) == [1]
+
+
 async def test_a_signal_ends_it_soon_with_a_job_in_work_and_tells_the_caller(
     tmp_path: Path,
 ) -> None:
@@ -150,3 +192,23 @@ async def _all(
     call: AsyncIterable[media_pb2.GenerateMediaResponse],
 ) -> list[media_pb2.GenerateMediaResponse]:
     return [answer async for answer in call]
+
+
+async def test_without_its_folder_for_files_it_does_not_start_and_names_the_setting(
+    tmp_path: Path,
+) -> None:
+    inherited = {name: value for name, value in os.environ.items() if name[:7] != "ARTLAB_"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.media",
+        env={**inherited, "ARTLAB_MEDIA_SPOOL": str(tmp_path / "away")},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(CALL_SECONDS):
+        _, errors = await process.communicate()
+    assert process.returncode == 1
+    (line,) = errors.decode().splitlines()
+    assert "SPOOL_FAILED" in line
+    assert "ARTLAB_MEDIA_SPOOL" in line
+    assert "No such file or directory" in line

@@ -21,8 +21,12 @@ from artlab.media.v1 import media_pb2, media_pb2_grpc
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.kit.channel import is_serving, open_channel, open_sync_channel
 from services.kit.clock import SystemClock
+from services.media.backend_list import BackendList
+from services.media.decoding.decoder import Decoder
 from services.media.domain.output_config import OutputConfig, Slot
+from services.media.inspection import Inspector
 from services.media.jobs import Jobs
+from services.media.pictures import Pictures
 from services.media.ports import Backend
 from services.media.recording import Recording
 from services.media.servicer import CAPS, MediaServicer
@@ -68,8 +72,9 @@ class World:
     recorder: recorder_pb2_grpc.RecorderServiceAsyncStub
     jobs: Jobs
     backend: ScriptedBackend
-    # To the media service.
+    # To the media service, which listens at `target`.
     channel: grpc.aio.Channel
+    target: str
 
     async def run(self) -> str:
         """Create a run with three planned pictures; its name."""
@@ -167,6 +172,7 @@ async def media_beside(
     *,
     configs: Mapping[str, OutputConfig] | None = None,
     backend: Backend | None = None,
+    more: Sequence[Backend] = (),
     max_jobs: int = 4,
     grace_seconds: float = 10.0,
     max_media_bytes: int = 256 * 1024 * 1024,
@@ -176,20 +182,35 @@ async def media_beside(
     configs = configs or {"picture": image_config()}
     async with open_channel(target) as channel:
         with open_sync_channel(target) as stream_channel:
+            decoder = Decoder(1, waiting=max_jobs)
             recording = Recording(
-                channel, stream_channel, max_media_bytes=max_media_bytes, max_streams=max_jobs
+                channel,
+                stream_channel,
+                max_media_bytes=max_media_bytes,
+                max_streams=max_jobs,
+                inspector=Inspector(decoder, None),
             )
+            used = backend or scripted
+            named = any(config.backend == used.name for config in configs.values())
+            backends: dict[str, Backend] = {used.name if named else "builtin": used}
+            backends |= {one.name: one for one in more}
             jobs = Jobs(
                 configs,
-                {"builtin": backend or scripted},
+                backends,
                 recording,
                 SystemClock(),
                 max_jobs=max_jobs,
                 grace_seconds=grace_seconds,
             )
-            servicer = MediaServicer(jobs, {("image", "eco"): ("picture",)})
+            servicer = MediaServicer(
+                jobs,
+                {("image", "eco"): ("picture",)},
+                BackendList(backends, configs),
+                Pictures(decoder, None),
+            )
             try:
                 async with (
+                    decoder,
                     serving(
                         "media",
                         lambda s: media_pb2_grpc.add_MediaServiceServicer_to_server(servicer, s),
@@ -203,6 +224,7 @@ async def media_beside(
                         jobs,
                         scripted,
                         to_media,
+                        own,
                     )
                     await jobs.close()
             finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,9 +14,10 @@ from PIL import Image
 
 from services.kit.errors import FailedPrecondition
 from services.kit.ids import RunId, UploadName
-from services.media.backends.builtin.backend import CHUNK_BYTES, BuiltinBackend
+from services.media.backends.builtin.backend import BuiltinBackend
 from services.media.domain.output_config import OutputConfig
 from services.media.ports import Product, RenderJob, RenderProgress
+from services.media.product import CHUNK_BYTES
 
 
 def config(kind: str = "image") -> OutputConfig:
@@ -168,11 +170,55 @@ async def test_a_picture_cancelled_twice_leaves_nothing_to_complain_about(
     assert complaints == []
 
 
-@pytest.mark.parametrize("kind", ["audio", "music", "video", "code"])
-async def test_other_kinds_are_not_available_and_it_says_so(
-    backend: BuiltinBackend, kind: str
+@pytest.mark.parametrize(
+    ("kind", "values", "begins"),
+    [
+        ("audio", {"seconds": 2}, b"ID3"),
+        ("music", {"seconds": 2}, b"ID3"),
+        ("video", {"width": 128, "height": 128, "seconds": 2, "fps": 8}, b"\0\0\0"),
+    ],
+)
+async def test_sounds_and_films_are_made_with_progress_that_only_grows(
+    backend: BuiltinBackend, kind: str, values: dict[str, Any], begins: bytes
 ) -> None:
-    assert kind in (await backend.unavailable_reason(config(kind)) or "")
+    seen: list[RenderProgress] = []
+    product = await backend.render(job(config=config(kind), values=values), seen.append)
+    await asyncio.sleep(0)
+    assert content(product).startswith(begins)
+    fractions = [p.fraction for p in seen if p.phase == "executing"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] > 0.9
+    assert len(set(fractions)) > 5
+
+
+@pytest.mark.parametrize("kind", ["audio", "music", "video"])
+@pytest.mark.parametrize("until", [0.0, 0.15])
+async def test_a_long_work_is_given_up_within_a_second(
+    backend: BuiltinBackend, kind: str, until: float
+) -> None:
+    values = {"seconds": 30} if kind != "video" else {"width": 640, "height": 640, "seconds": 6,
+                                                      "fps": 24}  # fmt: skip
+    started = asyncio.Event()
+
+    def report(progress: RenderProgress) -> None:
+        if progress.phase == "executing" and progress.fraction >= until:
+            started.set()
+
+    work = asyncio.create_task(backend.render(job(config=config(kind), values=values), report))
+    await started.wait()
+    before = time.process_time()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    # Of our own time: how long it takes on a busy machine says nothing about the renderer.
+    assert time.process_time() - before < 1.0
+
+
+async def test_a_kind_it_does_not_know_is_not_available_and_it_says_so(
+    backend: BuiltinBackend,
+) -> None:
+    other = config("hologram")
+    assert "hologram" in (await backend.unavailable_reason(other) or "")
     with pytest.raises(FailedPrecondition) as caught:
-        await backend.render(job(config=config(kind)), lambda _: None)
+        await backend.render(job(config=other), lambda _: None)
     assert caught.value.reason == "OUTPUT_NOT_AVAILABLE"

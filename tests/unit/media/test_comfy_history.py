@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kit.errors import FailedPrecondition
-from services.media.comfy.history import OutputFile, files_of, parse_entry
+from services.media.comfy.history import OutputFile, files_of, parse_entry, texts_of
 
 
 def entry(*messages: Any, status: str = "success", **changes: Any) -> dict[str, Any]:
@@ -79,6 +79,19 @@ def test_messages_of_another_shape_are_passed_over(messages: Any) -> None:
     found = entry()
     found["status"]["messages"] = messages
     assert parse_entry(found).kind == "success"
+
+
+@pytest.mark.parametrize("inputs", [None, [], ["unet_name"], "unet_name"])
+def test_a_node_whose_inputs_are_none_names_no_model(inputs: Any) -> None:
+    graph = {"4": {"class_type": "UNETLoader", "inputs": inputs}}
+    assert parse_entry(entry(prompt=[0, "id", graph])).model == ""
+
+
+@pytest.mark.parametrize("left", [5, "a line", {"a": "line"}])
+def test_texts_are_a_list_and_nothing_else(left: Any) -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        texts_of({"9": {"text": left}}, "9")
+    assert caught.value.reason == "COMFY_PROTOCOL"
 
 
 def test_files_are_found_under_any_key_and_only_those_to_keep() -> None:

@@ -7,12 +7,17 @@ import asyncio
 import pytest
 
 from services.media import progress
-from services.media.ports import RenderProgress
-from services.media.progress import ProgressBoard
+from services.media.ports import Preview, RenderProgress
+from services.media.progress import JobProgress, JobWarning, ProgressBoard
 
 
 async def _finished() -> None:
     return None
+
+
+def step_of(news: object) -> JobProgress:
+    assert isinstance(news, JobProgress)
+    return news
 
 
 async def test_a_slow_watcher_sees_the_newest_step_only() -> None:
@@ -20,11 +25,11 @@ async def test_a_slow_watcher_sees_the_newest_step_only() -> None:
     work = asyncio.create_task(asyncio.Event().wait())
     watching = board.watch(work)
     board.report(RenderProgress("executing", 0.1))
-    assert (await anext(watching)).fraction == pytest.approx(0.09)
+    assert step_of(await anext(watching)).fraction == pytest.approx(0.09)
     for step in range(1000):
         board.report(RenderProgress("executing", 0.1 + step / 2000))
     async with asyncio.timeout(1):
-        assert (await anext(watching)).fraction == pytest.approx(0.9 * (0.1 + 999 / 2000))
+        assert step_of(await anext(watching)).fraction == pytest.approx(0.9 * (0.1 + 999 / 2000))
     work.cancel()
 
 
@@ -34,7 +39,7 @@ async def test_a_fraction_never_goes_back() -> None:
     await done
     board.report(RenderProgress("executing", 0.8))
     board.report(RenderProgress("queued", 0.0, queue_position=3))
-    (latest,) = [step async for step in board.watch(done)]
+    (latest,) = [step_of(step) async for step in board.watch(done)]
     assert latest.fraction == pytest.approx(0.72)
     assert (latest.phase, latest.queue_position) == ("queued", 3)
 
@@ -45,7 +50,7 @@ async def test_a_backends_part_stays_below_the_recordings(fraction: float) -> No
     done = asyncio.create_task(_finished())
     await done
     board.report(RenderProgress("executing", fraction))
-    (latest,) = [step async for step in board.watch(done)]
+    (latest,) = [step_of(step) async for step in board.watch(done)]
     assert 0.0 <= latest.fraction <= progress.BACKEND_SHARE
 
 
@@ -56,10 +61,10 @@ async def test_sent_is_not_yet_recorded(total: int | None) -> None:
     await done
     for size in (0, 500, 1000, 10**12):
         board.recording(size, total)
-        (latest,) = [step async for step in board.watch(done)]
+        (latest,) = [step_of(step) async for step in board.watch(done)]
         assert progress.BACKEND_SHARE <= latest.fraction < 1.0
     board.recorded()
-    (latest,) = [step async for step in board.watch(done)]
+    (latest,) = [step_of(step) async for step in board.watch(done)]
     assert latest.fraction == 1.0
 
 
@@ -74,7 +79,7 @@ async def test_the_same_step_twice_is_told_once() -> None:
     done, _ = await asyncio.wait({waiting}, timeout=0.05)
     assert not done
     board.report(RenderProgress("executing", 0.6))
-    assert (await waiting).fraction == pytest.approx(0.54)
+    assert step_of(await waiting).fraction == pytest.approx(0.54)
     work.cancel()
 
 
@@ -88,3 +93,28 @@ async def test_silence_is_broken_by_a_heartbeat(monkeypatch: pytest.MonkeyPatch)
     first = await anext(watching)
     assert await anext(watching) == first
     work.cancel()
+
+
+async def test_previews_and_warnings_come_between_and_only_the_newest_of_them() -> None:
+    board = ProgressBoard()
+    done = asyncio.create_task(_finished())
+    await done
+    for number in range(100):
+        preview = Preview("image/jpeg", bytes([number]))
+        board.report(RenderProgress("executing", number / 100, preview=preview))
+    warning = JobWarning("DEADLINE_NEAR", "60 s are left of 300 s")
+    board.warn(warning)
+    news = [told async for told in board.watch(done)]
+    assert news[0] == Preview("image/jpeg", bytes([99]))
+    assert step_of(news[1]).fraction == pytest.approx(0.891)
+    assert news[2:] == [warning]
+
+
+async def test_an_attempt_is_not_forgotten_while_the_bytes_are_recorded() -> None:
+    board = ProgressBoard()
+    done = asyncio.create_task(_finished())
+    await done
+    board.report(RenderProgress("executing", 0.5, attempt=2))
+    board.recording(1, 2)
+    (latest,) = [step_of(step) async for step in board.watch(done)]
+    assert (latest.phase, latest.attempt) == ("recording", 2)

@@ -10,6 +10,7 @@ import pytest
 
 from services.kit.catalogue import CONFIGS
 from services.media.comfy_files import load_comfy_nodes
+from services.media.domain.allowed_node import AllowedNode
 from services.media.domain.workflow import Target, Workflow, WorkflowError, parse_workflow
 
 NODES = load_comfy_nodes(CONFIGS, [])
@@ -161,6 +162,26 @@ def test_prompt_and_seed_are_needed(slot: str) -> None:
 @pytest.mark.parametrize("output", ["99", "5", ""])
 def test_the_output_node_must_be_one_that_saves(output: str) -> None:
     assert "workflow.output_node" in [field for field, _ in defects(output=output)]
+
+
+def test_several_nodes_can_make_the_output_each_once() -> None:
+    several = parse_workflow("w", GRAPH, TARGETS, ("7", "6"), ALLOWED)
+    assert several.output_nodes == ("7", "6")
+    assert parse().output_nodes == ("6",)
+    assert not several.makes_text
+    for outputs in (("6", "6"), ("6", "5")):
+        with pytest.raises(WorkflowError) as caught:
+            parse_workflow("w", GRAPH, TARGETS, outputs, ALLOWED)
+        assert [field for field, _ in caught.value.defects] == ["workflow.output_node"]
+
+
+def test_a_node_that_tells_a_text_needs_no_prefix() -> None:
+    graph = GRAPH | {"6": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}}}
+    allowed = {**ALLOWED, "PreviewAny": AllowedNode(saves=("text",))}
+    found = parse_workflow("w", graph, TARGETS, "6", allowed, kind="text")
+    assert found.makes_text
+    with pytest.raises(WorkflowError):
+        parse_workflow("w", graph, TARGETS, "6", allowed, kind="image")
 
 
 def test_a_saver_without_prefix_is_no_output() -> None:

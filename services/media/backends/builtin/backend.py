@@ -1,30 +1,27 @@
-"""The built-in backend: draws pictures in worker threads, passes texts through."""
+"""The built-in backend: draws, plays and films in worker threads, passes texts through."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 from services.kit.errors import FailedPrecondition
-from services.media.backends.builtin.render import language_of, render_png
+from services.media.backends.builtin.making import MAKERS, Made
 from services.media.domain.output_config import OutputConfig
 from services.media.ports import Product, RenderJob, RenderProgress, Report
+from services.media.product import product_of
 
 NAME = "builtin"
-KINDS = ("image", "text")
-CHUNK_BYTES = 256 * 1024
-DEFAULT_SIDE_PIXELS = 1024
+KINDS = ("text", *MAKERS)
 
 
 class _StoppedError(Exception):
-    """Nobody wants the picture any more."""
+    """Nobody wants the output any more."""
 
 
 class BuiltinBackend:
-    """Needs no GPU, account or model. `concurrency` pictures are drawn at once, others wait."""
+    """Needs no GPU, account or model. `concurrency` outputs are made at once, others wait."""
 
     name = NAME
 
@@ -38,24 +35,22 @@ class BuiltinBackend:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def unavailable_reason(self, config: OutputConfig) -> str | None:
-        """None for images and texts."""
+        """None for the kinds it makes."""
         if config.kind in KINDS:
             return None
-        return f"the built-in renderer makes {' and '.join(KINDS)}, not {config.kind}"
+        return f"the built-in renderer makes {', '.join(KINDS)}, not {config.kind}"
 
     async def render(self, job: RenderJob, report: Report) -> Product:
-        """Draw the picture, or return the prompt itself as text.
+        """Make the output, or return the prompt itself as text.
 
         Raises FailedPrecondition OUTPUT_NOT_AVAILABLE for another kind, InvalidArgument
-        INVALID_PARAMETER for a size it does not draw.
+        INVALID_PARAMETER for a size or length it does not make.
         """
         if job.config.kind == "text":
-            return _product(job.prompt.encode(), {})
+            return product_of(job.prompt.encode(), NAME, "", {})
         reason = await self.unavailable_reason(job.config)
         if reason is not None:
             raise FailedPrecondition("OUTPUT_NOT_AVAILABLE", reason)
-        width = int(job.values.get("width", DEFAULT_SIDE_PIXELS))
-        height = int(job.values.get("height", DEFAULT_SIDE_PIXELS))
         self._waiting += 1
         try:
             report(RenderProgress("queued", queue_position=self._waiting - 1))
@@ -63,14 +58,12 @@ class BuiltinBackend:
         finally:
             self._waiting -= 1
         try:
-            data = await self._draw(job, width, height, report)
+            data, facts = await self._make(job, report)
         finally:
             self._places.release()
-        facts = {"width": str(width), "height": str(height),
-                 "visual_language": language_of(job.recipe)}  # fmt: skip
-        return _product(data, facts)
+        return product_of(data, NAME, "", facts)
 
-    async def _draw(self, job: RenderJob, width: int, height: int, report: Report) -> bytes:
+    async def _make(self, job: RenderJob, report: Report) -> Made:
         loop = asyncio.get_running_loop()
         stopped = threading.Event()
 
@@ -80,9 +73,7 @@ class BuiltinBackend:
             loop.call_soon_threadsafe(report, RenderProgress("executing", fraction))
 
         report(RenderProgress("executing"))
-        work = loop.run_in_executor(
-            self._threads, render_png, job.prompt, job.recipe, job.seed, width, height, step
-        )
+        work = loop.run_in_executor(self._threads, MAKERS[job.config.kind], job, step)
         # Who is cancelled twice does not see how the thread ends.
         work.add_done_callback(_retrieve)
         try:
@@ -94,15 +85,6 @@ class BuiltinBackend:
             raise
 
 
-def _retrieve(work: asyncio.Future[bytes]) -> None:
+def _retrieve(work: asyncio.Future[Made]) -> None:
     if not work.cancelled():
         work.exception()
-
-
-def _product(data: bytes, facts: dict[str, str]) -> Product:
-    @contextmanager
-    def read() -> Iterator[Iterator[bytes]]:
-        view = memoryview(data)
-        yield (bytes(view[at : at + CHUNK_BYTES]) for at in range(0, len(data), CHUNK_BYTES))
-
-    return Product(read=read, backend=NAME, model="", size_bytes=len(data), metadata=facts)

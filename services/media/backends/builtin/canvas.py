@@ -45,6 +45,9 @@ class Mask:
 class Canvas:
     """A picture in work. Coordinates are pixels of the finished picture."""
 
+    # Whether rain and snow are part of the picture, or fall in front of it.
+    holds_weather = True
+
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self.short = min(width, height)

@@ -76,14 +76,15 @@ def render_png(
     scene = read_scene(prompt)
     tell(0.05)
     canvas = Canvas(width, height)
-    LANGUAGES[language_of(recipe)](canvas, scene, _random(prompt, recipe, seed))
+    LANGUAGES[language_of(recipe)](canvas, scene, random_for(prompt, recipe, seed))
     tell(0.85)
     data = canvas.png()
     tell(1.0)
     return data
 
 
-def _random(prompt: str, recipe: str, seed: int) -> Random:
+def random_for(prompt: str, recipe: str, seed: int) -> Random:
+    """The chance of one job: the same for the same words, recipe and seed."""
     # Lengths first: no two different inputs are joined to the same text.
     text = f"{len(prompt)}:{len(recipe)}:{seed}:{recipe}:{prompt}"
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

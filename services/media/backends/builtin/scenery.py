@@ -185,7 +185,7 @@ def paint_weather(
 ) -> None:
     """Rain, snow, fog or lightning in front of everything."""
     w, h, unit = canvas.width, canvas.height, canvas.short
-    if scene.weather in ("rain", "storm"):
+    if scene.weather in ("rain", "storm") and canvas.holds_weather:
         slant = float(random.uniform(0.12, 0.3)) * (1 if random.random() < 0.5 else -1)
         for length, wide, count, alpha in ((0.05, 0.0012, 420, 0.32), (0.11, 0.0022, 150, 0.4)):
             drops = []
@@ -207,7 +207,7 @@ def paint_weather(
         canvas.fill([o for o in rings], lighter(palette.sky[2], 0.5), 0.4)
     if scene.weather == "storm":
         _paint_lightning(canvas, random, horizon)
-    if scene.weather == "snow":
+    if scene.weather == "snow" and canvas.holds_weather:
         for size, count in ((0.003, 420), (0.006, 130), (0.012, 26)):
             flakes = [circle(x * w, y * h, max(0.5, unit * size * (0.6 + k)), 12)
                       for x, y, k in random.random((count, 3))]  # fmt: skip

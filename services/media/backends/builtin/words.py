@@ -48,6 +48,8 @@ class Scene:
     colours: tuple[str, ...] = ()
     mood: str | None = None
     words: tuple[str, ...] = ()
+    # What can only be heard: instruments, noises, fast and slow.
+    sounds: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ class _Found:
     subjects: dict[str, Subject] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     colours: list[str] = field(default_factory=list)
+    sounds: list[str] = field(default_factory=list)
     ideas: list[Mapping[str, Any]] = field(default_factory=list)
 
 
@@ -91,6 +94,8 @@ def read_scene(prompt: str) -> Scene:
                     found.subjects[entry.value] = Subject(
                         entry.value, min(count, MAX_COUNT), own or (known.colour if known else None)
                     )
+            elif entry.kind == "sounds":
+                found.sounds.append(entry.value)
             elif entry.kind == "ideas":
                 found.ideas.append(_lexicon()["ideas"][entry.value])
             elif entry.value == "neon":  # light wins over sorrow
@@ -135,6 +140,7 @@ def _scene(found: _Found, words: list[str]) -> Scene:
         colours=tuple(dict.fromkeys(found.colours))[:4],
         mood=facts.get("moods"),
         words=tuple(words),
+        sounds=tuple(dict.fromkeys(found.sounds)),
     )
 
 
@@ -180,7 +186,7 @@ def _compound(folded: str) -> list[tuple[_Entry, bool]]:
             # Blumenwiese: more than one flower.
             found += [(entry, known != head) for entry in index[known]] if known else []
             break
-    kinds = ("motifs", "places", "weathers", "colours")
+    kinds = ("motifs", "places", "weathers", "colours", "sounds")
     return [(entry, plural) for entry, plural in found if entry.kind in kinds]
 
 
