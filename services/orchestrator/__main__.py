@@ -18,7 +18,7 @@ from services.orchestrator.clients.media import MediaClient
 from services.orchestrator.clients.recorder import RecorderClient
 from services.orchestrator.clients.safety import SafetyClient
 from services.orchestrator.run_in_work import Services
-from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.servicer import CAPS, OrchestratorServicer
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.supervisor import Supervisor
 
@@ -51,7 +51,7 @@ async def compose(settings: OrchestratorSettings, program: Program) -> None:
     program.add_task(supervisor.end_abandoned(), "end abandoned runs")
     program.on_drain(supervisor.drain)
 
-    server = GrpcServer("orchestrator", serving=False)
+    server = GrpcServer("orchestrator", caps=CAPS, serving=False)
     orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(
         OrchestratorServicer(supervisor, recorder_pb2_grpc.RecorderServiceStub(recorder)),
         server.grpc,

@@ -9,8 +9,8 @@ from collections import deque
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.log import facts
-from services.orchestrator.domain.run import RenderProgress
-from services.orchestrator.ports import Hint, Recorder, RenderHint, TextHint
+from services.orchestrator.domain.run import RenderPreview, RenderProgress
+from services.orchestrator.ports import Hint, PreviewHint, Recorder, RenderHint, TextHint
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,14 @@ class HintSender:
         if isinstance(last, RenderHint) and last.output_index == output_index:
             self._waiting.pop()
         self._waiting.append(RenderHint(output_index, progress))
+        self._wake.set()
+
+    def preview(self, output_index: int, preview: RenderPreview) -> None:
+        """Show a picture as it grows; only the newest is worth sending."""
+        older = [hint for hint in self._waiting if isinstance(hint, PreviewHint)]
+        for hint in older:
+            self._waiting.remove(hint)
+        self._waiting.append(PreviewHint(output_index, preview))
         self._wake.set()
 
     async def forward(self) -> None:

@@ -21,7 +21,10 @@ from services.orchestrator.domain.run import (
     EntityDraft,
     FinalState,
     ModelUse,
+    PreparedImage,
+    RecordedEntity,
     RecordedRun,
+    RenderWarning,
     RunError,
     Verdict,
 )
@@ -104,6 +107,7 @@ class Journal:
         stage: int,
         output_index: int = 0,
         pass_number: int = 0,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Record what the checks said, and for a no its explanation as an entity of its own.
 
@@ -119,6 +123,7 @@ class Journal:
             duration=began.elapsed(),
             output_index=output_index,
             pass_number=pass_number,
+            metadata=metadata or {},
             models=tuple(dict.fromkeys(verdict.used for verdict in verdicts)),
             attempt=max(verdict.attempt for verdict in verdicts),
         )
@@ -136,6 +141,33 @@ class Journal:
                     attempt=no.attempt,
                 )
             )
+
+    async def input_image(
+        self, upload_id: str, image: PreparedImage, began: Began, metadata: Mapping[str, str]
+    ) -> RecordedEntity:
+        """Record a picture that a person brought."""
+        return await self._record(
+            EntityDraft(
+                upload_id=upload_id,
+                type="input_image",
+                data=image.data,
+                stage=1,
+                audience="student",
+                started=self._clock.now() - began.elapsed(),
+                duration=began.elapsed(),
+                metadata=metadata,
+            )
+        )
+
+    async def erase(self, sequence: int) -> None:
+        """Remove the bytes of an entity that a check has refused."""
+        run = self._plan.run_id
+        await self._patiently(lambda: self._recorder.erase(run, sequence, "SAFETY_BLOCKED"))
+
+    async def warning(self, output_index: int, warning: RenderWarning) -> None:
+        """Record something a person should know."""
+        run = self._plan.run_id
+        await self._patiently(lambda: self._recorder.warn(run, output_index, warning))
 
     async def error(
         self, error: ArtlabError, began: Began, *, stage: int, output: PlannedOutput | None = None
@@ -170,8 +202,8 @@ class Journal:
         run = self._plan.run_id
         return await self._patiently(lambda: self._recorder.finalize_run(run, state, error))
 
-    async def _record(self, draft: EntityDraft) -> None:
-        await self._patiently(lambda: self._recorder.record(self._plan.run_id, draft))
+    async def _record(self, draft: EntityDraft) -> RecordedEntity:
+        return await self._patiently(lambda: self._recorder.record(self._plan.run_id, draft))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         return await patiently(call, self._patience, self._clock, recorder_may_recover)

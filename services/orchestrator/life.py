@@ -10,6 +10,7 @@ from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, NotFound
 from services.kit.log import facts
 from services.orchestrator.domain.run import FinalState, RunError
+from services.orchestrator.input_images import InputImages
 from services.orchestrator.patience import recorder_may_recover
 from services.orchestrator.pipeline import Pipeline
 
@@ -34,6 +35,11 @@ class Life:
         self._task: asyncio.Task[None] | None = None
         # Why it does not go on; None while it does.
         self._stopped_as: End | None = None
+
+    @property
+    def input_images(self) -> InputImages:
+        """The pictures it waits for."""
+        return self._pipeline.input_images
 
     def own(self, task: asyncio.Task[None]) -> None:
         """Say which task lives it."""

@@ -48,6 +48,14 @@ def peer_may_recover(error: ArtlabError) -> bool:
     return peer_is_away(error) or peer_has_no_room(error)
 
 
+def look_may_recover(error: ArtlabError) -> bool:
+    """Whether a picture may be looked at a little later. Nothing is made twice by asking again."""
+    return peer_may_recover(error) or (
+        isinstance(error, ResourceExhausted)
+        and error.reason in ("SPOOL_FULL", "IMAGE_JUDGE_RATE_LIMITED")
+    )
+
+
 def recorder_may_recover(error: ArtlabError) -> bool:
     """Whether the recorder may take the same write later.
 
@@ -76,7 +84,8 @@ async def patiently(
         try:
             return await call()
         except ArtlabError as error:
-            told = (error.retry_after_seconds or 0.0) if peer_has_no_room(error) else 0.0
+            has_room_later = isinstance(error, ResourceExhausted)
+            told = (error.retry_after_seconds or 0.0) if has_room_later else 0.0
             wait = max(pause, told)
             if not may_pass(error) or clock.monotonic() + wait > until:
                 raise

@@ -2,8 +2,12 @@
 
 1. translation_and_safety: what was typed is checked, translated, and checked again.
 2. interception: the text goes through the recipe, pass by pass; nothing unchecked goes on.
-3. pre_output_safety: for each output, the very text its renderer will get is checked.
-4. media_generation: the renderer makes it, and the recorder has it.
+3. pre_output_safety: for each output, the very texts its renderer will get are checked.
+4. media_generation: the renderer makes it, and the recorder has it; what is seen is looked at
+   (image_check) at levels that ask for it, and what is written is judged
+   (code_check, text_check).
+
+Before stage 1 a run waits for the pictures its person was to bring (input_images).
 
 Blocked is a verdict, failed is a fault, cancelled is a wish. A block or a fault before stage 3 ends
 the run; in stage 3 or 4 it ends that output, and the next one goes on.
@@ -13,22 +17,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from contextlib import aclosing
 
 from services.kit.errors import ArtlabError, FailedPrecondition
 from services.kit.log import facts
-from services.orchestrator.domain.documents import is_retryable
+from services.orchestrator.code_check import read_through
+from services.orchestrator.domain.documents import is_retryable, told
 from services.orchestrator.domain.outcome import outcome
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import (
     FinalState,
+    RenderPreview,
     RenderProgress,
+    RenderWarning,
     RunError,
     Verdict,
 )
+from services.orchestrator.image_check import look_at
+from services.orchestrator.input_images import InputImages
 from services.orchestrator.journal import Began
 from services.orchestrator.patience import peer_is_away
+from services.orchestrator.ports import MediaJob
 from services.orchestrator.run_in_work import Blocked, RunInWork
-from services.orchestrator.text_stages import TextStages
+from services.orchestrator.text_stages import TextStages, seam
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +51,8 @@ MEDIA_STOP_SECONDS = 2.0
 class Pipeline:
     """Carries out one plan, once."""
 
-    def __init__(self, run: RunInWork) -> None:
+    def __init__(self, run: RunInWork, input_images: InputImages) -> None:
+        self.input_images = input_images
         self._run = run
         self._plan = run.plan
         self._journal = run.journal
@@ -47,6 +60,7 @@ class Pipeline:
         self._ended: dict[int, FinalState] = {}
         self._errors: dict[int, RunError] = {}
         self._rendering: PlannedOutput | None = None
+        self._pictures: Sequence[int] = ()
         # How the run ends, once that is decided.
         self._meant: tuple[FinalState, RunError | None] | None = None
 
@@ -59,6 +73,7 @@ class Pipeline:
         """Carry the run to its final state. Cancel the task and call `stop` to end it early."""
         began = self._journal.begin()
         try:
+            self._pictures = await self.input_images.all_there()
             texts = TextStages(self._run)
             text = await texts.understand()
             self._stage = 2
@@ -97,6 +112,11 @@ class Pipeline:
                 return
             self._stage = 4
             await self._render(output, text)
+            refusal = await look_at(self._run, output)
+            refusal = refusal or await read_through(self._run, output, text)
+            if refusal is not None:
+                await self._end(output, "blocked", _block(4, refusal))
+                return
         except ArtlabError as error:
             if peer_is_away(error):
                 # Its job may go on, and must not write into what is over.
@@ -122,29 +142,59 @@ class Pipeline:
 
     async def _check_output(self, output: PlannedOutput, text: str, began: Began) -> Verdict:
         await self._journal.stage(3, "pre_output_safety", output.index)
-        verdict = await self._run.verdict("media_prompt", text, output.kind)
+        verdicts: list[Verdict] = []
+        # As "context" a text for a slot may name what a renderer must not draw.
+        slots = [one for given in output.slot_texts for one in (given, seam(given, text))]
+        for one in (text, *slots):
+            verdicts.append(await self._run.verdict("media_prompt", one, output.kind))
+            if not verdicts[-1].safe:
+                break
         await self._journal.verdicts(
             f"output-{output.index}-safety",
             "safety_pre_output",
-            [verdict],
+            verdicts,
             began,
             stage=3,
             output_index=output.index,
         )
-        return verdict
+        return verdicts[-1]
 
     async def _render(self, output: PlannedOutput, text: str) -> None:
-        def report(progress: RenderProgress) -> None:
-            self._run.hints.render(output.index, progress)
-
+        request = self._plan.request
+        job = MediaJob(
+            run_id=self._plan.run_id,
+            output=output,
+            prompt=text,
+            recipe=self._plan.recipe.name,
+            user_id=request.user_id,
+            input_images=dict(zip(output.image_slots, self._pictures, strict=False)),
+            allow_reuse=request.allow_reuse,
+        )
         await self._journal.stage(4, "media_generation", output.index)
         self._rendering = output
-        await self._run.steady(
-            lambda: self._run.services.media.generate(
-                self._plan.run_id, output, text, self._plan.recipe.name, report
-            )
-        )
+        await self._run.steady(lambda: self._follow(job))
         self._rendering = None
+
+    async def _follow(self, job: MediaJob) -> None:
+        index, hints = job.output.index, self._run.hints
+        async with aclosing(self._run.services.media.generate(job)) as updates:
+            async for update in updates:
+                match update:
+                    case RenderProgress():
+                        hints.render(index, update)
+                    case RenderPreview():
+                        # Nobody may see it at a level whose pictures are checked.
+                        if not self._plan.checks_images:
+                            hints.preview(index, update)
+                    case RenderWarning():
+                        await self._warn(index, update)
+
+    async def _warn(self, output_index: int, warning: RenderWarning) -> None:
+        try:
+            await self._journal.warning(output_index, warning)
+        except ArtlabError as problem:
+            # It ends nothing, and neither does its loss.
+            log.warning("warning not recorded", extra=facts(reason=problem.reason))
 
     async def _stop_rendering(self) -> None:
         output, self._rendering = self._rendering, None
@@ -213,4 +263,4 @@ def _block(stage: int, verdict: Verdict) -> RunError:
 
 
 def _fault(stage: int, error: ArtlabError) -> RunError:
-    return RunError(error.reason, error.message, stage, is_retryable(error))
+    return RunError(error.reason, told(error), stage, is_retryable(error))

@@ -6,8 +6,8 @@ a caller may repeat them after Unavailable.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -16,15 +16,22 @@ from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
     EntityDraft,
     FinalState,
+    ImageVerdict,
     Kind,
     Level,
     Mode,
     OutputCatalogue,
     PassResult,
+    Policy,
+    PreparedImage,
     Purpose,
     Recipe,
+    RecordedEntity,
     RecordedRun,
+    RenderPreview,
     RenderProgress,
+    RenderUpdate,
+    RenderWarning,
     RunError,
     Verdict,
 )
@@ -48,7 +55,31 @@ class RenderHint:
     progress: RenderProgress
 
 
-Hint = TextHint | RenderHint
+@dataclass(frozen=True, slots=True)
+class PreviewHint:
+    """A picture of one output as it grows, which nobody has checked."""
+
+    output_index: int
+    preview: RenderPreview
+
+
+Hint = TextHint | RenderHint | PreviewHint
+# Opens bytes from their start, as often as it is called.
+Reading = Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaJob:
+    """One output to make; all texts in it are checked."""
+
+    run_id: RunId
+    output: PlannedOutput
+    prompt: str
+    recipe: str = ""
+    user_id: str = ""
+    # By slot, the sequence of a recorded input image.
+    input_images: Mapping[str, int] = field(default_factory=dict)
+    allow_reuse: bool = False
 
 
 class Recorder(Protocol):
@@ -72,8 +103,20 @@ class Recorder(Protocol):
         """Record where the pipeline stands."""
         ...
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> None:
-        """Commit one small entity."""
+    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
+        """Commit one entity, and return it as it is recorded."""
+        ...
+
+    def read(self, run_id: RunId, sequence: int) -> AsyncIterator[bytes]:
+        """Yield the bytes of an entity in chunks of at most 256 KiB."""
+        ...
+
+    async def erase(self, run_id: RunId, sequence: int, reason: str) -> None:
+        """Remove the bytes of an entity that nobody may see."""
+        ...
+
+    async def warn(self, run_id: RunId, output_index: int, warning: RenderWarning) -> None:
+        """Record something a person should know."""
         ...
 
     async def publish(self, run_id: RunId, hints: Sequence[Hint]) -> None:
@@ -94,16 +137,22 @@ class Recorder(Protocol):
 
 
 class Safety(Protocol):
-    """Judges texts."""
+    """Judges texts and pictures."""
 
-    async def server_level(self) -> Level:
-        """The laxest level a request may ask for."""
+    async def policy(self) -> Policy:
+        """What is asked of runs."""
         ...
 
     async def check_text(
         self, text: str, level: Level, purpose: Purpose, language: str, kind: Kind | None = None
     ) -> Verdict:
         """Judge one text. An error is never a verdict."""
+        ...
+
+    async def check_image(
+        self, level: Level, purpose: Purpose, language: str, media_type: str, read: Reading
+    ) -> ImageVerdict:
+        """Judge one picture, or a film by several of its frames. An error is never a verdict."""
         ...
 
 
@@ -140,15 +189,15 @@ class Media(Protocol):
         """Every output config, with its availability."""
         ...
 
-    async def generate(
-        self,
-        run_id: RunId,
-        output: PlannedOutput,
-        prompt: str,
-        recipe: str,
-        report: Callable[[RenderProgress], None],
-    ) -> None:
-        """Make one output and have it recorded; joins the job if it is already running."""
+    def generate(self, job: MediaJob) -> AsyncGenerator[RenderUpdate, None]:
+        """Make one output and have it recorded; joins the job if it is already running.
+
+        Yields where it stands; ends once it is recorded.
+        """
+        ...
+
+    async def prepare_image(self, chunks: AsyncIterator[bytes]) -> PreparedImage:
+        """Make a person's picture fit to be recorded. Raises InvalidArgument MEDIA_*."""
         ...
 
     async def cancel(self, run_id: RunId, output: PlannedOutput) -> None:

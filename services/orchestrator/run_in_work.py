@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from services.kit.clock import Clock
+from services.kit.errors import ArtlabError
 from services.orchestrator.domain.plan import Plan
-from services.orchestrator.domain.run import Kind, Purpose, Verdict
+from services.orchestrator.domain.run import ImageVerdict, Kind, Purpose, Verdict
 from services.orchestrator.hints import HintSender
 from services.orchestrator.journal import Journal
-from services.orchestrator.patience import patiently, peer_may_recover
-from services.orchestrator.ports import Interception, Media, Recorder, Safety
+from services.orchestrator.patience import look_may_recover, patiently, peer_may_recover
+from services.orchestrator.ports import Interception, Media, Reading, Recorder, Safety
 
 T = TypeVar("T")
+MayPass = Callable[[ArtlabError], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Services:
     media: Media
     patience_seconds: float = 30.0
     recorder_patience_seconds: float = 60.0
+    # How long a run waits for the pictures its person was to bring.
+    input_image_seconds: float = 300.0
 
 
 class Blocked(Exception):
@@ -59,11 +63,15 @@ class RunInWork:
             self.services.recorder_patience_seconds,
         )
 
-    async def steady(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def steady(
+        self, call: Callable[[], Awaitable[T]], may_pass: MayPass = peer_may_recover
+    ) -> T:
         """Make an idempotent call, and again while its service is away or full for a moment."""
-        return await patiently(call, self.services.patience_seconds, self.clock, peer_may_recover)
+        return await patiently(call, self.services.patience_seconds, self.clock, may_pass)
 
-    async def counted(self, call: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+    async def counted(
+        self, call: Callable[[], Awaitable[T]], may_pass: MayPass = peer_may_recover
+    ) -> tuple[T, int]:
         """Like `steady`; also return which attempt, from 1, was the one that was answered."""
         attempts = 0
 
@@ -72,7 +80,14 @@ class RunInWork:
             attempts += 1
             return await call()
 
-        return await self.steady(once), attempts
+        return await self.steady(once, may_pass), attempts
+
+    async def know_language(self) -> None:
+        """Find out what language the person writes, unless the request told."""
+        if not self.language:
+            self.language = await self.steady(
+                lambda: self.services.interception.detect_language(self.plan.request.input_text)
+            )
 
     async def verdict(self, purpose: Purpose, text: str, kind: Kind | None = None) -> Verdict:
         """Have a text judged at the run's level."""
@@ -82,6 +97,16 @@ class RunInWork:
             )
         )
         return replace(verdict, attempt=attempt)
+
+    async def image_verdict(self, purpose: Purpose, media_type: str, read: Reading) -> ImageVerdict:
+        """Have a picture or film judged at the run's level."""
+        found, attempt = await self.counted(
+            lambda: self.services.safety.check_image(
+                self.plan.level, purpose, self.language, media_type, read
+            ),
+            look_may_recover,
+        )
+        return replace(found, verdict=replace(found.verdict, attempt=attempt))
 
     async def check(self, stage: int, verdicts: list[Verdict], purpose: Purpose, text: str) -> None:
         """Have a text judged and keep the verdict. Raises Blocked for a no."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
@@ -9,13 +10,17 @@ import grpc.aio
 from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.kit.deadline import budget
+from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.status import remote_errors
+from services.kit.streams import read_rest
 from services.orchestrator.supervisor import Supervisor
-from services.orchestrator.translate import run_request
+from services.orchestrator.translate import picture_of, run_request
 
 Context = grpc.aio.ServicerContext[Any, Any]
 READ_SECONDS = 10.0
+# Seconds a call may take: a picture is brought over, made fit, looked at and recorded.
+CAPS = {"AddInputImage": 300.0}
 
 
 class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
@@ -34,6 +39,22 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         run_id = await self._supervisor.start(run_request(request))
         return orchestrator_pb2.StartRunResponse(run=await self._run(run_id))
 
+    async def AddInputImage(
+        self, requests: AsyncIterator[orchestrator_pb2.AddInputImageRequest], context: Context
+    ) -> orchestrator_pb2.AddInputImageResponse:
+        """Give a run a picture it waits for."""
+        try:
+            run_id, index, chunks = await picture_of(requests)
+            await self._supervisor.add_input_image(run_id, index, chunks)
+        except ArtlabError:
+            await read_rest(requests)
+            raise
+        run = await self._run(run_id)
+        recorded = [one for one in run.entities if _is_input_image(one, index)]
+        return orchestrator_pb2.AddInputImageResponse(
+            run=run, entity=recorded[0] if recorded else None
+        )
+
     async def CancelRun(
         self, request: orchestrator_pb2.CancelRunRequest, context: Context
     ) -> orchestrator_pb2.CancelRunResponse:
@@ -48,3 +69,7 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         with remote_errors("recorder"):
             answer = await self._recorder.GetRun(request, timeout=budget(READ_SECONDS))
         return answer.run
+
+
+def _is_input_image(entity: run_pb2.Entity, index: int) -> bool:
+    return entity.type == "input_image" and entity.metadata.get("index") == str(index)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -14,7 +13,6 @@ from weakref import WeakValueDictionary
 from services.kit.clock import Clock
 from services.kit.deadline import no_deadline
 from services.kit.errors import (
-    AlreadyExists,
     ArtlabError,
     DataLoss,
     NotFound,
@@ -25,8 +23,17 @@ from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
 from services.orchestrator.domain.documents import is_retryable
 from services.orchestrator.domain.plan import Plan, RunRequest, make_plan
+from services.orchestrator.domain.repeats import options_sha256, require_same_request
 from services.orchestrator.domain.run import EntityDraft, RecordedRun, RunError
 from services.orchestrator.hints import HintSender
+from services.orchestrator.input_images import (
+    MAX_IN_MEMORY,
+    InputImages,
+    digest_of,
+    not_expected,
+    require_same,
+    source_of,
+)
 from services.orchestrator.life import RECORDER_MARGIN_SECONDS, Life
 from services.orchestrator.patience import patiently, recorder_may_recover
 from services.orchestrator.pipeline import Pipeline
@@ -60,6 +67,7 @@ class Supervisor:
         self._admitted: set[RunId] = set()
         self._beginnings: dict[RunId, asyncio.Task[None]] = {}
         self._draining = False
+        self._places = asyncio.Semaphore(MAX_IN_MEMORY)
 
     async def start(self, request: RunRequest) -> RunId:
         """Plan, create and start a run; the same request again changes nothing.
@@ -82,6 +90,25 @@ class Supervisor:
         if not run.is_final:
             # Whoever drove it is gone, or could not end it.
             await self._services.recorder.finalize_run(run_id, "cancelled", None)
+
+    async def add_input_image(
+        self, run_id: RunId, index: int, chunks: AsyncIterator[bytes]
+    ) -> None:
+        """Give a run a picture it waits for; the same again changes nothing.
+
+        Raises NotFound for an unknown run, and what `InputImages.take` raises.
+        """
+        active = self._active.get(run_id)
+        if active is not None:
+            await active.input_images.take(index, chunks)
+            if active.input_images.is_refused:
+                await active.ended.wait()
+            return
+        run = await self._services.recorder.get_run(run_id)
+        known = source_of(run.entities, index)
+        if known is None:
+            raise not_expected()
+        require_same(known, await digest_of(chunks))
 
     async def end_abandoned(self) -> None:
         """End the runs an earlier process left open: nobody drives them any more."""
@@ -132,7 +159,7 @@ class Supervisor:
             await asyncio.wait({begun})
         known = await self._known(run_id)
         if known is not None:
-            _require_same(request, known)
+            require_same_request(request, known)
             if run_id in self._active or known.state != "pending":
                 return
             # The catalogue may have changed; the record says what was planned.
@@ -196,7 +223,7 @@ class Supervisor:
             # Nobody drives it: the recorder ends it at its deadline.
             log.error("run stays open", extra=facts(run=str(run_id), reason=problem.reason))
 
-    async def _patiently(self, call: Callable[[], Awaitable[None]]) -> None:
+    async def _patiently(self, call: Callable[[], Awaitable[object]]) -> None:
         patience = self._services.recorder_patience_seconds
         await patiently(call, patience, self._clock, recorder_may_recover)
 
@@ -211,14 +238,15 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 recipe = group.create_task(self._services.interception.recipe(request.config_name))
                 catalogue = group.create_task(self._services.media.catalogue())
-                level = group.create_task(self._services.safety.server_level())
+                policy = group.create_task(self._services.safety.policy())
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
-        return make_plan(request, recipe.result(), catalogue.result(), level.result())
+        return make_plan(request, recipe.result(), catalogue.result(), policy.result())
 
     async def _record_input(self, plan: Plan) -> None:
         # Before the start is acknowledged, so that an accepted idea is never lost.
         texts = {"input": plan.request.input_text, "context": plan.request.context}
+        options = options_sha256(plan.request)
         for name, text in texts.items():
             if text:
                 draft = EntityDraft(
@@ -229,12 +257,14 @@ class Supervisor:
                     audience="student",
                     started=self._clock.now(),
                     duration=timedelta(0),
+                    metadata={"options_sha256": options} if options and name == "input" else {},
                 )
                 await self._patiently(partial(self._services.recorder.record, plan.run_id, draft))
 
     async def _drive(self, plan: Plan) -> None:
         hints = HintSender(plan.run_id, self._services.recorder)
-        pipeline = Pipeline(RunInWork(plan, self._services, hints, self._clock))
+        run = RunInWork(plan, self._services, hints, self._clock)
+        pipeline = Pipeline(run, InputImages(run, self._places))
         life = Life(pipeline, self._clock, self._limit)
         with no_deadline(), run_logged(str(plan.run_id)):
             life.own(
@@ -259,28 +289,3 @@ class Supervisor:
 
 def _draining() -> Unavailable:
     return Unavailable("DRAINING", "the orchestrator stops")
-
-
-def _require_same(request: RunRequest, run: RecordedRun) -> None:
-    digests = {entity.type: entity.sha256 for entity in run.entities}
-    texts = {"input": request.input_text, "context": request.context}
-    same = (
-        run.config_name == request.config_name
-        and run.user_id == request.user_id
-        and run.mode == request.mode
-        and request.level in (None, run.level)
-        and request.seed in (None, run.seed)
-        and request.output_configs in ((), run.output_configs)
-        and all(_is_same_text(text, digests.get(name), run) for name, text in texts.items())
-    )
-    if not same:
-        raise AlreadyExists(
-            "REQUEST_ID_REUSED", "this id belongs to another request", field="request_id"
-        )
-
-
-def _is_same_text(text: str, digest: str | None, run: RecordedRun) -> bool:
-    if digest is None:
-        # Not recorded: it was not given, or the start was cut before.
-        return not text or run.state == "pending"
-    return hashlib.sha256(text.encode()).hexdigest() == digest

@@ -1,7 +1,7 @@
 """Stages 1 and 2: from what a person typed to the text an output is made of.
 
-Nothing unchecked reaches a model: not what was typed, not the person's own rules, not a
-translation, not what one pass hands to the next.
+Nothing unchecked reaches a model: not what was typed, not the person's own rules, not a text for a
+slot of an output, not a translation, not what one pass hands to the next.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ class TextStages:
         request, journal = self._run.plan.request, self._run.journal
         await journal.stage(1, "translation_and_safety")
         began = journal.begin()
-        if not self._run.language:
-            self._run.language = await self._run.steady(
-                lambda: self._run.services.interception.detect_language(request.input_text)
-            )
+        await self._run.know_language()
         verdicts: list[Verdict] = []
         text = request.input_text
         try:
             await self._run.check(1, verdicts, "input", request.input_text)
             if request.context:
                 await self._run.check(1, verdicts, "context", request.context)
-                await self._run.check(1, verdicts, "context", _seam(request.context, text))
+                await self._run.check(1, verdicts, "context", seam(request.context, text))
+            for slot_text in self._run.plan.slot_texts:
+                await self._run.check(1, verdicts, "context", slot_text)
+                await self._run.check(1, verdicts, "context", seam(slot_text, text))
             if self._run.plan.recipe.translates_input:
                 text = await self._translate(verdicts)
         except (Blocked, ArtlabError):
@@ -60,8 +60,8 @@ class TextStages:
             if result.text != original:
                 await self._run.check(1, verdicts, "translation", result.text)
                 if self._run.plan.request.context:
-                    seam = _seam(self._run.plan.request.context, result.text)
-                    await self._run.check(1, verdicts, "context", seam)
+                    joined = seam(self._run.plan.request.context, result.text)
+                    await self._run.check(1, verdicts, "context", joined)
         except Blocked as no:
             blocked = no
         await self._run.journal.text(
@@ -133,8 +133,8 @@ class TextStages:
         try:
             await self._run.check(2, verdicts, "interception", result.text)
             if self._run.plan.request.context:
-                seam = _seam(self._run.plan.request.context, result.text)
-                await self._run.check(2, verdicts, "context", seam)
+                joined = seam(self._run.plan.request.context, result.text)
+                await self._run.check(2, verdicts, "context", joined)
         except Blocked:
             await self._run.journal.verdicts(
                 f"safety-pass-{result.number}",
@@ -183,6 +183,9 @@ class TextStages:
         }
 
 
-def _seam(first: str, second: str) -> str:
-    # A forbidden word can be split over two fields; a model reads them one after the other.
+def seam(first: str, second: str) -> str:
+    """Return the end of a text and the beginning of the next one.
+
+    A forbidden word can be split over two fields; a model reads them one after the other.
+    """
     return f"{first[-SEAM_CHARACTERS:]}\n{second[:SEAM_CHARACTERS]}"

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator, Mapping
 from typing import cast
+
+import orjson
 
 from artlab.common.v1 import common_pb2
 from artlab.orchestrator.v1 import orchestrator_pb2
 from services.kit.enums import parse_enum
 from services.kit.errors import InvalidArgument
 from services.kit.ids import RunId, parse_config_name, parse_pseudonym
-from services.kit.text import parse_text
+from services.kit.text import MAX_TEXT_CHARACTERS, parse_text
 from services.orchestrator.domain.plan import MAX_OUTPUTS, MAX_SEED, RunRequest
 from services.orchestrator.domain.run import Level, Mode
+from services.orchestrator.domain.slots import Value
+
+# A run takes no more pictures than this.
+MAX_INPUT_IMAGES = 4
+MAX_PICTURE_BYTES = 32 * 1024 * 1024
+MAX_PICTURE_CHUNK_BYTES = 256 * 1024
+MAX_PARAMETERS = 64
+_PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 # A language, and a script or region if need be; the rest of BCP 47 names nothing we could use.
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}", re.ASCII)
@@ -42,6 +54,11 @@ def run_request(request: orchestrator_pb2.StartRunRequest) -> RunRequest:
         raise InvalidArgument("INVALID_SEED", "expected 0 to 2^53 - 1", field="seed")
     if request.language and _LANGUAGE.fullmatch(request.language) is None:
         raise InvalidArgument("INVALID_LANGUAGE", "expected a BCP 47 tag", field="language")
+    if not 0 <= request.input_images <= MAX_INPUT_IMAGES:
+        raise InvalidArgument(
+            "OUT_OF_BOUNDS", f"expected 0 to {MAX_INPUT_IMAGES}", field="input_images"
+        )
+    parameters = _parameters(request.parameters)
     return RunRequest(
         run_id=run_id,
         config_name=config_name,
@@ -53,4 +70,71 @@ def run_request(request: orchestrator_pb2.StartRunRequest) -> RunRequest:
         mode=cast("Mode", mode or "eco"),
         seed=seed,
         language=request.language,
+        input_images=request.input_images,
+        parameters=parameters,
+        allow_reuse=request.allow_reuse,
     )
+
+
+def _parameters(given: Mapping[str, str]) -> dict[str, Value]:
+    if len(given) > MAX_PARAMETERS:
+        raise InvalidArgument(
+            "TOO_MANY_PARAMETERS", f"at most {MAX_PARAMETERS}", field="parameters"
+        )
+    parsed: dict[str, Value] = {}
+    for name in sorted(given):
+        if _PARAMETER.fullmatch(name) is None:
+            raise InvalidArgument(
+                "UNKNOWN_PARAMETER", "a name is ^[a-z][a-z0-9_]{0,39}$", field="parameters"
+            )
+        parsed[name] = _scalar(given[name], f"parameters.{name}")
+    return parsed
+
+
+def _scalar(text: str, field: str) -> Value:
+    try:
+        value = orjson.loads(text) if len(text) <= 8 * MAX_TEXT_CHARACTERS else None
+    except orjson.JSONDecodeError:
+        value = None
+    if isinstance(value, str):
+        return parse_text(value, field, optional=True)
+    if not isinstance(value, bool | int | float):
+        raise InvalidArgument("INVALID_PARAMETER", "expected a JSON scalar", field=field)
+    return value
+
+
+async def picture_of(
+    requests: AsyncIterator[orchestrator_pb2.AddInputImageRequest],
+) -> tuple[RunId, int, AsyncIterator[bytes]]:
+    """Return the run, the index from 1, and the bytes as they come.
+
+    Raises InvalidArgument with the field's path; the bytes raise MEDIA_TOO_LARGE past 32 MiB.
+    """
+    head = await anext(requests, orchestrator_pb2.AddInputImageRequest())
+    run_id = RunId.parse_name(head.name)
+    if not 1 <= head.index <= MAX_INPUT_IMAGES:
+        raise InvalidArgument("OUT_OF_BOUNDS", f"expected 1 to {MAX_INPUT_IMAGES}", field="index")
+    return run_id, head.index, _bounded(head, requests)
+
+
+async def _bounded(
+    head: orchestrator_pb2.AddInputImageRequest,
+    rest: AsyncIterator[orchestrator_pb2.AddInputImageRequest],
+) -> AsyncIterator[bytes]:
+    size = 0
+    request: orchestrator_pb2.AddInputImageRequest | None = head
+    while request is not None:
+        size += len(request.data)
+        if len(request.data) > MAX_PICTURE_CHUNK_BYTES:
+            raise InvalidArgument(
+                "OUT_OF_BOUNDS", f"at most {MAX_PICTURE_CHUNK_BYTES} bytes a message", field="data"
+            )
+        if size > MAX_PICTURE_BYTES:
+            raise InvalidArgument(
+                "MEDIA_TOO_LARGE", f"at most {MAX_PICTURE_BYTES} bytes", field="data"
+            )
+        if request.data:
+            yield request.data
+        request = await anext(rest, None)
+    # The stream of a cancelled call ends like a whole one; that it is cancelled comes right after.
+    await asyncio.sleep(0)

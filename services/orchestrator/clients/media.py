@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import cast
 
 import grpc.aio
+import orjson
 
 from artlab.common.v1 import common_pb2
 from artlab.media.v1 import media_pb2, media_pb2_grpc
@@ -13,20 +14,30 @@ from artlab.recorder.v1 import run_pb2
 from services.kit.deadline import budget
 from services.kit.enums import word_of
 from services.kit.errors import Internal
-from services.kit.ids import RunId
+from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
+from services.kit.streams import send_all
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import (
     Kind,
     Mode,
     OutputCatalogue,
     OutputOffer,
+    PreparedImage,
+    RenderPreview,
     RenderProgress,
+    RenderUpdate,
+    RenderWarning,
 )
+from services.orchestrator.domain.slots import Value
+from services.orchestrator.ports import MediaJob
 
 CALL_SECONDS = 10.0
 # Longer than any output config may take by itself; media keeps the config's own deadline.
 GENERATE_SECONDS = 3660.0
+PREPARE_SECONDS = 120.0
+# A picture of 2048 by 2048 pixels with four channels is 16 MiB before it is packed.
+MAX_PREPARED_BYTES = 20 * 1024 * 1024
 
 
 class MediaClient:
@@ -41,7 +52,14 @@ class MediaClient:
         with remote_errors("media"):
             answer = await self._stub.ListOutputConfigs(request, timeout=budget(CALL_SECONDS))
         offers = {
-            config.name: OutputOffer(config.name, _kind(config.kind), config.available)
+            config.name: OutputOffer(
+                config.name,
+                _kind(config.kind),
+                config.available,
+                image_slots=tuple(config.input_image_slots),
+                text_slots=tuple(config.text_slots),
+                parameters=tuple(config.parameters),
+            )
             for config in answer.configs
         }
         defaults = {
@@ -53,38 +71,88 @@ class MediaClient:
         }
         return OutputCatalogue(offers, defaults)
 
-    async def generate(
-        self,
-        run_id: RunId,
-        output: PlannedOutput,
-        prompt: str,
-        recipe: str,
-        report: Callable[[RenderProgress], None],
-    ) -> None:
-        """Make one output and have it recorded; joins the job if it is already running."""
-        request = media_pb2.GenerateMediaRequest(
-            upload=_upload(run_id, output),
-            output_config=output.config,
-            prompt=prompt,
-            output_index=output.index,
-            seed=output.seed,
-            recipe=recipe,
-        )
+    async def generate(self, job: MediaJob) -> AsyncGenerator[RenderUpdate, None]:
+        """Make one output and have it recorded; joins the job if it is already running.
+
+        Yields where it stands. Raises Internal MEDIA_PROTOCOL for an end without an entity.
+        """
         made = False
-        with remote_errors("media"):
-            async for answer in self._stub.GenerateMedia(request, timeout=budget(GENERATE_SECONDS)):
-                if answer.HasField("progress"):
-                    report(_progress(answer.progress))
-                elif answer.HasField("result"):
-                    made = bool(answer.result.entities)
+        call = self._stub.GenerateMedia(_request(job), timeout=budget(GENERATE_SECONDS))
+        try:
+            with remote_errors("media"):
+                async for answer in call:
+                    update = _update(answer)
+                    if update is not None:
+                        yield update
+                    made = made or bool(answer.result.entities)
+        finally:
+            call.cancel()
         if not made:
             raise Internal("MEDIA_PROTOCOL", "the media service ended without an entity")
+
+    async def prepare_image(self, chunks: AsyncIterator[bytes]) -> PreparedImage:
+        """Make a person's picture fit to be recorded. Raises InvalidArgument MEDIA_*."""
+
+        async def requests() -> AsyncIterator[media_pb2.PrepareImageRequest]:
+            async for chunk in chunks:
+                yield media_pb2.PrepareImageRequest(data=chunk)
+
+        call = self._stub.PrepareImage(timeout=budget(PREPARE_SECONDS))
+        head, data = media_pb2.PrepareImageResponse(), bytearray()
+        try:
+            with remote_errors("media"):
+                await send_all(call, requests())
+                async for answer in call:
+                    head = answer if answer.media_type else head
+                    data += answer.data
+                    if len(data) > MAX_PREPARED_BYTES:
+                        raise Internal("MEDIA_PROTOCOL", "the prepared picture is too large")
+        finally:
+            call.cancel()
+        if not (head.media_type and data):
+            raise Internal("MEDIA_PROTOCOL", "the media service prepared no picture")
+        return PreparedImage(head.media_type, head.width, head.height, bytes(data))
 
     async def cancel(self, run_id: RunId, output: PlannedOutput) -> None:
         """Stop the job of one output, if there is one."""
         request = media_pb2.CancelMediaRequest(upload=_upload(run_id, output))
         with remote_errors("media"):
             await self._stub.CancelMedia(request, timeout=budget(CALL_SECONDS))
+
+
+def _request(job: MediaJob) -> media_pb2.GenerateMediaRequest:
+    output = job.output
+    return media_pb2.GenerateMediaRequest(
+        upload=_upload(job.run_id, output),
+        output_config=output.config,
+        prompt=job.prompt,
+        output_index=output.index,
+        seed=output.seed,
+        parameters=_scalars(output.parameters),
+        recipe=job.recipe,
+        user_id=job.user_id,
+        input_images={
+            slot: str(EntityName(job.run_id, sequence))
+            for slot, sequence in job.input_images.items()
+        },
+        allow_reuse=job.allow_reuse,
+    )
+
+
+def _scalars(values: Mapping[str, Value]) -> dict[str, str]:
+    return {name: orjson.dumps(value).decode() for name, value in values.items()}
+
+
+def _update(answer: media_pb2.GenerateMediaResponse) -> RenderUpdate | None:
+    match answer.WhichOneof("update"):
+        case "progress":
+            return _progress(answer.progress)
+        case "preview":
+            return RenderPreview(answer.preview.media_type, answer.preview.data)
+        case "warning":
+            return RenderWarning(answer.warning.reason, answer.warning.message)
+        case _:
+            return None
 
 
 def _upload(run_id: RunId, output: PlannedOutput) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import cast
 
 import grpc.aio
@@ -13,29 +12,40 @@ from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.kit.deadline import budget
 from services.kit.enums import value_of, word_of
-from services.kit.ids import RunId
+from services.kit.errors import Internal, NotFound
+from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
+from services.kit.streams import send_all
+from services.orchestrator.clients.recorder_messages import (
+    chunks,
+    entity_message,
+    entity_of,
+    error_message,
+    hint_message,
+    line,
+    output_message,
+    run_of,
+)
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
     EntityDraft,
     FinalState,
-    Level,
-    Mode,
     RecordedEntity,
     RecordedRun,
+    RenderWarning,
     RunError,
 )
-from services.orchestrator.ports import Hint, TextHint
+from services.orchestrator.ports import Hint
 
 CALL_SECONDS = 10.0
 HINT_SECONDS = 2.0
+# For what is too large for one call: a person's picture, or a film that is read to be judged.
+STREAM_SECONDS = 180.0
+MAX_SMALL_BYTES = 1024 * 1024
 PAGE_SIZE = 200
 # Who drives runs must know all of them; nobody else gets this answer.
 AUDIENCE = run_pb2.AUDIENCE_RESEARCH
 OPEN_RUNS = recorder_pb2.RunFilter(states=[run_pb2.RUN_STATE_PENDING, run_pb2.RUN_STATE_RUNNING])
-# What the recorder takes; a peer that says more must not keep a run from its end.
-MAX_MESSAGE_CHARACTERS = 1000
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class RecorderClient:
@@ -49,7 +59,7 @@ class RecorderClient:
         request = recorder_pb2.GetRunRequest(name=run_id.name, audience=AUDIENCE)
         with remote_errors("recorder"):
             answer = await self._stub.GetRun(request, timeout=budget(CALL_SECONDS))
-        return _run(answer.run)
+        return run_of(answer.run)
 
     async def create_run(self, plan: Plan, deadline: datetime) -> None:
         """Create the run of a plan. Raises AlreadyExists REQUEST_ID_REUSED."""
@@ -60,7 +70,7 @@ class RecorderClient:
             execution_mode=value_of(common_pb2.ExecutionMode, plan.request.mode),
             seed=plan.seed,
             expected_entities=plan.expected_entities,
-            outputs=[_output(output) for output in plan.outputs],
+            outputs=[output_message(output) for output in plan.outputs],
         )
         run.deadline.FromDatetime(deadline)
         request = recorder_pb2.CreateRunRequest(request_id=str(plan.run_id), run=run)
@@ -77,7 +87,7 @@ class RecorderClient:
             )
             with remote_errors("recorder"):
                 answer = await self._stub.ListRuns(request, timeout=budget(CALL_SECONDS))
-            found += [_run(run) for run in answer.runs]
+            found += [run_of(run) for run in answer.runs]
             token = answer.next_page_token
             if not token:
                 return found
@@ -92,20 +102,78 @@ class RecorderClient:
         with remote_errors("recorder"):
             await self._stub.SetProgress(request, timeout=budget(CALL_SECONDS))
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> None:
-        """Commit one small entity."""
+    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
+        """Commit one entity, and return it as it is recorded."""
+        upload = f"{run_id.name}/uploads/{draft.upload_id}"
+        if len(draft.data) > MAX_SMALL_BYTES:
+            return await self._write(upload, draft)
         request = recorder_pb2.RecordEntityRequest(
-            upload=f"{run_id.name}/uploads/{draft.upload_id}",
-            entity=_entity(draft),
-            data=draft.data,
+            upload=upload, entity=entity_message(draft), data=draft.data
         )
         with remote_errors("recorder"):
-            await self._stub.RecordEntity(request, timeout=budget(CALL_SECONDS))
+            answer = await self._stub.RecordEntity(request, timeout=budget(CALL_SECONDS))
+        return entity_of(answer.entity)
+
+    async def _write(self, upload: str, draft: EntityDraft) -> RecordedEntity:
+        known = await self._upload(upload)
+        if known.HasField("entity"):
+            return entity_of(known.entity)
+        with remote_errors("recorder"):
+            call = self._stub.WriteEntity(timeout=budget(STREAM_SECONDS))
+            await send_all(call, chunks(upload, draft, known.committed_size))
+            answer = await call
+        if not answer.HasField("entity"):
+            raise Internal("RECORDER_PROTOCOL", "the recorder took an entity and did not commit it")
+        return entity_of(answer.entity)
+
+    async def _upload(self, upload: str) -> recorder_pb2.GetUploadResponse:
+        request = recorder_pb2.GetUploadRequest(upload=upload)
+        try:
+            with remote_errors("recorder"):
+                return await self._stub.GetUpload(request, timeout=budget(CALL_SECONDS))
+        except NotFound as error:
+            if error.reason != "UPLOAD_NOT_FOUND":
+                raise
+            return recorder_pb2.GetUploadResponse()
+
+    async def read(self, run_id: RunId, sequence: int) -> AsyncIterator[bytes]:
+        """Yield the bytes of an entity in chunks of at most 256 KiB."""
+        request = recorder_pb2.ReadEntityRequest(
+            name=str(EntityName(run_id, sequence)), audience=AUDIENCE
+        )
+        call = self._stub.ReadEntity(request, timeout=budget(STREAM_SECONDS))
+        try:
+            with remote_errors("recorder"):
+                async for message in call:
+                    yield message.data
+        finally:
+            call.cancel()
+
+    async def erase(self, run_id: RunId, sequence: int, reason: str) -> None:
+        """Remove the bytes of an entity that nobody may see."""
+        request = recorder_pb2.EraseEntityRequest(
+            name=str(EntityName(run_id, sequence)), reason=reason
+        )
+        with remote_errors("recorder"):
+            await self._stub.EraseEntity(request, timeout=budget(CALL_SECONDS))
+
+    async def warn(self, run_id: RunId, output_index: int, warning: RenderWarning) -> None:
+        """Record something a person should know."""
+        request = recorder_pb2.RecordWarningRequest(
+            name=run_id.name,
+            warning=run_pb2.Warning(
+                reason=warning.reason,
+                message=line(warning.message),
+                output_index=output_index,
+            ),
+        )
+        with remote_errors("recorder"):
+            await self._stub.RecordWarning(request, timeout=budget(CALL_SECONDS))
 
     async def publish(self, run_id: RunId, hints: Sequence[Hint]) -> None:
         """Pass hints on to watchers."""
         request = recorder_pb2.PublishHintsRequest(
-            name=run_id.name, hints=[_hint(hint) for hint in hints]
+            name=run_id.name, hints=[hint_message(hint) for hint in hints]
         )
         with remote_errors("recorder"):
             await self._stub.PublishHints(request, timeout=budget(HINT_SECONDS))
@@ -114,10 +182,10 @@ class RecorderClient:
         self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
     ) -> FinalState:
         """Make one output final; return how it is recorded: a second call changes nothing."""
-        message = _output(output)
+        message = output_message(output)
         message.state = value_of(run_pb2.RunState, state)
         if error is not None:
-            message.error.CopyFrom(_error(error))
+            message.error.CopyFrom(error_message(error))
         request = recorder_pb2.FinalizeOutputRequest(name=run_id.name, output=message)
         with remote_errors("recorder"):
             answer = await self._stub.FinalizeOutput(request, timeout=budget(CALL_SECONDS))
@@ -131,80 +199,7 @@ class RecorderClient:
             name=run_id.name, state=value_of(run_pb2.RunState, state)
         )
         if error is not None:
-            request.error.CopyFrom(_error(error))
+            request.error.CopyFrom(error_message(error))
         with remote_errors("recorder"):
             answer = await self._stub.FinalizeRun(request, timeout=budget(CALL_SECONDS))
-        return _run(answer.run)
-
-
-def _output(output: PlannedOutput) -> run_pb2.Output:
-    return run_pb2.Output(
-        index=output.index,
-        occurrence=output.occurrence,
-        output_config=output.config,
-        kind=value_of(common_pb2.MediaKind, output.kind),
-    )
-
-
-def _error(error: RunError) -> run_pb2.RunError:
-    message = _CONTROL.sub(" ", error.message)[:MAX_MESSAGE_CHARACTERS]
-    return run_pb2.RunError(
-        reason=error.reason, message=message, stage=error.stage, retryable=error.retryable
-    )
-
-
-def _entity(draft: EntityDraft) -> run_pb2.Entity:
-    entity = run_pb2.Entity(
-        type=draft.type,
-        output_index=draft.output_index,
-        metadata=dict(draft.metadata),
-        stage=draft.stage,
-        attempt=draft.attempt,
-        audience=value_of(run_pb2.Audience, draft.audience),
-        models_used=[
-            common_pb2.ModelUse(task=used.task, backend=used.backend, model=used.model)
-            for used in draft.models
-        ],
-    )
-    setattr(entity, "pass", draft.pass_number)  # a keyword of Python
-    entity.start_time.FromDatetime(draft.started)
-    entity.duration.FromTimedelta(draft.duration)
-    return entity
-
-
-def _hint(hint: Hint) -> run_pb2.Hint:
-    if isinstance(hint, TextHint):
-        delta = run_pb2.TextDelta(entity_type=hint.entity_type, offset=hint.offset, text=hint.text)
-        setattr(delta, "pass", hint.pass_number)
-        return run_pb2.Hint(text_delta=delta)
-    progress = hint.progress
-    message = run_pb2.RenderProgress(
-        output_index=hint.output_index,
-        phase=value_of(run_pb2.RenderPhase, progress.phase),
-        fraction=progress.fraction,
-        queue_position=progress.queue_position,
-        attempt=progress.attempt,
-        instance=progress.instance,
-        node=progress.node,
-    )
-    if progress.remaining is not None:
-        message.remaining.FromTimedelta(progress.remaining)
-    return run_pb2.Hint(render_progress=message)
-
-
-def _run(run: run_pb2.Run) -> RecordedRun:
-    return RecordedRun(
-        run_id=RunId.parse_name(run.name),
-        state=word_of(run_pb2.RunState, run.state),
-        config_name=run.config_name,
-        user_id=run.user_id,
-        level=cast("Level", word_of(common_pb2.SafetyLevel, run.safety_level)),
-        mode=cast("Mode", word_of(common_pb2.ExecutionMode, run.execution_mode)),
-        seed=run.seed,
-        output_configs=tuple(output.output_config for output in run.outputs),
-        entities=tuple(
-            RecordedEntity(entity.type, entity.digest.sha256) for entity in run.entities
-        ),
-        created=run.create_time.ToDatetime(tzinfo=UTC),
-        stage=run.progress.stage,
-    )
+        return run_of(answer.run)

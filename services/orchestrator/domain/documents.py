@@ -62,11 +62,16 @@ def error_document(stage: int, error: ArtlabError, details: Mapping[str, str]) -
         {
             "stage": stage,
             "type": error.reason,
-            "message": error.message,
+            "message": told(error),
             "retryable": is_retryable(error),
             "details": {**error.metadata, **details},
         }
     )
+
+
+def told(error: ArtlabError) -> str:
+    """The message, and in front of it the field it is about: `parameters.width: expected …`."""
+    return f"{error.field}: {error.message}" if error.field else error.message
 
 
 def is_retryable(error: ArtlabError) -> bool:
@@ -78,8 +83,10 @@ def is_retryable(error: ArtlabError) -> bool:
 
 
 def _verdict(verdict: Verdict) -> dict[str, object]:
+    looked_at = {"entity": verdict.sequence} if verdict.sequence else {}
     return {
         "purpose": verdict.purpose,
+        **looked_at,
         "decision": "safe" if verdict.safe else "blocked",
         "rule": verdict.rule,
         "codes": list(verdict.codes),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from services.kit.errors import (
     FailedPrecondition,
@@ -16,9 +17,26 @@ from services.kit.errors import (
     PermissionDenied,
 )
 from services.kit.ids import RunId
-from services.orchestrator.domain.run import LEVELS, Kind, Level, Mode, OutputCatalogue, Recipe
+from services.orchestrator.domain.run import (
+    LEVELS,
+    Kind,
+    Level,
+    Mode,
+    OutputCatalogue,
+    OutputOffer,
+    Policy,
+    Recipe,
+)
+from services.orchestrator.domain.slots import (
+    Value,
+    check_images,
+    check_known,
+    given_to,
+    texts_among,
+)
 
 MAX_OUTPUTS = 16
+MAX_NAMES_TOLD = 40
 # Numbers JavaScript and JSON readers can hold.
 MAX_SEED = 2**53 - 1
 
@@ -37,6 +55,12 @@ class RunRequest:
     mode: Mode = "eco"
     seed: int | None = None
     language: str = ""
+    # How many pictures the person will bring.
+    input_images: int = 0
+    # Values for typed slots of outputs, by name.
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    # Whether an equal output of the same person may be taken instead of making it again.
+    allow_reuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +72,21 @@ class PlannedOutput:
     config: str
     kind: Kind
     seed: int
+    # The first slot gets the first picture, and so on.
+    image_slots: tuple[str, ...] = ()
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    # Those of them that are texts: its renderer gets them like the prompt.
+    slot_texts: tuple[str, ...] = ()
+
+    @property
+    def is_visual(self) -> bool:
+        """Whether it is something that is seen."""
+        return self.kind in ("image", "video")
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it is a text, or a sketch, whose words are shown."""
+        return self.kind in ("code", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +99,10 @@ class Plan:
     seed: int
     outputs: tuple[PlannedOutput, ...]
     expected_entities: tuple[str, ...]
+    # Texts for slots of outputs, checked before any model gets one.
+    slot_texts: tuple[str, ...] = ()
+    # Whether nothing that is seen may be shown before its check.
+    checks_images: bool = False
 
     @property
     def run_id(self) -> RunId:
@@ -68,15 +111,16 @@ class Plan:
 
 
 def make_plan(
-    request: RunRequest, recipe: Recipe, catalogue: OutputCatalogue, server_level: Level
+    request: RunRequest, recipe: Recipe, catalogue: OutputCatalogue, policy: Policy
 ) -> Plan:
     """Return the plan.
 
-    Raises PermissionDenied SAFETY_LEVEL_TOO_LAX, InvalidArgument CONTEXT_NOT_ACCEPTED or
-    CONTEXT_REQUIRED, NotFound CONFIG_NOT_FOUND, FailedPrecondition OUTPUT_NOT_AVAILABLE (when the
-    recipe's kind has no output here at all), each with the field's path.
+    Raises PermissionDenied SAFETY_LEVEL_TOO_LAX, InvalidArgument CONTEXT_NOT_ACCEPTED,
+    CONTEXT_REQUIRED, INPUT_IMAGES_REQUIRED, UNKNOWN_PARAMETER or INVALID_PARAMETER, NotFound
+    CONFIG_NOT_FOUND, FailedPrecondition OUTPUT_NOT_AVAILABLE (when the recipe's kind has no output
+    here at all), each with the field's path.
     """
-    level = _level(request.level, server_level)
+    level = _level(request.level, policy.level)
     if request.context and not recipe.accepts_context:
         raise InvalidArgument(
             "CONTEXT_NOT_ACCEPTED", f"{recipe.name} takes no rules of one's own", field="context"
@@ -86,8 +130,14 @@ def make_plan(
             "CONTEXT_REQUIRED", f"{recipe.name} needs rules of one's own", field="context"
         )
     seed = _drawn_seed(request.run_id) if request.seed is None else request.seed
-    outputs = _outputs(_output_names(request, recipe, catalogue), catalogue, seed)
-    return Plan(request, recipe, level, seed, outputs, _expected(request, recipe, outputs))
+    offers = _offers(_output_names(request, recipe, catalogue), catalogue)
+    check_images(request.input_images, offers)
+    check_known(request.parameters, offers)
+    slot_texts = texts_among(request.parameters, offers)
+    outputs = _outputs(offers, request.parameters, seed)
+    checks_images = level in policy.image_check_levels
+    expected = _expected(request, recipe, outputs, checks_images=checks_images)
+    return Plan(request, recipe, level, seed, outputs, expected, slot_texts, checks_images)
 
 
 def output_seed(seed: int, occurrence: int) -> int:
@@ -133,39 +183,54 @@ def _output_names(
     )
 
 
+def _offers(names: tuple[str, ...], catalogue: OutputCatalogue) -> tuple[OutputOffer, ...]:
+    for position, name in enumerate(names):
+        if name not in catalogue.offers:
+            known = sorted(catalogue.offers)
+            more = ", …" if len(known) > MAX_NAMES_TOLD else ""
+            raise NotFound(
+                "CONFIG_NOT_FOUND",
+                f"no such output config; there are {', '.join(known[:MAX_NAMES_TOLD])}{more}",
+                field=f"output_configs[{position}]",
+            )
+    return tuple(catalogue.offers[name] for name in names)
+
+
 def _outputs(
-    names: tuple[str, ...], catalogue: OutputCatalogue, seed: int
+    offers: tuple[OutputOffer, ...], parameters: Mapping[str, Value], seed: int
 ) -> tuple[PlannedOutput, ...]:
     seen: Counter[str] = Counter()
     outputs = []
-    for position, name in enumerate(names):
-        offer = catalogue.offers.get(name)
-        if offer is None:
-            raise NotFound(
-                "CONFIG_NOT_FOUND", "no such output config", field=f"output_configs[{position}]"
-            )
-        seen[name] += 1
+    for index, offer in enumerate(offers, start=1):
+        seen[offer.name] += 1
         outputs.append(
             PlannedOutput(
-                index=position + 1,
-                occurrence=seen[name],
-                config=name,
+                index=index,
+                occurrence=seen[offer.name],
+                config=offer.name,
                 kind=offer.kind,
-                seed=output_seed(seed, seen[name]),
+                seed=output_seed(seed, seen[offer.name]),
+                image_slots=offer.image_slots,
+                parameters=given_to(offer, parameters),
+                slot_texts=texts_among(parameters, [offer]),
             )
         )
     return tuple(outputs)
 
 
 def _expected(
-    request: RunRequest, recipe: Recipe, outputs: tuple[PlannedOutput, ...]
+    request: RunRequest, recipe: Recipe, outputs: tuple[PlannedOutput, ...], *, checks_images: bool
 ) -> tuple[str, ...]:
+    picture = ["safety_image", "input_image"] if checks_images else ["input_image"]
     types = ["input"]
     types += ["context"] if request.context else []
+    types += picture * request.input_images
     types += ["translation"] if recipe.translates_input else []
     types += ["safety"]
     types += ["interception_pass"] * recipe.passes if recipe.passes > 1 else []
     types += ["interception"]
     for output in outputs:
         types += ["safety_pre_output", f"output_{output.kind}"]
+        types += ["safety_image"] if checks_images and output.is_visual else []
+        types += ["safety_output"] if output.kind == "code" else []
     return tuple(types)

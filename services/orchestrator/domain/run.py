@@ -13,7 +13,16 @@ Level = Literal["kids", "youth", "adult", "research"]
 Mode = Literal["eco", "fast"]
 Kind = Literal["text", "image", "audio", "music", "video", "code"]
 Audience = Literal["student", "advanced", "research"]
-Purpose = Literal["input", "context", "translation", "interception", "media_prompt", "code"]
+Purpose = Literal[
+    "input",
+    "context",
+    "translation",
+    "interception",
+    "media_prompt",
+    "code",
+    "image",
+    "input_image",
+]
 FinalState = Literal["succeeded", "partial", "blocked", "failed", "cancelled", "not_available"]
 
 # The strictest first: a level may be asked for if it is not after the server's.
@@ -54,11 +63,16 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class OutputOffer:
-    """An output config and whether it can run now."""
+    """An output config, whether it can run now, and what a request may or must give it."""
 
     name: str
     kind: Kind
     available: bool
+    # Slots that take a picture; each must be given.
+    image_slots: tuple[str, ...] = ()
+    # Slots that take a text, and all slots a request may set.
+    text_slots: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,16 @@ class OutputCatalogue:
 
     offers: Mapping[str, OutputOffer]
     defaults: Mapping[tuple[Kind, Mode], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What safety asks of runs."""
+
+    # The laxest level a request may ask for.
+    level: Level
+    # Levels at which nothing that is seen may be shown before its check.
+    image_check_levels: frozenset[Level] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +108,27 @@ class Verdict:
     language: str
     used: ModelUse
     attempt: int = 1
+    # The entity that was looked at; 0 for what was not an entity yet.
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVerdict:
+    """What a check said of a picture or film."""
+
+    verdict: Verdict
+    # Whether the bytes of what was blocked may stay in the record.
+    keep_blocked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """A person's picture made fit: upright, without metadata, at most 2048 pixels a side."""
+
+    media_type: str
+    width: int
+    height: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +171,10 @@ class RecordedEntity:
 
     type: str
     sha256: str
+    sequence: int = 0
+    output_index: int = 0
+    media_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +193,7 @@ class RecordedRun:
     created: datetime
     # Where it stands, 0 before the first stage.
     stage: int = 0
+    expected_entities: tuple[str, ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -162,3 +212,22 @@ class RenderProgress:
     instance: str = ""
     node: str = ""
     remaining: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenderPreview:
+    """A small picture of work in progress that nobody has checked; image/jpeg or image/webp."""
+
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RenderWarning:
+    """What a person should know of a job; ends nothing."""
+
+    reason: str
+    message: str
+
+
+RenderUpdate = RenderProgress | RenderPreview | RenderWarning

@@ -26,6 +26,7 @@ from services.orchestrator.domain.run import (
     FinalState,
     OutputOffer,
     Recipe,
+    RecordedEntity,
     RecordedRun,
     RunError,
 )
@@ -49,12 +50,12 @@ class ScriptedRecorder(FakeRecorder):
     gate: asyncio.Event | None = None
     entered: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> None:
+    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
         if self.gate is not None and draft.type == "input":
             self.entered.set()
             await self.gate.wait()
         self._next(draft.type)
-        await super().record(run_id, draft)
+        return await super().record(run_id, draft)
 
     async def finalize_output(
         self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None

@@ -15,6 +15,7 @@ from services.kit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
+    InvalidArgument,
     NotFound,
     ResourceExhausted,
     Unavailable,
@@ -227,6 +228,18 @@ async def test_one_failed_output_leaves_the_others_alone(stage: Stage) -> None:
     assert error["details"] == {"node": "7", "output_config": "b"}
 
 
+async def test_an_output_that_got_a_wrong_value_says_which(stage: Stage) -> None:
+    stage.media.failing["a"] = InvalidArgument(
+        "INVALID_PARAMETER", "expected 1 to 9", field="parameters.steps"
+    )
+    assert await stage.run(_offer(stage, "a")) == "failed"
+    error = json.loads(stage.recorder.text_of("output-1-error"))
+    assert error["message"] == "parameters.steps: expected 1 to 9"
+    [(_, told)] = stage.recorder.outputs.values()
+    assert told is not None
+    assert told.message == error["message"]
+
+
 async def test_one_blocked_output_leaves_the_others_alone(stage: Stage) -> None:
     stage.interception.write = lambda *_: "verboten"
     assert await stage.run(_offer(stage, "a", "b")) == "blocked"
@@ -428,3 +441,73 @@ async def test_a_run_cut_short_keeps_what_it_made(stage: Stage) -> None:
     error = stage.recorder.outputs[2][1]
     assert error is not None
     assert (error.reason, error.stage) == ("ORCHESTRATOR_STOPPED", 4)
+
+
+def _sized(stage: Stage, **parameters: str | int) -> RunRequest:
+    offer = OutputOffer(
+        "sized",
+        "image",
+        available=True,
+        text_slots=("negative_prompt",),
+        parameters=("negative_prompt", "width"),
+    )
+    stage.media.offers = (offer,)
+    return replace(REQUEST, output_configs=("sized",), parameters=parameters, user_id="anna")
+
+
+async def test_what_a_request_gives_to_slots_reaches_the_renderer_and_its_texts_are_checked(
+    stage: Stage,
+) -> None:
+    request = _sized(stage, negative_prompt="blurry", width=512)
+    assert await stage.run(replace(request, allow_reuse=True)) == "succeeded"
+    [job] = stage.media.jobs
+    assert job.output.parameters == {"negative_prompt": "blurry", "width": 512}
+    assert (job.user_id, job.allow_reuse) == ("anna", True)
+    assert ("context", "blurry") in stage.safety.asked
+    assert ("context", "blurry\nEine Blume") in stage.safety.asked
+
+
+async def test_a_forbidden_text_for_a_slot_ends_the_run_before_any_model(stage: Stage) -> None:
+    assert await stage.run(_sized(stage, negative_prompt="verboten")) == "blocked"
+    assert stage.interception.asked == []
+    assert stage.media.jobs == []
+
+
+async def test_a_text_for_a_slot_is_judged_as_what_a_renderer_gets(stage: Stage) -> None:
+    # Some things may be written about and must not be drawn.
+    stage.safety.forbidden_of["media_prompt"] = ("wappen",)
+    assert await stage.run(_sized(stage, negative_prompt="Unterricht: ein Wappen")) == "blocked"
+    assert stage.media.jobs == []
+    error = stage.recorder.outputs[1][1]
+    assert error is not None
+    assert (error.reason, error.stage) == ("SAFETY_BLOCKED", 3)
+    [verdicts] = [one for one in stage.recorder.drafts if one.type == "safety_pre_output"]
+    assert [one["decision"] for one in json.loads(verdicts.data)["verdicts"]] == ["safe", "blocked"]
+
+
+async def test_a_word_split_over_a_slot_and_the_prompt_is_found(stage: Stage) -> None:
+    stage.safety.forbidden_of["media_prompt"] = ("wap\neine blume+1",)
+    assert await stage.run(_sized(stage, negative_prompt="Wap")) == "blocked"
+    assert stage.media.jobs == []
+
+
+async def test_a_text_is_judged_only_for_the_outputs_that_get_it(stage: Stage) -> None:
+    request = _sized(stage, negative_prompt="ein Wappen")
+    stage.media.offers = (*stage.media.offers, OutputOffer("plain", "image", available=True))
+    stage.safety.forbidden_of["media_prompt"] = ("wappen",)
+    assert await stage.run(replace(request, output_configs=("sized", "plain"))) == "partial"
+    assert [job.output.config for job in stage.media.jobs] == ["plain"]
+
+
+async def test_a_start_with_other_values_for_slots_is_another_request(stage: Stage) -> None:
+    request = _sized(stage, width=512)
+    assert await stage.run(request) == "succeeded"
+    assert await stage.run(request) == "succeeded"
+    for other in (
+        replace(request, parameters={"width": 640}),
+        replace(request, parameters={}),
+        replace(request, allow_reuse=True),
+    ):
+        with pytest.raises(AlreadyExists, match="REQUEST_ID_REUSED"):
+            await stage.supervisor.start(other)
+    assert len(stage.media.jobs) == 1

@@ -20,8 +20,10 @@ from services.orchestrator.domain.run import (
     Level,
     OutputCatalogue,
     OutputOffer,
+    Policy,
     Recipe,
 )
+from services.orchestrator.domain.slots import Value
 
 RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
 DADA = Recipe(
@@ -33,8 +35,19 @@ DADA = Recipe(
     output_configs=(),
     default_output="image",
 )
+MORPH = OutputOffer("morph", "image", available=True, image_slots=("init", "style"))
+SIZED = OutputOffer(
+    "sized",
+    "video",
+    available=True,
+    image_slots=("init",),
+    text_slots=("negative_prompt",),
+    parameters=("negative_prompt", "width"),
+)
 CATALOGUE = OutputCatalogue(
     offers={
+        "morph": MORPH,
+        "sized": SIZED,
         "sd35_large": OutputOffer("sd35_large", "image", available=False),
         "builtin_image": OutputOffer("builtin_image", "image", available=True),
         "builtin_text": OutputOffer("builtin_text", "text", available=True),
@@ -44,11 +57,12 @@ CATALOGUE = OutputCatalogue(
         ("text", "eco"): ("builtin_text",),
     },
 )
+YOUTH = Policy("youth")
 REQUEST = RunRequest(RUN, "dada", "Eine Blume", "anonymous")
 
 
 def test_expected_entities_follow_the_stages() -> None:
-    plan = make_plan(REQUEST, DADA, CATALOGUE, "youth")
+    plan = make_plan(REQUEST, DADA, CATALOGUE, YOUTH)
     assert plan.expected_entities == (
         "input",
         "translation",
@@ -62,7 +76,7 @@ def test_expected_entities_follow_the_stages() -> None:
 def test_expected_entities_count_context_passes_and_every_output() -> None:
     recipe = replace(DADA, passes=3, accepts_context=True, translates_input=False)
     request = replace(REQUEST, context="nur Dreiecke", output_configs=("builtin_image",) * 2)
-    plan = make_plan(request, recipe, CATALOGUE, "youth")
+    plan = make_plan(request, recipe, CATALOGUE, YOUTH)
     assert plan.expected_entities == (
         "input",
         "context",
@@ -75,7 +89,7 @@ def test_expected_entities_count_context_passes_and_every_output() -> None:
 
 def test_outputs_are_numbered_over_the_run_and_per_config() -> None:
     names = ("builtin_image", "builtin_text", "builtin_image")
-    plan = make_plan(replace(REQUEST, output_configs=names), DADA, CATALOGUE, "youth")
+    plan = make_plan(replace(REQUEST, output_configs=names), DADA, CATALOGUE, YOUTH)
     numbers = [(o.index, o.config, o.occurrence) for o in plan.outputs]
     assert numbers == [(1, names[0], 1), (2, names[1], 1), (3, names[2], 2)]
 
@@ -83,36 +97,36 @@ def test_outputs_are_numbered_over_the_run_and_per_config() -> None:
 def test_repetitions_differ_in_seed_and_compared_configs_share_it() -> None:
     names = ("builtin_image", "sd35_large", "builtin_image")
     request = replace(REQUEST, output_configs=names, seed=7)
-    first, second, third = make_plan(request, DADA, CATALOGUE, "youth").outputs
+    first, second, third = make_plan(request, DADA, CATALOGUE, YOUTH).outputs
     assert (first.seed, second.seed, third.seed) == (7, 7, 8)
     assert output_seed(MAX_SEED, 2) == 0
 
 
 def test_the_default_output_is_the_first_available_of_its_list() -> None:
-    plan = make_plan(REQUEST, DADA, CATALOGUE, "youth")
+    plan = make_plan(REQUEST, DADA, CATALOGUE, YOUTH)
     assert [o.config for o in plan.outputs] == ["builtin_image"]
 
 
 def test_the_recipes_outputs_come_before_the_default_and_the_requests_before_both() -> None:
     recipe = replace(DADA, output_configs=("sd35_large", "builtin_image"))
-    plan = make_plan(REQUEST, recipe, CATALOGUE, "youth")
+    plan = make_plan(REQUEST, recipe, CATALOGUE, YOUTH)
     assert [o.config for o in plan.outputs] == ["sd35_large", "builtin_image"]
     chosen = replace(REQUEST, output_configs=("builtin_text",))
-    assert [o.config for o in make_plan(chosen, recipe, CATALOGUE, "youth").outputs] == [
+    assert [o.config for o in make_plan(chosen, recipe, CATALOGUE, YOUTH).outputs] == [
         "builtin_text"
     ]
 
 
 def test_a_recipe_without_a_medium_makes_its_text() -> None:
-    plan = make_plan(REQUEST, replace(DADA, default_output=None), CATALOGUE, "youth")
+    plan = make_plan(REQUEST, replace(DADA, default_output=None), CATALOGUE, YOUTH)
     assert [o.kind for o in plan.outputs] == ["text"]
 
 
 def test_the_drawn_seed_is_the_same_for_the_same_run() -> None:
-    seeds = {make_plan(REQUEST, DADA, CATALOGUE, "youth").seed for _ in range(3)}
+    seeds = {make_plan(REQUEST, DADA, CATALOGUE, YOUTH).seed for _ in range(3)}
     assert len(seeds) == 1
     other = replace(REQUEST, run_id=RunId("528e5af9-59b3-4551-b101-27e13dd6e43f"))
-    assert make_plan(other, DADA, CATALOGUE, "youth").seed not in seeds
+    assert make_plan(other, DADA, CATALOGUE, YOUTH).seed not in seeds
     assert 0 <= seeds.pop() <= MAX_SEED
 
 
@@ -121,12 +135,43 @@ def test_the_drawn_seed_is_the_same_for_the_same_run() -> None:
 def test_a_request_may_only_be_stricter(asked: Level, server: Level) -> None:
     request = replace(REQUEST, level=asked)
     if LEVELS.index(asked) <= LEVELS.index(server):
-        assert make_plan(request, DADA, CATALOGUE, server).level == asked
+        assert make_plan(request, DADA, CATALOGUE, Policy(server)).level == asked
     else:
         with pytest.raises(PermissionDenied) as caught:
-            make_plan(request, DADA, CATALOGUE, server)
+            make_plan(request, DADA, CATALOGUE, Policy(server))
         assert caught.value.reason == "SAFETY_LEVEL_TOO_LAX"
         assert caught.value.field == "safety_level"
+
+
+def test_pictures_and_looks_are_expected_where_they_are_asked_for() -> None:
+    request = replace(REQUEST, output_configs=("morph", "builtin_text"), input_images=2)
+    policy = Policy("adult", frozenset({"kids", "youth"}))
+    plan = make_plan(replace(request, level="youth"), DADA, CATALOGUE, policy)
+    assert plan.expected_entities == (
+        "input",
+        *["safety_image", "input_image"] * 2,
+        "translation",
+        "safety",
+        "interception",
+        *["safety_pre_output", "output_image", "safety_image"],
+        *["safety_pre_output", "output_text"],
+    )
+    assert plan.checks_images
+    unchecked = make_plan(request, DADA, CATALOGUE, policy)
+    assert not unchecked.checks_images
+    assert "safety_image" not in unchecked.expected_entities
+    assert unchecked.expected_entities.count("input_image") == 2
+
+
+def test_each_output_gets_what_it_has_slots_for() -> None:
+    parameters: dict[str, Value] = {"width": 512, "negative_prompt": "blurry"}
+    request = replace(
+        REQUEST, output_configs=("sized", "morph"), input_images=2, parameters=parameters
+    )
+    plan = make_plan(request, DADA, CATALOGUE, YOUTH)
+    assert [output.parameters for output in plan.outputs] == [parameters, {}]
+    assert [output.image_slots for output in plan.outputs] == [("init",), ("init", "style")]
+    assert plan.slot_texts == ("blurry",)
 
 
 DEFECTS: list[tuple[RunRequest, Recipe, type[ArtlabError], str, str | None]] = [
@@ -151,6 +196,42 @@ DEFECTS: list[tuple[RunRequest, Recipe, type[ArtlabError], str, str | None]] = [
         "CONFIG_NOT_FOUND",
         "output_configs[1]",
     ),
+    *[
+        (
+            replace(REQUEST, output_configs=("morph", "sized"), input_images=count),
+            DADA,
+            InvalidArgument,
+            "INPUT_IMAGES_REQUIRED",
+            "input_images",
+        )
+        for count in (0, 1, 3)
+    ],
+    (
+        replace(REQUEST, input_images=1),
+        DADA,
+        InvalidArgument,
+        "INPUT_IMAGES_REQUIRED",
+        "input_images",
+    ),
+    (
+        replace(REQUEST, parameters={"width": 512}),
+        DADA,
+        InvalidArgument,
+        "UNKNOWN_PARAMETER",
+        "parameters.width",
+    ),
+    (
+        replace(
+            REQUEST,
+            output_configs=("sized",),
+            input_images=1,
+            parameters={"negative_prompt": 5},
+        ),
+        DADA,
+        InvalidArgument,
+        "INVALID_PARAMETER",
+        "parameters.negative_prompt",
+    ),
     (
         REQUEST,
         replace(DADA, default_output="video"),
@@ -166,5 +247,24 @@ def test_defects_are_named_with_their_field(
     request_: RunRequest, recipe: Recipe, kind: type[ArtlabError], reason: str, field: str | None
 ) -> None:
     with pytest.raises(kind) as caught:
-        make_plan(request_, recipe, CATALOGUE, "youth")
+        make_plan(request_, recipe, CATALOGUE, YOUTH)
     assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "told"),
+    [
+        (("morph",), 0, "these outputs take 2 pictures, and none are brought"),
+        (("sized",), 2, "these outputs take 1 picture, and 2 are brought"),
+        (("builtin_image",), 1, "these outputs take no pictures, and 1 is brought"),
+        (("nonsense",), 0, "no such output config; there are "),
+    ],
+)
+def test_what_is_there_or_lacks_is_told(names: tuple[str, ...], count: int, told: str) -> None:
+    with pytest.raises(ArtlabError) as caught:
+        make_plan(
+            replace(REQUEST, output_configs=names, input_images=count), DADA, CATALOGUE, YOUTH
+        )
+    assert caught.value.message.startswith(told)
+    if names == ("nonsense",):
+        assert "builtin_image" in caught.value.message

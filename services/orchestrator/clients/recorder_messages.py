@@ -1,0 +1,150 @@
+"""The recorder's messages to and from the orchestrator's own values."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC
+from typing import cast
+
+from artlab.common.v1 import common_pb2
+from artlab.recorder.v1 import recorder_pb2, run_pb2
+from services.kit.enums import value_of, word_of
+from services.kit.ids import RunId
+from services.kit.streams import pieces
+from services.orchestrator.domain.plan import PlannedOutput
+from services.orchestrator.domain.run import (
+    EntityDraft,
+    Level,
+    Mode,
+    RecordedEntity,
+    RecordedRun,
+    RunError,
+)
+from services.orchestrator.ports import Hint, PreviewHint, TextHint
+
+# What the recorder takes; a peer that says more must not keep a run from its end.
+MAX_MESSAGE_CHARACTERS = 1000
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+def output_message(output: PlannedOutput) -> run_pb2.Output:
+    """Return one requested output."""
+    return run_pb2.Output(
+        index=output.index,
+        occurrence=output.occurrence,
+        output_config=output.config,
+        kind=value_of(common_pb2.MediaKind, output.kind),
+    )
+
+
+def error_message(error: RunError) -> run_pb2.RunError:
+    """Return why something ended without success, as the recorder takes it."""
+    return run_pb2.RunError(
+        reason=error.reason,
+        message=line(error.message),
+        stage=error.stage,
+        retryable=error.retryable,
+    )
+
+
+def line(message: str) -> str:
+    """Return a message without control characters, cut to what the recorder takes."""
+    return _CONTROL.sub(" ", message)[:MAX_MESSAGE_CHARACTERS]
+
+
+async def chunks(
+    upload: str, draft: EntityDraft, offset: int
+) -> AsyncIterator[recorder_pb2.WriteEntityRequest]:
+    """Yield the messages that send an entity from an offset on."""
+    request = recorder_pb2.WriteEntityRequest(
+        upload=upload, offset=offset, entity=entity_message(draft)
+    )
+    for piece in pieces(draft.data[offset:]):
+        request.data = piece
+        yield request
+        offset += len(piece)
+        request = recorder_pb2.WriteEntityRequest(offset=offset)
+    request.finish = True
+    request.digest.sha256 = hashlib.sha256(draft.data).hexdigest()
+    request.digest.size_bytes = len(draft.data)
+    yield request
+
+
+def entity_message(draft: EntityDraft) -> run_pb2.Entity:
+    """Return what is said of an entity that is to be recorded."""
+    entity = run_pb2.Entity(
+        type=draft.type,
+        output_index=draft.output_index,
+        metadata=dict(draft.metadata),
+        stage=draft.stage,
+        attempt=draft.attempt,
+        audience=value_of(run_pb2.Audience, draft.audience),
+        models_used=[
+            common_pb2.ModelUse(task=used.task, backend=used.backend, model=used.model)
+            for used in draft.models
+        ],
+    )
+    setattr(entity, "pass", draft.pass_number)  # a keyword of Python
+    entity.start_time.FromDatetime(draft.started)
+    entity.duration.FromTimedelta(draft.duration)
+    return entity
+
+
+def hint_message(hint: Hint) -> run_pb2.Hint:
+    """Return a hint."""
+    if isinstance(hint, TextHint):
+        delta = run_pb2.TextDelta(entity_type=hint.entity_type, offset=hint.offset, text=hint.text)
+        setattr(delta, "pass", hint.pass_number)
+        return run_pb2.Hint(text_delta=delta)
+    if isinstance(hint, PreviewHint):
+        preview = run_pb2.Preview(
+            output_index=hint.output_index,
+            media_type=hint.preview.media_type,
+            data=hint.preview.data,
+        )
+        return run_pb2.Hint(preview=preview)
+    progress = hint.progress
+    message = run_pb2.RenderProgress(
+        output_index=hint.output_index,
+        phase=value_of(run_pb2.RenderPhase, progress.phase),
+        fraction=progress.fraction,
+        queue_position=progress.queue_position,
+        attempt=progress.attempt,
+        instance=progress.instance,
+        node=progress.node,
+    )
+    if progress.remaining is not None:
+        message.remaining.FromTimedelta(progress.remaining)
+    return run_pb2.Hint(render_progress=message)
+
+
+def run_of(run: run_pb2.Run) -> RecordedRun:
+    """Return what is known of a run."""
+    return RecordedRun(
+        run_id=RunId.parse_name(run.name),
+        state=word_of(run_pb2.RunState, run.state),
+        config_name=run.config_name,
+        user_id=run.user_id,
+        level=cast("Level", word_of(common_pb2.SafetyLevel, run.safety_level)),
+        mode=cast("Mode", word_of(common_pb2.ExecutionMode, run.execution_mode)),
+        seed=run.seed,
+        output_configs=tuple(output.output_config for output in run.outputs),
+        entities=tuple(entity_of(entity) for entity in run.entities),
+        created=run.create_time.ToDatetime(tzinfo=UTC),
+        stage=run.progress.stage,
+        expected_entities=tuple(run.expected_entities),
+    )
+
+
+def entity_of(entity: run_pb2.Entity) -> RecordedEntity:
+    """Return what is known of an entity."""
+    return RecordedEntity(
+        type=entity.type,
+        sha256=entity.digest.sha256,
+        sequence=entity.sequence,
+        output_index=entity.output_index,
+        media_type=entity.media_type,
+        metadata=dict(entity.metadata),
+    )

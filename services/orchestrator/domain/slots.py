@@ -1,0 +1,61 @@
+"""What a request gives to the slots of its outputs: pictures, and values by name. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.kit.errors import InvalidArgument
+from services.orchestrator.domain.run import OutputOffer
+
+# A JSON scalar.
+Value = bool | int | float | str
+
+
+def check_images(count: int, offers: Sequence[OutputOffer]) -> None:
+    """Raise InvalidArgument INPUT_IMAGES_REQUIRED unless every picture asked for is brought.
+
+    A picture that no output takes is refused as well: what nobody needs is not to be sent.
+    """
+    needed = max(len(offer.image_slots) for offer in offers)
+    if count != needed:
+        raise InvalidArgument(
+            "INPUT_IMAGES_REQUIRED",
+            f"these outputs take {needed or 'no'} {'picture' if needed == 1 else 'pictures'}, and"
+            f" {count or 'none'} {'is' if count == 1 else 'are'} brought",
+            field="input_images",
+            metadata={"input_images": str(needed)},
+        )
+
+
+def texts_among(parameters: Mapping[str, Value], offers: Sequence[OutputOffer]) -> tuple[str, ...]:
+    """Return the values that are texts for models, by name.
+
+    Raises InvalidArgument INVALID_PARAMETER for a text slot that is given something else.
+    """
+    slots = {name for offer in offers for name in offer.text_slots}
+    texts = []
+    for name in sorted(slots & parameters.keys()):
+        value = parameters[name]
+        if not isinstance(value, str):
+            raise InvalidArgument("INVALID_PARAMETER", "expected a text", field=_path(name))
+        texts += [value] if value.strip() else []
+    return tuple(texts)
+
+
+def given_to(offer: OutputOffer, parameters: Mapping[str, Value]) -> dict[str, Value]:
+    """Return those values that an output has a slot for."""
+    return {name: value for name, value in parameters.items() if name in offer.parameters}
+
+
+def check_known(parameters: Iterable[str], offers: Sequence[OutputOffer]) -> None:
+    """Raise InvalidArgument UNKNOWN_PARAMETER for a name that no output knows."""
+    known = {name for offer in offers for name in offer.parameters}
+    for name in parameters:
+        if name not in known:
+            raise InvalidArgument(
+                "UNKNOWN_PARAMETER", "no output of this run has such a slot", field=_path(name)
+            )
+
+
+def _path(name: str) -> str:
+    return f"parameters.{name}"

@@ -1,0 +1,205 @@
+"""The pictures one run waits for: made fit, checked and recorded as they are brought.
+
+A picture that a check refuses is not recorded, whatever the policy says of pictures that were made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+from services.kit.deadline import no_deadline
+from services.kit.errors import (
+    AlreadyExists,
+    ArtlabError,
+    DeadlineExceeded,
+    FailedPrecondition,
+)
+from services.kit.log import facts
+from services.kit.streams import pieces
+from services.orchestrator.domain.run import PreparedImage, RecordedEntity
+from services.orchestrator.run_in_work import Blocked, RunInWork
+
+log = logging.getLogger(__name__)
+
+# How many prepared pictures of all runs may be in memory at once, 20 MiB each at most.
+MAX_IN_MEMORY = 4
+
+
+class InputImages:
+    """What one run gets to see.
+
+    Args:
+        run: the run.
+        places: held while a prepared picture is in memory; shared by all runs.
+    """
+
+    def __init__(self, run: RunInWork, places: asyncio.Semaphore) -> None:
+        self._run = run
+        self._places = places
+        self._wanted = run.plan.request.input_images
+        self._locks = [asyncio.Lock() for _ in range(self._wanted)]
+        # By index: the digest of what was sent, and the sequence it has.
+        self._there: dict[int, tuple[str, int]] = {}
+        self._settling: dict[int, asyncio.Task[None]] = {}
+        self._blocked: Blocked | None = None
+        self._closed = not self._wanted
+        self._changed = asyncio.Event()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a check has said no, so that the run ends."""
+        return self._blocked is not None
+
+    async def all_there(self) -> Sequence[int]:
+        """Wait for all pictures; return their sequences, in the order of their indices.
+
+        Raises Blocked when a check refused one, DeadlineExceeded INPUT_IMAGE_MISSING.
+        """
+        if not self._wanted:
+            return ()
+        try:
+            await self._run.journal.stage(1, "input_images")
+            async with asyncio.timeout(self._run.services.input_image_seconds):
+                while len(self._there) < self._wanted and self._blocked is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                "INPUT_IMAGE_MISSING",
+                f"{len(self._there)} of {self._wanted} input images came in time",
+            ) from None
+        finally:
+            await self._close()
+        if self._blocked is not None:
+            raise self._blocked
+        return [self._there[index][1] for index in sorted(self._there)]
+
+    async def take(self, index: int, chunks: AsyncIterator[bytes]) -> None:
+        """Take one picture; it goes on when its sender goes away after the last byte.
+
+        Returns once it is recorded, or refused by a check. Raises FailedPrecondition
+        INPUT_IMAGE_NOT_EXPECTED, AlreadyExists INPUT_IMAGE_DIFFERS, what preparing and checking
+        raise; the run then goes on waiting.
+        """
+        if index > self._wanted:
+            raise not_expected()
+        async with self._locks[index - 1]:
+            if index in self._settling:
+                await asyncio.wait({self._settling[index]})
+            if index in self._there:
+                require_same(self._there[index][0], await digest_of(chunks))
+                return
+            if self._closed:
+                raise not_expected()
+            await self._settle(index, chunks)
+
+    async def _settle(self, index: int, chunks: AsyncIterator[bytes]) -> None:
+        digest = hashlib.sha256()
+        with ExitStack() as held:
+
+            async def passed_on() -> AsyncIterator[bytes]:
+                async for chunk in chunks:
+                    digest.update(chunk)
+                    yield chunk
+                # The prepared picture comes after this, and then it needs its place.
+                await self._places.acquire()
+                held.callback(self._places.release)
+
+            image = await self._run.services.media.prepare_image(passed_on())
+            if self._closed:
+                raise not_expected()
+            with no_deadline():
+                task = asyncio.create_task(
+                    self._check_and_record(index, digest.hexdigest(), image),
+                    name=f"input image {index}",
+                )
+            self._settling[index] = task
+            task.add_done_callback(partial(self._settled, index, held.pop_all()))
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if not task.cancelled():
+                    raise
+                # The run has ended meanwhile.
+                raise not_expected() from None
+
+    def _settled(self, index: int, held: ExitStack, task: asyncio.Task[None]) -> None:
+        held.close()
+        del self._settling[index]
+        self._changed.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Its sender may be gone.
+            reason = error.reason if isinstance(error, ArtlabError) else "INTERNAL"
+            log.info("input image not taken", extra=facts(reason=reason, index=index))
+
+    async def _check_and_record(self, index: int, source: str, image: PreparedImage) -> None:
+        run, began = self._run, self._run.journal.begin()
+        metadata = {"index": str(index), "source_sha256": source}
+        if run.plan.checks_images:
+            await run.know_language()
+
+            async def read() -> AsyncIterator[bytes]:
+                for piece in pieces(image.data):
+                    yield piece
+
+            found = await run.image_verdict("input_image", image.media_type, read)
+            await run.journal.verdicts(
+                f"input-image-{index}-safety",
+                "safety_image",
+                [found.verdict],
+                began,
+                stage=1,
+                metadata=metadata,
+            )
+            if not found.verdict.safe:
+                self._blocked = self._blocked or Blocked(1, found.verdict)
+                return
+        sizes = {"width": str(image.width), "height": str(image.height)}
+        entity = await run.journal.input_image(
+            f"input-image-{index}", image, began, {**metadata, **sizes}
+        )
+        self._there[index] = source, entity.sequence
+
+    async def _close(self) -> None:
+        self._closed = True
+        begun = list(self._settling.values())
+        for task in begun:
+            task.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
+
+
+def source_of(entities: Sequence[RecordedEntity], index: int) -> str | None:
+    """The digest of the picture a run was given as this index, from its record; None if none."""
+    for entity in entities:
+        of_picture = entity.type in ("input_image", "safety_image")
+        if of_picture and entity.metadata.get("index") == str(index):
+            return entity.metadata.get("source_sha256")
+    return None
+
+
+async def digest_of(chunks: AsyncIterator[bytes]) -> str:
+    """The SHA-256 of what comes, in hex."""
+    digest = hashlib.sha256()
+    async for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def require_same(known: str, given: str) -> None:
+    """Raise AlreadyExists INPUT_IMAGE_DIFFERS unless both digests are of the same bytes."""
+    if known != given:
+        raise AlreadyExists(
+            "INPUT_IMAGE_DIFFERS", "the run has another picture of this index", field="index"
+        )
+
+
+def not_expected() -> FailedPrecondition:
+    """What is said of a picture nobody waits for."""
+    return FailedPrecondition(
+        "INPUT_IMAGE_NOT_EXPECTED", "the run does not wait for this picture", field="index"
+    )
