@@ -11,6 +11,7 @@ from services.gateway.fanout import Fanout
 from services.gateway.http_server import HttpServer
 from services.gateway.limits import StartLimit
 from services.gateway.parts import Parts
+from services.gateway.previews import GatedWatcher
 from services.gateway.protocol import ConnectionLimits
 from services.gateway.runs import Runs
 from services.gateway.settings import GatewaySettings
@@ -35,8 +36,10 @@ async def compose(settings: GatewaySettings, program: Program) -> None:
         )
     }
     recorder = RecorderClient(channels["recorder"], settings.audience)
+    system = System(channels, clock)
+    watcher = GatedWatcher(recorder, system)
     fanout = await program.stack.enter_async_context(
-        Fanout(recorder, encode, clock, settings.max_event_streams + settings.max_waiting_runs)
+        Fanout(watcher, encode, clock, settings.max_event_streams + settings.max_waiting_runs)
     )
     program.on_drain(fanout.drain)
     orchestrator = OrchestratorClient(channels["orchestrator"])
@@ -44,9 +47,10 @@ async def compose(settings: GatewaySettings, program: Program) -> None:
         runs=Runs(orchestrator, recorder, fanout, settings.max_waiting_runs),
         recorder=recorder,
         fanout=fanout,
-        system=System(channels, clock),
+        system=system,
         start_limit=StartLimit(settings.run_starts_per_minute, clock),
         wait_seconds=settings.wait_seconds,
+        audience=settings.audience,
     )
     server = HttpServer(
         make_app(parts, settings.allowed_hosts),

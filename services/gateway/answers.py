@@ -48,6 +48,15 @@ class BlockModel(BaseModel):
     language: str
 
 
+class MediaFile(BaseModel):
+    """One file of an output."""
+
+    sequence: int
+    url: str
+    content_type: str = Field(description="media type of the bytes")
+    size_bytes: int
+
+
 class MediaOutput(BaseModel):
     """One requested output: where it is, or why there is none."""
 
@@ -58,9 +67,12 @@ class MediaOutput(BaseModel):
     status: str = Field(
         description="success, blocked, error, not_available, cancelled, pending or running"
     )
-    url: str | None = None
+    url: str | None = Field(None, description="of the first file")
     content_type: str | None = Field(None, description="media type of the bytes")
     size_bytes: int | None = None
+    files: list[MediaFile] = Field(
+        default_factory=list, description="all of them: of a batch, or of several nodes, in order"
+    )
     reason: str | None = Field(None, description="UPPER_SNAKE, when there is no output")
     error: ErrorModel | None = None
     block: BlockModel | None = None
@@ -81,6 +93,7 @@ class RunUrls(BaseModel):
     entities: str
     events: str
     cancel: str
+    input_images: str = Field(description="PUT pictures here, with /1 to /4 at the end")
 
 
 class ExecuteResponse(BaseModel):
@@ -135,6 +148,17 @@ class EntityModel(BaseModel):
     url: str
 
 
+class InputImageResponse(BaseModel):
+    """What became of a picture that was brought."""
+
+    run_id: str
+    index: int
+    status: str
+    entity: EntityModel | None = Field(description="null when a check refused it")
+    block: BlockModel | None = Field(None, description="why the run has ended, if it was refused")
+    urls: RunUrls
+
+
 class EntitiesResponse(BaseModel):
     """Everything recorded so far, in order."""
 
@@ -171,6 +195,11 @@ class OutputModel(BaseModel):
     available: bool
     reason: str
     title: dict[str, str]
+    input_images: int = Field(description="how many pictures it takes; each must be brought")
+    parameters: list[str] = Field(description="slots that a request may set")
+    runs_as: str = Field(
+        description="the fallback that would make it now; empty: it makes itself, or none can"
+    )
 
 
 class SystemResponse(BaseModel):
@@ -181,4 +210,39 @@ class SystemResponse(BaseModel):
     writers: list[str] | None
     judges: list[str] | None
     safety_level: str | None
+    image_judges: list[str] | None
+    image_check_levels: list[str] | None = Field(
+        description="levels at which nothing that is seen is shown before its check"
+    )
     outputs: list[OutputModel] | None
+
+
+class InstanceModel(BaseModel):
+    """One server of a backend."""
+
+    url: str
+    state: str = Field(description="ready, busy, down, stalled or draining")
+    reason: str
+    running: int = Field(description="jobs of ours")
+    waiting: int = Field(description="jobs of ours handed in and not begun")
+    queue_length: int = Field(description="all jobs, those of others included")
+    version: str
+    vram_total_bytes: int
+    vram_free_bytes: int
+    unfit_configs: dict[str, str] = Field(description="output configs, with what they lack here")
+
+
+class BackendModel(BaseModel):
+    """One kind of renderer."""
+
+    name: str
+    available: bool
+    reason: str
+    waiting: int = Field(description="jobs of ours that wait for a place")
+    instances: list[InstanceModel]
+
+
+class BackendsResponse(BaseModel):
+    """What renders here."""
+
+    backends: list[BackendModel]

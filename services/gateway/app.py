@@ -17,7 +17,8 @@ from services.gateway.guards import RECEIVE_TIMEOUT_SECONDS, BodyGuard, HostGuar
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import with_problem_schema
 from services.gateway.parts import Parts
-from services.gateway.routes import entities, events, execute, runs, system
+from services.gateway.routes import entities, events, execute, input_images, runs, system
+from services.gateway.uploads import UPLOAD_SECONDS, UploadGuard
 from services.gateway.version import VERSION
 
 DESCRIPTION = "An idea becomes a recorded run. Errors are application/problem+json (RFC 9457)."
@@ -37,7 +38,7 @@ def make_api(parts: Parts) -> FastAPI:
     )
     api.state.parts = parts
     problems.install(api)
-    for module in (execute, runs, entities, events, system):
+    for module in (execute, input_images, runs, entities, events, system):
         api.include_router(module.router)
 
     def document() -> dict[str, Any]:
@@ -69,9 +70,11 @@ def make_app(
     parts: Parts,
     allowed_hosts: Iterable[str] = (),
     receive_timeout_seconds: float = RECEIVE_TIMEOUT_SECONDS,
+    upload_timeout_seconds: float = UPLOAD_SECONDS,
 ) -> ASGIApp:
     """Return the application as it is served."""
-    guarded = BodyGuard(_DefaultHeaders(make_api(parts)), timeout_seconds=receive_timeout_seconds)
+    api = UploadGuard(_DefaultHeaders(make_api(parts)), timeout_seconds=upload_timeout_seconds)
+    guarded = BodyGuard(api, timeout_seconds=receive_timeout_seconds)
     return AccessLog(HostGuard(guarded, allowed_hosts))
 
 

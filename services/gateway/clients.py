@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import grpc.aio
@@ -16,11 +16,14 @@ from services.kit.enums import value_of, word_of
 from services.kit.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
+from services.kit.streams import pieces, send_all
 
 CALL_SECONDS = 10.0
 START_SECONDS = 30.0
 # CancelRun answers once the run is final.
 CANCEL_SECONDS = 30.0
+# Answered once a picture is brought over, made fit, looked at and recorded.
+INPUT_IMAGE_SECONDS = 300.0
 # A watch and a download are resumed when their call ends, so this is no limit on either.
 STREAM_SECONDS = 600.0
 # How often bytes are asked for anew without a single byte of progress.
@@ -28,7 +31,7 @@ MAX_BARREN_READS = 3
 
 
 class OrchestratorClient:
-    """Starts and cancels runs."""
+    """Starts and cancels runs, and brings them pictures."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(channel)
@@ -38,6 +41,26 @@ class OrchestratorClient:
         with remote_errors("orchestrator"):
             answer = await self._stub.StartRun(start_request(start), timeout=START_SECONDS)
         return _run(answer.run)
+
+    async def add_input_image(
+        self, run_id: RunId, index: int, chunks: AsyncIterator[bytes]
+    ) -> int | None:
+        """Give a run a picture it waits for; return its sequence, None when a check refused it.
+
+        Raises also what the chunks raise.
+        """
+
+        async def requests() -> AsyncIterator[orchestrator_pb2.AddInputImageRequest]:
+            yield orchestrator_pb2.AddInputImageRequest(name=run_id.name, index=index)
+            async for chunk in chunks:
+                for piece in pieces(chunk):
+                    yield orchestrator_pb2.AddInputImageRequest(data=piece)
+
+        with remote_errors("orchestrator"):
+            call = self._stub.AddInputImage(timeout=INPUT_IMAGE_SECONDS)
+            await send_all(call, requests())
+            answer = await call
+        return answer.entity.sequence if answer.HasField("entity") else None
 
     async def cancel_run(self, run_id: RunId) -> Run:
         """Stop a run and return it in its final state."""

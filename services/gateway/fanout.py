@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextman
 from types import TracebackType
 from typing import Protocol, Self
 
-from services.gateway.domain.run import Event
+from services.gateway.domain.run import PREVIEW, Event
 from services.kit.clock import Clock
 from services.kit.errors import (
     ArtlabError,
@@ -76,7 +76,7 @@ class Feed:
         if event.seq is None:
             hint = self._encode(event)
             for subscription in self._subscriptions:
-                subscription.hint(len(self.facts), hint)
+                subscription.hint(len(self.facts), hint, is_preview=event.kind == PREVIEW)
             return
         if event.seq <= len(self.facts):
             return  # repeated after a resume
@@ -105,11 +105,17 @@ class Subscription:
         self._next = after_seq
         # Each with the number of facts before it, so that order is kept.
         self._hints: deque[tuple[int, bytes]] = deque(maxlen=MAX_HINTS)
+        self._preview: tuple[int, bytes] | None = None
         self._news = asyncio.Event()
 
-    def hint(self, facts_before: int, encoded: bytes) -> None:
-        """Take a hint; the oldest goes when there are too many."""
-        self._hints.append((facts_before, encoded))
+    def hint(self, facts_before: int, encoded: bytes, *, is_preview: bool = False) -> None:
+        """Take a hint; the oldest goes when there are too many, and a preview for a newer one."""
+        hint = facts_before, encoded
+        if is_preview:
+            if self._preview is not None and self._preview in self._hints:
+                self._hints.remove(self._preview)
+            self._preview = hint
+        self._hints.append(hint)
         self._news.set()
 
     def wake(self) -> None:

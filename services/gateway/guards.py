@@ -28,6 +28,7 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]{1,253})(?::[0-9]{1,5})?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BOM = b"\xef\xbb\xbf"
+_UPLOAD = re.compile(r"/api/runs/[^/]+/input_images/[^/]+")
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE", "TRACE")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -73,7 +74,10 @@ class HostGuard:
 
 
 class BodyGuard:
-    """Reads the whole body, bounded in size and time, and lets only strict JSON through."""
+    """Reads the whole body, bounded in size and time, and lets only strict JSON through.
+
+    What is uploaded goes by: `uploads` has its bounds.
+    """
 
     def __init__(
         self,
@@ -87,7 +91,7 @@ class BodyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on with the body in one piece."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or is_upload(scope):
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
@@ -126,7 +130,7 @@ class BodyGuard:
             return None
         if scope["method"] in _WITHOUT_BODY:
             return problem(400, "UNEXPECTED_BODY", "this method takes no body")
-        if any(value.lower() != "identity" for value in _values(scope, b"content-encoding")):
+        if is_encoded(scope):
             return problem(415, "UNSUPPORTED_CONTENT_ENCODING", "send the body as it is")
         if lengths and int(lengths[0]) > self._max_bytes:
             return self._too_large()
@@ -151,6 +155,24 @@ class BodyGuard:
                 return bytes(body)
 
 
+def is_upload(scope: Scope) -> bool:
+    """Whether the body of a request is bytes for a route that reads them itself."""
+    return scope["method"] == "PUT" and _UPLOAD.fullmatch(scope["path"]) is not None
+
+
+def is_encoded(scope: Scope) -> bool:
+    """Whether the body is not sent as it is."""
+    return any(value.lower() != "identity" for value in _values(scope, b"content-encoding"))
+
+
+def announced_bytes(scope: Scope) -> int | None:
+    """How large the body says it is; None when it does not say, 0 when there is none."""
+    lengths = _values(scope, b"content-length")
+    if lengths:
+        return int(lengths[0])
+    return None if _values(scope, b"transfer-encoding") else 0
+
+
 class _TooLarge(Exception):
     pass
 
@@ -168,11 +190,12 @@ async def answer_early(
 
     await response(scope, receive, hold_the_end)
     if linger and not _values(scope, b"expect"):
-        await _swallow(receive)
+        await swallow(receive)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _swallow(receive: Receive) -> None:
+async def swallow(receive: Receive) -> None:
+    """Read what a client still sends, for a while, and forget it."""
     swallowed = 0
     try:
         async with asyncio.timeout(LINGER_SECONDS):

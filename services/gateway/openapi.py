@@ -12,14 +12,15 @@ _DESCRIPTIONS = {
     404: "No such run, entity, recipe or output config.",
     408: "The body did not come in time.",
     409: "The key was used for another request, or it is not possible in this state.",
-    410: "The stored bytes are not those that were recorded.",
-    413: "The body is larger than 1 MiB.",
+    410: "The stored bytes were erased, or are not those that were recorded.",
+    413: "The body is too large.",
     415: "Not application/json, or encoded.",
     416: "Nothing is there.",
     422: "A field is wrong; it is named.",
     429: "A limit is reached; see Retry-After.",
     503: "A service is away; see Retry-After.",
     504: "A service took too long.",
+    507: "The disk is full; it works again once there is room.",
 }
 
 

@@ -17,7 +17,7 @@ from services.kit.ids import RunId
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The application's collaborators and the one number its routes need."""
+    """The application's collaborators and what of the settings its routes need."""
 
     runs: Runs
     recorder: RecorderClient
@@ -25,6 +25,8 @@ class Parts:
     system: System
     start_limit: StartLimit
     wait_seconds: float
+    # Whose view everybody has who reaches this server: student, advanced or research.
+    audience: str = "research"
 
 
 def parts_of(connection: HTTPConnection) -> Parts:

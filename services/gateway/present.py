@@ -9,15 +9,17 @@ from services.gateway.answers import (
     EntityModel,
     ErrorModel,
     ExecuteResponse,
+    InputImageResponse,
+    MediaFile,
     MediaOutput,
     ModelUsed,
     RunUrls,
 )
 from services.gateway.domain.outcome import Block, OutputResult
-from services.gateway.domain.run import Fault, Run, client_status
+from services.gateway.domain.run import Entity, Fault, Run, client_status
 from services.gateway.domain.selection import is_released
-from services.gateway.runs import Outcome
-from services.gateway.urls import entity_url, run_url
+from services.gateway.runs import Brought, Outcome
+from services.gateway.urls import entity_url, input_images_url, run_url
 from services.kit.ids import RunId
 
 
@@ -28,6 +30,7 @@ def urls(run_id: RunId) -> RunUrls:
         entities=run_url(run_id, "entities"),
         events=run_url(run_id, "events"),
         cancel=run_url(run_id, "cancel"),
+        input_images=input_images_url(run_id),
     )
 
 
@@ -65,29 +68,53 @@ def entities(run: Run) -> EntitiesResponse:
     """Everything recorded so far."""
     return EntitiesResponse(
         run_id=str(run.id),
-        entities=[
-            EntityModel(
-                sequence=entity.sequence,
-                type=entity.type,
-                filename=entity.filename,
-                media_type=entity.media_type,
-                size_bytes=entity.size_bytes,
-                sha256=entity.sha256,
-                stage=entity.stage,
-                output_index=entity.output_index,
-                pass_number=entity.pass_number,
-                audience=entity.audience,
-                timestamp=entity.timestamp,
-                available=is_released(run, entity),
-                url=entity_url(run.id, entity.sequence),
-            )
-            for entity in run.entities
-        ],
+        entities=[_entity(run, entity) for entity in run.entities],
+    )
+
+
+def brought(index: int, what: Brought) -> InputImageResponse:
+    """What became of a picture."""
+    run = what.run
+    return InputImageResponse(
+        run_id=str(run.id),
+        index=index,
+        status=client_status(run.state),
+        entity=_entity(run, what.entity) if what.entity else None,
+        block=_block(what.block),
+        urls=urls(run.id),
+    )
+
+
+def _entity(run: Run, entity: Entity) -> EntityModel:
+    return EntityModel(
+        sequence=entity.sequence,
+        type=entity.type,
+        filename=entity.filename,
+        media_type=entity.media_type,
+        size_bytes=entity.size_bytes,
+        sha256=entity.sha256,
+        stage=entity.stage,
+        output_index=entity.output_index,
+        pass_number=entity.pass_number,
+        audience=entity.audience,
+        timestamp=entity.timestamp,
+        available=is_released(run, entity) and not entity.is_erased,
+        url=entity_url(run.id, entity.sequence),
     )
 
 
 def _output(run: Run, result: OutputResult) -> MediaOutput:
-    output, entity = result.output, result.entity
+    output = result.output
+    files = [
+        MediaFile(
+            sequence=entity.sequence,
+            url=entity_url(run.id, entity.sequence),
+            content_type=entity.media_type,
+            size_bytes=entity.size_bytes,
+        )
+        for entity in result.entities
+    ]
+    first = files[0] if files else None
     failed = output.state in ("failed", "not_available")
     return MediaOutput(
         index=output.index,
@@ -95,9 +122,10 @@ def _output(run: Run, result: OutputResult) -> MediaOutput:
         occurrence=output.occurrence,
         media_type=output.kind,
         status=result.status,
-        url=entity_url(run.id, entity.sequence) if entity else None,
-        content_type=entity.media_type if entity else None,
-        size_bytes=entity.size_bytes if entity else None,
+        url=first.url if first else None,
+        content_type=first.content_type if first else None,
+        size_bytes=first.size_bytes if first else None,
+        files=files,
         reason=output.error.reason if output.error else None,
         error=_error(output.error) if failed else None,
         block=_block(result.block),

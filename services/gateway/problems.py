@@ -46,6 +46,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
 # What a client asked for in a field is that field's defect, whatever code the peer chose.
 STATUS_OF_REASON: Mapping[str, int] = {
     "SAFETY_LEVEL_TOO_LAX": 422,
+    "ENTITY_ERASED": 410,
     "MALFORMED_JSON": 400,
     "INVALID_UTF8": 400,
     "BODY_TOO_LARGE": 413,
@@ -54,6 +55,8 @@ STATUS_OF_REASON: Mapping[str, int] = {
     "REQUEST_TIMEOUT": 408,
     "INVALID_HOST": 400,
     "UNEXPECTED_BODY": 400,
+    # Not the client's rate: it works again once somebody has made room.
+    "STORAGE_FULL": 507,
 }
 _TITLES: Mapping[int, str] = {
     400: "Bad request",
@@ -62,7 +65,7 @@ _TITLES: Mapping[int, str] = {
     405: "Method not allowed",
     408: "Request took too long",
     409: "Not possible in this state",
-    410: "The stored bytes are damaged",
+    410: "The stored bytes are gone or damaged",
     413: "Too large",
     414: "Address too long",
     415: "Unsupported media type",
@@ -73,6 +76,7 @@ _TITLES: Mapping[int, str] = {
     500: "Internal error",
     503: "Temporarily unavailable",
     504: "Took too long",
+    507: "The disk is full",
 }
 # Fields of the peers' messages under the names that clients know.
 _FIELD_NAMES: Mapping[str, str] = {

@@ -13,7 +13,11 @@ from services.kit.ids import parse_config_name, parse_pseudonym
 from services.kit.text import MAX_TEXT_CHARACTERS, parse_text
 
 MAX_OUTPUTS = 16
+MAX_INPUT_IMAGES = 4
+MAX_PARAMETERS = 64
 MAX_SEED = 2**53 - 1
+# Whoever gave no pseudonym: not one person, but anybody.
+ANONYMOUS = "anonymous"
 
 
 def _custom(error: InvalidArgument) -> PydanticCustomError:
@@ -49,6 +53,16 @@ def _parsed(value: object, parse: Callable[[str], str]) -> object:
 ConfigName = Annotated[
     str, BeforeValidator(_config_name), Field(json_schema_extra={"pattern": "^[a-z0-9_]{1,64}$"})
 ]
+
+
+ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+# Whole numbers as far as JavaScript and JSON readers can hold them.
+ParameterValue = (
+    bool
+    | Annotated[int, Field(ge=-MAX_SEED, le=MAX_SEED)]
+    | float
+    | Annotated[str, BeforeValidator(_optional_text)]
+)
 
 
 class _Strict(BaseModel):
@@ -100,8 +114,25 @@ class ExecuteRequest(_Strict):
         pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3})?$",
         description="of explanations, BCP 47; empty: the text's own",
     )
+    input_images: int = Field(
+        0,
+        ge=0,
+        le=MAX_INPUT_IMAGES,
+        description="pictures to bring with PUT input_images/{n}; the run waits 5 minutes for them",
+    )
+    parameters: dict[ParameterName, ParameterValue] = Field(
+        default_factory=dict,
+        max_length=MAX_PARAMETERS,
+        description="values for slots of the outputs, by name, e.g. negative_prompt; see "
+        "/api/system",
+    )
+    allow_reuse: bool = Field(
+        False,
+        description="whether an equal earlier output of this person may be taken; of a person who "
+        "is not named there is none",
+    )
     user_id: Annotated[str, BeforeValidator(_pseudonym)] = Field(
-        "anonymous",
+        ANONYMOUS,
         description="a pseudonym; never a name or an address",
         json_schema_extra={"pattern": "^[a-z0-9-]{1,64}$"},
     )

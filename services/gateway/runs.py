@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -44,6 +44,12 @@ class RunStarter(Protocol):
         """Start a run; the same start again is the same run."""
         ...
 
+    async def add_input_image(
+        self, run_id: RunId, index: int, chunks: AsyncIterator[bytes]
+    ) -> int | None:
+        """Give a run a picture; return its sequence, None when a check refused it."""
+        ...
+
     async def cancel_run(self, run_id: RunId) -> Run:
         """Stop a run and return it as it ended."""
         ...
@@ -56,6 +62,15 @@ class Outcome:
     run: Run
     final_output: str | None
     outputs: tuple[OutputResult, ...]
+    block: Block | None
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What became of a picture: its entity, or the verdict that ended the run."""
+
+    run: Run
+    entity: Entity | None
     block: Block | None
 
 
@@ -78,6 +93,18 @@ class Runs:
     async def get(self, run_id: RunId) -> Run:
         """Return one run. Raises NotFound."""
         return await self._recorder.get_run(run_id)
+
+    async def add_input_image(
+        self, run_id: RunId, index: int, chunks: AsyncIterator[bytes]
+    ) -> Brought:
+        """Give a run a picture it waits for. Raises also what the chunks raise."""
+        sequence = await self._orchestrator.add_input_image(run_id, index, chunks)
+        run = await self._recorder.get_run(run_id)
+        found = [entity for entity in run.entities if entity.sequence == sequence]
+        refused = sequence is None and run.state == "blocked"
+        return Brought(
+            run, found[0] if found else None, await self._block(run) if refused else None
+        )
 
     async def cancel(self, run_id: RunId) -> Run:
         """Stop a run and return it as it ended. Raises NotFound."""

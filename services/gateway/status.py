@@ -51,7 +51,7 @@ def status_document(run: run_pb2.Run, audience: str) -> bytes:
 
 def _entity(entity: run_pb2.Entity) -> Fields:
     milliseconds = entity.duration.ToMilliseconds() if entity.HasField("duration") else None
-    return {
+    found: Fields = {
         "sequence": entity.sequence,
         "type": entity.type,
         "filename": entity.filename,
@@ -69,6 +69,9 @@ def _entity(entity: run_pb2.Entity) -> Fields:
         "models_used": [_model(used) for used in entity.models_used],
         "metadata": dict(sorted(entity.metadata.items())),
     }
+    if entity.HasField("erase_time"):
+        found["erased_at"] = _time(entity, "erase_time")
+    return found
 
 
 def _output(output: run_pb2.Output) -> Fields:

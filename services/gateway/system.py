@@ -45,6 +45,47 @@ class OutputOffer:
     available: bool
     reason: str
     title: Mapping[str, str]
+    input_images: int = 0
+    parameters: tuple[str, ...] = ()
+    # The fallback that would make it now; empty when it makes itself, or none can.
+    runs_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyPolicy:
+    """What safety asks of runs, and what judges them."""
+
+    level: str
+    judges: tuple[str, ...]
+    image_judges: tuple[str, ...]
+    image_check_levels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One server of a backend; `state` is ready, busy, down, stalled or draining."""
+
+    url: str
+    state: str
+    reason: str
+    running: int
+    waiting: int
+    queue_length: int
+    version: str
+    vram_total_bytes: int
+    vram_free_bytes: int
+    unfit_configs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One kind of renderer, and its servers where it has several."""
+
+    name: str
+    available: bool
+    reason: str
+    waiting: int
+    instances: tuple[Instance, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +94,7 @@ class SystemState:
 
     services: tuple[ServiceHealth, ...]
     writers: tuple[str, ...] | None
-    judges: tuple[str, ...] | None
-    safety_level: str | None
+    policy: SafetyPolicy | None
     outputs: tuple[OutputOffer, ...] | None
 
 
@@ -68,6 +108,8 @@ class System:
         self._media = media_pb2_grpc.MediaServiceStub(channels["media"])
         self._health = _Kept(self._ask_health, clock)
         self._state = _Kept(self._ask_state, clock)
+        self._policy = _Kept(self._ask_policy, clock)
+        self._backends = _Kept(self._ask_backends, clock)
 
     async def health(self) -> tuple[ServiceHealth, ...]:
         """Whether each service serves, in the order of the set-up."""
@@ -76,6 +118,15 @@ class System:
     async def state(self) -> SystemState:
         """Everything; a service that does not answer within 2 s is left out as None."""
         return await self._state.get()
+
+    async def image_check_levels(self) -> tuple[str, ...] | None:
+        """Levels at which nothing that is seen may be shown unchecked; None when nobody says."""
+        policy = await self._policy.get()
+        return policy.image_check_levels if policy is not None else None
+
+    async def backends(self) -> tuple[Backend, ...]:
+        """What renders here, for operators. Raises what media answers."""
+        return await self._backends.get()
 
     async def _ask_health(self) -> tuple[ServiceHealth, ...]:
         names = list(self._channels)
@@ -86,10 +137,9 @@ class System:
 
     async def _ask_state(self) -> SystemState:
         health, writers, policy, outputs = await asyncio.gather(
-            self.health(), self._writers(), self._policy(), self._outputs()
+            self.health(), self._writers(), self._policy.get(), self._outputs()
         )
-        judges, level = policy if policy is not None else (None, None)
-        return SystemState(health, writers, judges, level, outputs)
+        return SystemState(health, writers, policy, outputs)
 
     async def _writers(self) -> tuple[str, ...] | None:
         try:
@@ -101,7 +151,7 @@ class System:
             return None
         return tuple(answer.writers)
 
-    async def _policy(self) -> tuple[tuple[str, ...], str] | None:
+    async def _ask_policy(self) -> SafetyPolicy | None:
         try:
             with remote_errors("safety"):
                 answer = await self._safety.GetPolicy(
@@ -109,7 +159,14 @@ class System:
                 )
         except ArtlabError:
             return None
-        return tuple(answer.judges), word_of(common_pb2.SafetyLevel, answer.level)
+        return SafetyPolicy(
+            level=word_of(common_pb2.SafetyLevel, answer.level),
+            judges=tuple(answer.judges),
+            image_judges=tuple(answer.image_judges),
+            image_check_levels=tuple(
+                word_of(common_pb2.SafetyLevel, level) for level in answer.image_check_levels
+            ),
+        )
 
     async def _outputs(self) -> tuple[OutputOffer, ...] | None:
         try:
@@ -127,9 +184,43 @@ class System:
                 config.available,
                 config.reason,
                 dict(config.title),
+                len(config.input_image_slots),
+                tuple(config.parameters),
+                config.runs_as,
             )
             for config in answer.configs
         )
+
+    async def _ask_backends(self) -> tuple[Backend, ...]:
+        with remote_errors("media"):
+            answer = await self._media.ListBackends(
+                media_pb2.ListBackendsRequest(), timeout=PROBE_SECONDS
+            )
+        return tuple(
+            Backend(
+                name=backend.name,
+                available=backend.available,
+                reason=backend.reason,
+                waiting=backend.waiting,
+                instances=tuple(map(_instance, backend.instances)),
+            )
+            for backend in answer.backends
+        )
+
+
+def _instance(message: media_pb2.Instance) -> Instance:
+    return Instance(
+        url=message.url,
+        state=word_of(media_pb2.InstanceState, message.state),
+        reason=message.reason,
+        running=message.running,
+        waiting=message.waiting,
+        queue_length=message.queue_length,
+        version=message.version,
+        vram_total_bytes=message.vram_total_bytes,
+        vram_free_bytes=message.vram_free_bytes,
+        unfit_configs=dict(message.unfit_configs),
+    )
 
 
 class _Kept(Generic[T]):
@@ -139,12 +230,13 @@ class _Kept(Generic[T]):
         self._ask = ask
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._answer: T | None = None
+        # In a list, because None is an answer too.
+        self._kept: list[T] = []
         self._until = 0.0
 
     async def get(self) -> T:
         async with self._lock:
-            if self._answer is None or self._clock.monotonic() >= self._until:
-                self._answer = await self._ask()
+            if not self._kept or self._clock.monotonic() >= self._until:
+                self._kept = [await self._ask()]
                 self._until = self._clock.monotonic() + KEPT_SECONDS
-            return self._answer
+            return self._kept[0]

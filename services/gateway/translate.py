@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 
+import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from artlab.common.v1 import common_pb2
@@ -11,6 +13,7 @@ from artlab.orchestrator.v1 import orchestrator_pb2
 from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.gateway.domain.run import (
     FINAL_STATES,
+    PREVIEW,
     Entity,
     Event,
     Fault,
@@ -76,6 +79,7 @@ def entity_of(message: run_pb2.Entity) -> Entity:
         audience=word_of(run_pb2.Audience, message.audience) or "research",
         models_used=tuple(_model_of(used) for used in message.models_used),
         metadata=tuple(sorted(message.metadata.items())),
+        is_erased=message.HasField("erase_time"),
     )
 
 
@@ -92,14 +96,14 @@ def start_request(start: RunStart) -> orchestrator_pb2.StartRunRequest:
         execution_mode=value_of(common_pb2.ExecutionMode, start.execution_mode),
         seed=start.seed,
         language=start.language,
+        input_images=start.input_images,
+        parameters={name: orjson.dumps(value).decode() for name, value in start.parameters.items()},
+        allow_reuse=start.allow_reuse,
     )
 
 
 def event_of(run_id: RunId, message: recorder_pb2.WatchRunResponse) -> Event | None:
-    """Return what a watch says; None for what clients do not get.
-
-    Previews are not passed on: they are pictures nobody has checked.
-    """
+    """Return what a watch says; None for a hint of a kind we do not know."""
     if message.WhichOneof("update") == "event":
         return _fact_of(run_id, message.event)
     match message.hint.WhichOneof("hint"):
@@ -116,6 +120,16 @@ def event_of(run_id: RunId, message: recorder_pb2.WatchRunResponse) -> Event | N
             )
         case "render_progress":
             return _progress_of(message.hint.render_progress)
+        case "preview":
+            preview = message.hint.preview
+            return Event(
+                PREVIEW,
+                {
+                    "output_index": preview.output_index,
+                    "media_type": preview.media_type,
+                    "data": base64.b64encode(preview.data).decode(),
+                },
+            )
         case _:
             return None
 
@@ -142,6 +156,16 @@ def _fact_of(run_id: RunId, event: run_pb2.RunEvent) -> Event | None:
             data = _entity_json(run_id, entity_of(event.entity_committed.entity))
         case "output_finished":
             data = _output_json(output_of(event.output_finished.output))
+        case "entity_erased":
+            erased = event.entity_erased
+            data = {"sequence": erased.sequence, "reason": erased.reason}
+        case "warning":
+            warning = event.warning
+            data = {
+                "reason": warning.reason,
+                "message": warning.message,
+                "output_index": warning.output_index,
+            }
         case _:
             # A newer recorder's fact that readers may skip; its number still counts.
             data = {}

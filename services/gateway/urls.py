@@ -10,6 +10,11 @@ def run_url(run_id: RunId, part: str) -> str:
     return f"/api/pipeline/{run_id}/{part}"
 
 
+def input_images_url(run_id: RunId) -> str:
+    """Where a run is given the pictures it waits for: this, a slash, and 1 to 4."""
+    return f"/api/runs/{run_id}/input_images"
+
+
 def entity_url(run_id: RunId, sequence: int) -> str:
     """Where the bytes of one entity are."""
     return run_url(run_id, f"entities/{sequence}")

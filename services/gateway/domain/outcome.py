@@ -26,11 +26,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class OutputResult:
-    """One requested output: its entity when it succeeded, else why there is none."""
+    """One requested output: its entities when it succeeded, else why there are none."""
 
     output: Output
     status: str
-    entity: Entity | None = None
+    # The files of a batch, or of several nodes, in order.
+    entities: tuple[Entity, ...] = ()
     block: Block | None = None
 
 
@@ -46,7 +47,9 @@ def text_entity(run: Run) -> Entity | None:
         for entity in run.entities
     )
     for wanted in ("interception", "translation") if checked else ("translation",):
-        found = [e for e in run.entities if e.type == wanted and is_released(run, e)]
+        found = [
+            e for e in run.entities if e.type == wanted and is_released(run, e) and not e.is_erased
+        ]
         if found:
             return max(found, key=lambda entity: entity.sequence)
     return None
@@ -103,7 +106,8 @@ def _result(run: Run, output: Output, block: Block | None) -> OutputResult:
         for entity in run.entities
         if entity.type == f"output_{output.kind}"
         and entity.output_index == output.index
+        and not entity.is_erased
         and is_released(run, entity)
     ]
-    entity = max(made, key=lambda e: e.sequence) if made else None
-    return OutputResult(output, client_status(output.state), entity, block)
+    in_order = tuple(sorted(made, key=lambda entity: entity.sequence))
+    return OutputResult(output, client_status(output.state), in_order, block)

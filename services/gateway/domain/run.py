@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from services.kit.ids import RunId
 
 # Words of recorder.RunState.
 FINAL_STATES = frozenset({"succeeded", "partial", "blocked", "failed", "cancelled"})
+# The kind of event that shows a picture nobody has checked.
+PREVIEW = "preview"
 # Words that clients of the execute route know; the others are the same in both worlds.
 _CLIENT_STATUS = {"succeeded": "success", "failed": "error"}
 
@@ -66,6 +69,7 @@ class Entity:
     audience: str = "research"
     models_used: tuple[ModelUse, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,11 @@ class RunStart:
     execution_mode: str = "eco"
     seed: int | None = None
     language: str = ""
+    # How many pictures will be brought.
+    input_images: int = 0
+    # Values for typed slots of outputs, by name.
+    parameters: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    allow_reuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.gateway.domain.run import Entity, Run
-from services.kit.errors import NotFound
+from services.kit.errors import FailedPrecondition, NotFound
 
 # The entity types of docs/http-api.md; a name outside of them is a typo, not a missing thing.
 ENTITY_TYPES = frozenset(
@@ -25,6 +25,7 @@ ENTITY_TYPES = frozenset(
         "output_text",
         "preview_safety",
         "safety_output",
+        "safety_image",
         "explanation",
         "error",
         "legacy_metadata",
@@ -56,7 +57,10 @@ def _text_blocked(run: Run) -> bool:
 
 
 def by_sequence(run: Run, sequence: int) -> Entity:
-    """Return one entity. Raises NotFound ENTITY_NOT_FOUND or ENTITY_WITHHELD."""
+    """Return one entity.
+
+    Raises NotFound ENTITY_NOT_FOUND or ENTITY_WITHHELD, FailedPrecondition ENTITY_ERASED.
+    """
     for entity in run.entities:
         if entity.sequence == sequence:
             return _released(run, entity)
@@ -66,8 +70,8 @@ def by_sequence(run: Run, sequence: int) -> Entity:
 def latest(run: Run, entity_type: str, output_index: int | None, pass_number: int | None) -> Entity:
     """Return the newest committed entity that matches; None matches everything.
 
-    An output that is withheld never hides an older one that is not. Raises NotFound
-    UNKNOWN_ENTITY_TYPE, ENTITY_NOT_FOUND or ENTITY_WITHHELD.
+    What is withheld or erased never hides what is older and is not. Raises NotFound
+    UNKNOWN_ENTITY_TYPE, ENTITY_NOT_FOUND or ENTITY_WITHHELD, FailedPrecondition ENTITY_ERASED.
     """
     if entity_type not in ENTITY_TYPES:
         raise NotFound("UNKNOWN_ENTITY_TYPE", "there is no such type of entity")
@@ -81,10 +85,13 @@ def latest(run: Run, entity_type: str, output_index: int | None, pass_number: in
     if not found:
         raise NotFound("ENTITY_NOT_FOUND", "this run has no such entity, or not yet")
     released = [entity for entity in found if is_released(run, entity)]
-    return _released(run, max(released or found, key=lambda entity: entity.sequence))
+    there = [entity for entity in released if not entity.is_erased]
+    return _released(run, max(there or released or found, key=lambda entity: entity.sequence))
 
 
 def _released(run: Run, entity: Entity) -> Entity:
     if not is_released(run, entity):
         raise NotFound("ENTITY_WITHHELD", "this output is not released: unchecked or blocked")
+    if entity.is_erased:
+        raise FailedPrecondition("ENTITY_ERASED", "its bytes were erased; the record says why")
     return entity

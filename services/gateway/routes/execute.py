@@ -17,7 +17,7 @@ from services.gateway.domain.run import Run, RunStart
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of
-from services.gateway.requests import ExecuteRequest
+from services.gateway.requests import ANONYMOUS, ExecuteRequest
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.log import facts
@@ -33,7 +33,7 @@ router = APIRouter(tags=["runs"])
     responses={
         200: {"model": ExecuteResponse, "description": "The run has ended."},
         202: {"model": AcceptedResponse, "description": "The run goes on; see Location."},
-        **problems(400, 404, 408, 409, 413, 415, 422, 429, 503, 504),
+        **problems(400, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
     },
 )
 async def execute(
@@ -49,11 +49,14 @@ async def execute(
 ) -> Response:
     """Start a run and answer with what came of it.
 
-    When the wait is over first, with `Prefer: respond-async`, or when this server stops meanwhile,
-    the answer is 202 and the run goes on. It goes on as well when the client goes away.
+    When the wait is over first, with `Prefer: respond-async`, with `input_images`, or when this
+    server stops meanwhile, the answer is 202 and the run goes on. It goes on as well when the
+    client goes away.
     """
     run_id = run_id_for(idempotency_key, body.user_id)
-    preference = parse_prefer(request.headers.getlist("prefer"), parts.wait_seconds)
+    # A run that waits for pictures cannot end before its answer says where to send them.
+    longest = 0.0 if body.input_images else parts.wait_seconds
+    preference = parse_prefer(request.headers.getlist("prefer"), longest)
     headers = dict(API_HEADERS)
     if preference.applied:
         headers["Preference-Applied"] = preference.applied
@@ -93,6 +96,10 @@ def _start_of(run_id: RunId, body: ExecuteRequest) -> RunStart:
         execution_mode=body.execution_mode,
         seed=body.seed,
         language=body.language,
+        input_images=body.input_images,
+        parameters=body.parameters,
+        # Nobody is to get the output, and the run id, of somebody else.
+        allow_reuse=body.allow_reuse and body.user_id != ANONYMOUS,
     )
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from services.gateway.answers import (
+    BackendModel,
+    BackendsResponse,
     HealthResponse,
     OutputModel,
     ReadyResponse,
     ServiceModel,
     SystemResponse,
 )
+from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of
+from services.gateway.requests import NoQuery
 from services.gateway.system import ServiceHealth
 from services.gateway.version import VERSION
+from services.kit.errors import PermissionDenied
 
 router = APIRouter(tags=["system"])
 
@@ -43,13 +49,15 @@ async def ready(parts: PartsHere, response: Response) -> ReadyResponse:
 async def system(parts: PartsHere) -> SystemResponse:
     """Return what this installation uses."""
     state = await parts.system.state()
-    outputs = state.outputs
+    outputs, policy = state.outputs, state.policy
     return SystemResponse(
         version=VERSION,
         services=_services(state.services),
         writers=None if state.writers is None else list(state.writers),
-        judges=None if state.judges is None else list(state.judges),
-        safety_level=state.safety_level,
+        judges=None if policy is None else list(policy.judges),
+        safety_level=None if policy is None else policy.level,
+        image_judges=None if policy is None else list(policy.image_judges),
+        image_check_levels=None if policy is None else list(policy.image_check_levels),
         outputs=None
         if outputs is None
         else [
@@ -60,10 +68,23 @@ async def system(parts: PartsHere) -> SystemResponse:
                 available=offer.available,
                 reason=offer.reason,
                 title=dict(offer.title),
+                input_images=offer.input_images,
+                parameters=list(offer.parameters),
+                runs_as=offer.runs_as,
             )
             for offer in outputs
         ],
     )
+
+
+@router.get("/api/backends", responses=problems(403, 422, 503, 504))
+async def backends(parts: PartsHere, _: Annotated[NoQuery, Query()]) -> BackendsResponse:
+    """Return every backend with its instances and what they do now."""
+    if parts.audience != "research":
+        # Addresses of servers that ask nobody for a password are not for a class.
+        raise PermissionDenied("AUDIENCE_TOO_LOW", "this is not meant for whom this server serves")
+    found = await parts.system.backends()
+    return BackendsResponse(backends=[BackendModel(**asdict(one)) for one in found])
 
 
 def _services(services: tuple[ServiceHealth, ...]) -> list[ServiceModel]:

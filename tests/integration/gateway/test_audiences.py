@@ -133,6 +133,22 @@ async def serving(tmp_path: Path, audience: str) -> AsyncIterator[tuple[httpx.As
 SEEN = {"student": [1, 4, 6, 8], "advanced": [1, 2, 4, 6, 8]}
 
 
+@pytest.mark.parametrize("audience", ["student", "research"])
+async def test_what_was_erased_is_told_and_its_bytes_are_gone(
+    tmp_path: Path, audience: str
+) -> None:
+    async with serving(tmp_path, audience) as (client, writer):
+        await writer.create(1)
+        await writer.record("input", b"Eine Blume", S)
+        erase = recorder_pb2.EraseEntityRequest(name=f"{NAME}/entities/1", reason="SAFETY_BLOCKED")
+        await writer.stub.EraseEntity(erase, timeout=10)
+        (entity,) = (await client.get(f"{BASE}/status")).json()["entities"]
+        assert entity["erased_at"].startswith("20")
+        assert entity["size_bytes"] == len(b"Eine Blume")
+        response = await client.get(f"{BASE}/entities/1")
+        assert (response.status_code, response.json()["reason"]) == (410, "ENTITY_ERASED")
+
+
 @pytest.mark.parametrize("audience", ["student", "advanced"])
 async def test_status_and_entities_are_the_view(tmp_path: Path, audience: str) -> None:
     async with serving(tmp_path, audience) as (client, writer):

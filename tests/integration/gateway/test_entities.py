@@ -52,6 +52,28 @@ def reason(response: httpx.Response) -> str:
     return str(found["reason"])
 
 
+@pytest.mark.parametrize("path", ["entities/1", "entity/input"])
+async def test_erased_bytes_are_gone_for_good_and_the_list_says_so(
+    world: World, run: str, path: str
+) -> None:
+    listed = (await world.client.get(f"{run}/entities")).json()["entities"][0]
+    assert listed["available"] is True
+    tag = (await world.client.get(f"{run}/{path}")).headers["etag"]
+    world.recorder.erase(RUN, 1, "SAFETY_BLOCKED")
+    for headers in ({}, {"If-None-Match": tag}):
+        response = await world.client.get(f"{run}/{path}", headers=headers)
+        assert response.status_code == 410
+        assert reason(response) == "ENTITY_ERASED"
+    erased = (await world.client.get(f"{run}/entities")).json()["entities"][0]
+    assert erased == listed | {"available": False}
+
+
+async def test_an_erased_entity_hides_no_older_one_of_its_type(world: World, run: str) -> None:
+    world.recorder.erase(RUN, 6, "SAFETY_BLOCKED")
+    response = await world.client.get(f"{run}/entity/interception")
+    assert (response.status_code, response.content) == (200, b"first")
+
+
 async def test_bytes_come_with_their_type_and_every_protective_header(
     world: World, run: str
 ) -> None:

@@ -85,6 +85,32 @@ async def wait_for_watch(world: World) -> None:
     await eventually(lambda: bool(world.recorder.open_watches))
 
 
+async def test_a_warning_is_told_as_a_fact(world: World) -> None:
+    world.recorder.create(RUN, IMAGE)
+    world.recorder.warn(RUN, "DEADLINE_NEAR", "most of it is over", 1)
+    async with reading(world, last_event_id=1) as reader:
+        told = await reader.next()
+    assert told is not None
+    assert (told.kind, told.id) == ("warning", "2")
+    del told.data["time"]
+    assert told.data == {
+        "reason": "DEADLINE_NEAR",
+        "message": "most of it is over",
+        "output_index": 1,
+    }
+
+
+async def test_an_erasure_is_told_as_a_fact(world: World) -> None:
+    world.recorder.create(RUN, IMAGE)
+    world.recorder.commit(RUN, "input", b"Eine Blume")
+    world.recorder.erase(RUN, 1, "SAFETY_BLOCKED")
+    async with reading(world, last_event_id=2) as reader:
+        told = await reader.next()
+    assert told is not None
+    assert (told.kind, told.id) == ("entity_erased", "3")
+    assert told.data | {"time": ""} == {"time": "", "sequence": 1, "reason": "SAFETY_BLOCKED"}
+
+
 async def test_the_first_bytes_come_at_once_and_facts_as_they_happen(world: World) -> None:
     world.recorder.create(RUN, IMAGE)
     async with reading(world) as reader:

@@ -96,6 +96,14 @@ async def test_a_run_that_ends_within_the_wait_is_answered_with_its_outcome(worl
             "url": answer["media_output"],
             "content_type": "image/png",
             "size_bytes": len(PNG),
+            "files": [
+                {
+                    "sequence": 5,
+                    "url": answer["media_output"],
+                    "content_type": "image/png",
+                    "size_bytes": len(PNG),
+                }
+            ],
             "reason": None,
             "error": None,
             "block": None,
@@ -180,7 +188,7 @@ async def test_respond_async_answers_at_once_with_a_location(world: World) -> No
     assert response.headers["location"] == f"/api/pipeline/{answer['run_id']}/status"
     assert response.headers["preference-applied"] == "respond-async"
     assert answer["status"] in ("pending", "running")
-    assert set(answer["urls"]) == {"status", "entities", "events", "cancel"}
+    assert set(answer["urls"]) == {"status", "entities", "events", "cancel", "input_images"}
     assert (await world.client.get(response.headers["location"])).status_code == 200
 
 

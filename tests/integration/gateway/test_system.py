@@ -58,9 +58,58 @@ async def test_the_system_tells_what_writes_judges_and_draws(world: World) -> No
             "available": True,
             "reason": "",
             "title": {},
+            "input_images": 1,
+            "parameters": ["negative_prompt", "width"],
+            "runs_as": "spare_picture",
         }
     ]
     assert system["version"]
+
+
+async def test_the_system_tells_whose_pictures_are_looked_at(world: World) -> None:
+    system = (await world.client.get("/api/system")).json()
+    assert system["image_check_levels"] == ["kids", "youth"]
+    assert system["image_judges"] == ["nudenet:3.4"]
+
+
+async def test_backends_tell_what_their_instances_do(world: World) -> None:
+    response = await world.client.get("/api/backends")
+    builtin, comfyui = response.json()["backends"]
+    assert builtin == {
+        "name": "builtin",
+        "available": True,
+        "reason": "",
+        "waiting": 0,
+        "instances": [],
+    }
+    assert comfyui["waiting"] == 2
+    assert comfyui["instances"] == [
+        {
+            "url": "http://10.0.0.5:8188",
+            "state": "busy",
+            "reason": "",
+            "running": 1,
+            "waiting": 0,
+            "queue_length": 3,
+            "version": "0.3.75",
+            "vram_total_bytes": 24 << 30,
+            "vram_free_bytes": 0,
+            "unfit_configs": {"flux2": "no model flux2.safetensors"},
+        }
+    ]
+
+
+@pytest.mark.parametrize("audience", ["student", "advanced"])
+async def test_addresses_of_renderers_are_not_for_a_class(audience: str) -> None:
+    async with gateway(audience=audience) as world:
+        response = await world.client.get("/api/backends")
+        assert (response.status_code, response.json()["reason"]) == (403, "AUDIENCE_TOO_LOW")
+
+
+async def test_backends_are_not_known_without_media() -> None:
+    async with gateway(away=("media",)) as world:
+        response = await world.client.get("/api/backends")
+        assert (response.status_code, response.json()["reason"]) == (503, "MEDIA_UNAVAILABLE")
 
 
 async def test_answers_do_not_wait_for_the_clients_acknowledgement(world: World) -> None:

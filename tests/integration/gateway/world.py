@@ -24,6 +24,7 @@ from services.gateway.fanout import Fanout
 from services.gateway.http_server import DEFAULT_LIMITS, HttpServer
 from services.gateway.limits import StartLimit
 from services.gateway.parts import Parts
+from services.gateway.previews import GatedWatcher
 from services.gateway.protocol import ConnectionLimits
 from services.gateway.runs import Runs
 from services.gateway.system import System
@@ -42,7 +43,11 @@ class _Safety(safety_pb2_grpc.SafetyServiceServicer):
         self, request: safety_pb2.GetPolicyRequest, context: Context
     ) -> safety_pb2.GetPolicyResponse:
         return safety_pb2.GetPolicyResponse(
-            level=common_pb2.SAFETY_LEVEL_YOUTH, judges=["builtin"], version="3f2a91c0"
+            level=common_pb2.SAFETY_LEVEL_YOUTH,
+            judges=["builtin"],
+            version="3f2a91c0",
+            image_check_levels=[common_pb2.SAFETY_LEVEL_KIDS, common_pb2.SAFETY_LEVEL_YOUTH],
+            image_judges=["nudenet:3.4"],
         )
 
 
@@ -62,8 +67,29 @@ class _Media(media_pb2_grpc.MediaServiceServicer):
             kind=common_pb2.MEDIA_KIND_IMAGE,
             backend="builtin",
             available=True,
+            input_image_slots=["init"],
+            parameters=["negative_prompt", "width"],
+            runs_as="spare_picture",
         )
         return media_pb2.ListOutputConfigsResponse(configs=[config])
+
+    async def ListBackends(
+        self, request: media_pb2.ListBackendsRequest, context: Context
+    ) -> media_pb2.ListBackendsResponse:
+        instance = media_pb2.Instance(
+            url="http://10.0.0.5:8188",
+            state=media_pb2.INSTANCE_STATE_BUSY,
+            running=1,
+            queue_length=3,
+            version="0.3.75",
+            vram_total_bytes=24 << 30,
+            unfit_configs={"flux2": "no model flux2.safetensors"},
+        )
+        backends = [
+            media_pb2.Backend(name="builtin", available=True),
+            media_pb2.Backend(name="comfyui", available=True, waiting=2, instances=[instance]),
+        ]
+        return media_pb2.ListBackendsResponse(backends=backends)
 
 
 def _peers() -> list[Callable[[grpc.aio.Server], None]]:
@@ -122,6 +148,7 @@ async def gateway(
     max_waiting: int = 50,
     limits: ConnectionLimits = DEFAULT_LIMITS,
     receive_timeout_seconds: float = 15.0,
+    upload_timeout_seconds: float = 60.0,
     starts_per_minute: int = 10_000,
     allowed_hosts: tuple[str, ...] = (),
     away: tuple[str, ...] = (),
@@ -158,17 +185,20 @@ async def gateway(
         }
         clock = SystemClock()
         reading = RecorderClient(channels["recorder"], audience)
-        fanout = await stack.enter_async_context(Fanout(reading, encode, clock, max_readers))
+        system = System(channels, clock)
+        watcher = GatedWatcher(reading, system)
+        fanout = await stack.enter_async_context(Fanout(watcher, encode, clock, max_readers))
         parts = Parts(
             runs=Runs(OrchestratorClient(channels["orchestrator"]), reading, fanout, max_waiting),
             recorder=reading,
             fanout=fanout,
-            system=System(channels, clock),
+            system=system,
             start_limit=StartLimit(starts_per_minute, clock),
             wait_seconds=wait_seconds,
+            audience=audience,
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        app = make_app(parts, allowed_hosts, receive_timeout_seconds)
+        app = make_app(parts, allowed_hosts, receive_timeout_seconds, upload_timeout_seconds)
         server = HttpServer(app, lambda work, name: group.create_task(work, name=name), limits)
         port = await server.start("127.0.0.1:0")
         try:

@@ -94,6 +94,17 @@ def test_a_slow_reader_loses_old_hints_and_no_fact() -> None:
     assert taken == b"f1 " + b"h " * MAX_HINTS + b"f2 "
 
 
+def test_only_the_newest_preview_waits_for_a_slow_reader() -> None:
+    feed = Feed(ID, name)
+    with feed.subscription(0) as slow:
+        for number in range(3):
+            feed.publish(HINT)
+            feed.publish(Event("preview", {"n": number}))
+        assert slow.take() == b"h h h preview "
+        feed.publish(Event("preview", {"n": 3}))
+        assert slow.take() == b"preview "
+
+
 def test_a_repeated_fact_is_dropped_and_a_gap_is_refused() -> None:
     feed = Feed(ID, name)
     feed.publish(fact(1))

@@ -137,7 +137,7 @@ def test_bytes_of_an_output_leave_only_after_success(state: str) -> None:
     for output_index in (None, 1):
         with pytest.raises(NotFound, match="ENTITY_WITHHELD"):
             latest(held, "output_image", output_index, None)
-    assert output_results(held, {})[0].entity is None
+    assert output_results(held, {})[0].entities == ()
 
 
 def test_bytes_of_an_output_nobody_planned_never_leave() -> None:

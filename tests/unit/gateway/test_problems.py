@@ -13,6 +13,7 @@ from services.kit.errors import (
     InvalidArgument,
     NotFound,
     OutOfRange,
+    ResourceExhausted,
     Unavailable,
 )
 
@@ -54,6 +55,13 @@ def test_416_says_how_much_there_is() -> None:
 def test_json_that_is_none_is_400_and_wrong_json_is_422() -> None:
     assert problem_of(InvalidArgument("MALFORMED_JSON", "x")).status_code == 400
     assert problem_of(InvalidArgument("DUPLICATE_KEY", "x")).status_code == 422
+
+
+def test_a_full_disk_is_no_rate_of_the_clients() -> None:
+    full = problem_of(ResourceExhausted("STORAGE_FULL", "the disk is full"))
+    assert (full.status_code, orjson.loads(full.body)["title"]) == (507, "The disk is full")
+    busy = problem_of(ResourceExhausted("TOO_MANY_RUNS", "too many"))
+    assert busy.status_code == 429
 
 
 def test_a_file_name_cannot_leave_its_quotes() -> None:
