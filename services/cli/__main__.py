@@ -7,7 +7,9 @@ import sys
 
 import click
 
+from services.cli.commands.backends import backends
 from services.cli.commands.check import check
+from services.cli.commands.check_image import check_image
 from services.cli.commands.demo import demo
 from services.cli.commands.export import export
 from services.cli.commands.import_legacy import import_legacy
@@ -48,7 +50,7 @@ def main() -> None:
 
 _RUNS = (scrub, export, import_runs, import_legacy)
 
-for command in (up, run, demo, serve, check, workflow, verify, *_RUNS):
+for command in (up, run, demo, serve, check, check_image, workflow, backends, verify, *_RUNS):
     main.add_command(command)
 
 if __name__ == "__main__":

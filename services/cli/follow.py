@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 import orjson
 
@@ -17,14 +18,26 @@ from services.cli.screen import Screen
 MAX_SHOWN_BYTES = 128 * 1024
 _TEXTS = frozenset({"translation", "interception_pass", "interception", "media_prompt"})
 _DOCUMENTS = frozenset(
-    {"safety", "safety_pre_output", "safety_output", "preview_safety", "explanation", "error"}
+    {
+        "safety",
+        "safety_pre_output",
+        "safety_output",
+        "safety_image",
+        "preview_safety",
+        "explanation",
+        "error",
+    }
 )
 
 
 async def run_to_the_end(
-    client: GatewayClient, request: Mapping[str, object], screen: Screen, wishes: Interrupts
+    client: GatewayClient,
+    request: Mapping[str, object],
+    screen: Screen,
+    wishes: Interrupts,
+    images: Sequence[Path] = (),
 ) -> RunResult:
-    """Start a run and show it until it is final; return what came of it.
+    """Start a run, bring it its pictures, show it until it is final; return what came of it.
 
     When the person asks to stop, the run is cancelled and Interrupted is raised. Raises
     GatewayError when the gateway refuses the request or cannot be reached.
@@ -32,6 +45,7 @@ async def run_to_the_end(
     # Awaited whatever is asked meanwhile: a run whose id is not known cannot be cancelled.
     run_id = await client.start(request)
     try:
+        await wishes.unless_asked(_bring(client, run_id, images))
         seen = await wishes.unless_asked(_follow(client, run_id, screen))
         document = await wishes.unless_asked(client.document(run_id))
     except Interrupted:
@@ -42,6 +56,18 @@ async def run_to_the_end(
             screen.note(f"it may still go on: {error}")
         raise
     return summarize(run_id, document, seen, lambda sequence: client.entity_url(run_id, sequence))
+
+
+async def _bring(client: GatewayClient, run_id: str, images: Sequence[Path]) -> None:
+    for index, image in enumerate(images, start=1):
+        try:
+            status = await client.put_image(run_id, index, image)
+        except GatewayError:
+            # It would wait for a picture that does not come.
+            await client.cancel(run_id)
+            raise
+        if status == "blocked":
+            return
 
 
 async def _follow(client: GatewayClient, run_id: str, screen: Screen) -> list[SeenEntity]:

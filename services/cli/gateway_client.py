@@ -6,8 +6,9 @@ import asyncio
 import ipaddress
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +22,8 @@ from services.cli.domain.run_view import FACTS, FINAL_STATES, Event
 
 CALL_SECONDS = 30.0
 CANCEL_SECONDS = 20.0
+IMAGE_SECONDS = 330.0
+CHUNK_BYTES = 256 * 1024
 START_ATTEMPTS = 3
 # The gateway sends a sign of life at least every 10 s.
 SILENCE_SECONDS = 40.0
@@ -87,21 +90,25 @@ class GatewayClient:
 
     async def start(self, request: Mapping[str, object]) -> str:
         """Start a run and return its id at once. Raises GatewayError."""
-        # The key makes the request one that may be repeated: the same key is the same run.
+        # The same key is the same run, so the request may be repeated.
         headers = {"Prefer": "respond-async", "Idempotency-Key": str(uuid.uuid4())}
         path, body = "/api/schema/pipeline/execute", dict(request)
-        for _ in range(START_ATTEMPTS - 1):
-            try:
-                answer = await self._call("POST", path, json=body, headers=headers)
-                break
-            except GatewayCut:
-                await asyncio.sleep(FIRST_RETRY_SECONDS)
-        else:
-            answer = await self._call("POST", path, json=body, headers=headers)
+        answer = await _insist(lambda: self._call("POST", path, json=body, headers=headers))
         run_id = _object(answer).get("run_id")
         if not isinstance(run_id, str):
             raise GatewayError("the gateway started a run without telling its id")
         return run_id
+
+    async def put_image(self, run_id: str, index: int, image: Path) -> str:
+        """Bring a run a picture, again while nobody takes it; return its status. See `start`."""
+        path = f"/api/runs/{run_id}/input_images/{index}"
+        try:
+            answer = await _patiently(
+                lambda: self._call("PUT", path, content=_bytes_of(image), timeout=IMAGE_SECONDS)
+            )
+        except OSError as error:
+            raise GatewayError(f"{image.name} cannot be read") from error
+        return str(_object(answer).get("status"))
 
     async def cancel(self, run_id: str) -> None:
         """Stop a run; fine when it ended already. Raises GatewayError."""
@@ -166,19 +173,7 @@ class GatewayClient:
             yield _parsed(source.aiter_sse())
 
     async def _get(self, path: str) -> bytes:
-        """GET, again and again for 60 s while the gateway is away."""
-        began, delay = time.monotonic(), FIRST_RETRY_SECONDS
-        while True:
-            try:
-                return await self._call("GET", path)
-            except GatewayUnreachable:
-                if time.monotonic() - began > GIVE_UP_SECONDS:
-                    raise
-            except GatewayRefused as error:
-                if error.status not in _PASSING or time.monotonic() - began > GIVE_UP_SECONDS:
-                    raise
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_RETRY_SECONDS)
+        return await _patiently(lambda: self._call("GET", path))
 
     async def _call(self, method: str, path: str, **options: Any) -> bytes:
         try:
@@ -194,6 +189,37 @@ class GatewayClient:
 
     def _unreachable(self) -> GatewayUnreachable:
         return GatewayUnreachable(f"no answer from {self.url}; is `artlab up` running?")
+
+
+async def _patiently(call: Callable[[], Awaitable[bytes]]) -> bytes:
+    """Make a call that changes nothing twice, again and again for 60 s while nobody takes it."""
+    began, delay = time.monotonic(), FIRST_RETRY_SECONDS
+    while True:
+        try:
+            return await call()
+        except GatewayUnreachable:
+            if time.monotonic() - began > GIVE_UP_SECONDS:
+                raise
+        except GatewayRefused as error:
+            if error.status not in _PASSING or time.monotonic() - began > GIVE_UP_SECONDS:
+                raise
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, LONGEST_RETRY_SECONDS)
+
+
+async def _insist(call: Callable[[], Awaitable[bytes]]) -> bytes:
+    """Make a call that may be repeated, again when its answer was cut off."""
+    for _ in range(START_ATTEMPTS - 1):
+        with suppress(GatewayCut):
+            return await call()
+        await asyncio.sleep(FIRST_RETRY_SECONDS)
+    return await call()
+
+
+async def _bytes_of(path: Path) -> AsyncGenerator[bytes, None]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 def _entity_path(run_id: str, sequence: int) -> str:

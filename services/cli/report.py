@@ -25,6 +25,8 @@ def print_result(console: Console, result: RunResult) -> None:
         console.print()
     for output in result.outputs:
         console.print(_output_line(output), soft_wrap=True)
+        for file in output.files[1:]:
+            console.print(Text(f"  {file.media_type}  {file.url}"), soft_wrap=True)
     for block in result.blocks:
         console.print(Text(f"blocked at stage {block.stage} by {block.rule}", style="magenta"))
         if block.explanation:
@@ -42,8 +44,8 @@ def print_quiet(console: Console, result: RunResult) -> None:
     if result.final_output:
         console.print(Text(printable(result.final_output.strip())), soft_wrap=True)
     for output in result.outputs:
-        if output.url:
-            console.print(Text(output.url), soft_wrap=True)
+        for file in output.files:
+            console.print(Text(file.url), soft_wrap=True)
 
 
 def why_not(result: RunResult) -> str:

@@ -14,7 +14,9 @@ from services.cli.domain.run_view import Event, OutputView, RunView
 # "interception_pass 10" and what stands before it.
 LABEL_WIDTH = 24
 _STATE_STYLES = {"succeeded": "green", "partial": "yellow", "blocked": "magenta"}
-_CHECKS = frozenset({"safety", "safety_pre_output", "safety_output", "preview_safety"})
+_CHECKS = frozenset(
+    {"safety", "safety_pre_output", "safety_output", "safety_image", "preview_safety"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ def entity_row(entity: SeenEntity) -> Row:
         return Row(label, Text(printable(words), style="magenta"))
     if document is not None and entity.type == "error":
         what = f"{document.get('type', '')}: {document.get('message', '')}"
+        details = document.get("details")
+        if isinstance(details, dict) and (advice := details.get("advice")):
+            what += f"; what helps: {advice}"
         return Row(label, Text(printable(what), style="red"))
     if entity.content:
         return Row(label, Text(printable(entity.content.strip())))

@@ -77,8 +77,8 @@ async def _demo(settings: CliSettings, options: RunOptions, root: Path) -> int:
 def _with_files(result: RunResult, root: Path) -> RunResult:
     # The gateway is gone when somebody opens the address; the file stays.
     folder = root / result.run_id
-    outputs = tuple(
-        replace(output, url=(folder / output.filename).as_uri()) if output.url else output
-        for output in result.outputs
-    )
-    return replace(result, outputs=outputs)
+    outputs = []
+    for output in result.outputs:
+        files = tuple(replace(file, url=(folder / file.filename).as_uri()) for file in output.files)
+        outputs.append(replace(output, url=files[0].url if files else "", files=files))
+    return replace(result, outputs=tuple(outputs))

@@ -80,7 +80,7 @@ async def perform(
     try:
         async with GatewayClient(url) as client:
             result = await run_to_the_end(
-                client, options.request, choose_screen(options, console), wishes
+                client, options.request, choose_screen(options, console), wishes, options.images
             )
     except GatewayError as error:
         click.echo(f"artlab: {error}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,8 @@ LEVELS = ("kids", "youth", "adult", "research")
 MODES = ("eco", "fast")
 MAX_OUTPUTS = 16
 MAX_SEED = 2**53 - 1
+MAX_IMAGES = 4
+MAX_IMAGE_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class RunOptions:
     request: Mapping[str, object]
     as_json: bool
     quiet: bool
+    # Pictures to bring, in the order of the outputs' slots.
+    images: tuple[Path, ...] = ()
 
 
 class _ConfigName(click.ParamType[str]):
@@ -56,6 +61,17 @@ def _standard_input() -> str:
     # A shell's newline at the end is not part of what the person wrote.
     text = data.decode("utf-8", "surrogateescape").removesuffix("\n")
     return text.removesuffix("\r")
+
+
+def _images(
+    ctx: click.Context, param: click.Parameter, paths: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    if len(paths) > MAX_IMAGES:
+        raise click.BadParameter(f"at most {MAX_IMAGES} pictures")
+    for path in paths:
+        if path.stat().st_size > MAX_IMAGE_BYTES:
+            raise click.BadParameter(f"{path.name} is larger than 32 MiB")
+    return paths
 
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -95,6 +111,14 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--language", help="Language of explanations, e.g. de. Default: that of the text."
     )
+    @click.option(
+        "--image",
+        "images",
+        type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+        multiple=True,
+        callback=_images,
+        help="A picture for outputs that take one; repeat it for several, in their order.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one line of JSON.")
     @click.option("--quiet", "-q", is_flag=True, help="Print only what was made.")
     def with_options(
@@ -106,6 +130,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
         context: str | None,
         seed: int | None,
         language: str | None,
+        images: tuple[Path, ...],
         as_json: bool,
         quiet: bool,
         **others: Any,
@@ -121,9 +146,10 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             "context": context,
             "seed": seed,
             "language": language,
+            "input_images": len(images) or None,
         }
         request = {name: value for name, value in fields.items() if value is not None}
-        command(RunOptions(request, as_json, quiet), **others)
+        command(RunOptions(request, as_json, quiet, images), **others)
 
     with_options.__name__ = command.__name__
     with_options.__doc__ = command.__doc__

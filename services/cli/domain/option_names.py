@@ -11,6 +11,7 @@ _OPTIONS = {
     "context": "--context",
     "seed": "--seed",
     "language": "--language",
+    "input_images": "--image",
 }
 
 

@@ -25,8 +25,17 @@ class SeenEntity:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputFile:
+    """One file of an output, and where it is."""
+
+    filename: str
+    media_type: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputResult:
-    """One requested output: a url, or the reason there is none."""
+    """One requested output: the url of its first file, or the reason there is none."""
 
     index: int
     config: str
@@ -35,6 +44,8 @@ class OutputResult:
     reason: str
     filename: str
     url: str
+    # All of them: those of a batch, or of several nodes.
+    files: tuple[OutputFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +85,7 @@ def summarize(
 
     `url_of` gives the address of an entity by its sequence.
     """
-    made = {entity.output_index: entity for entity in seen if entity.type.startswith("output_")}
-    outputs = tuple(_output(row, made, url_of) for row in _rows(document.get("outputs")))
+    outputs = tuple(_output(row, seen, url_of) for row in _rows(document.get("outputs")))
     status = _text(document.get("status"))
     texts = [entity.content for entity in seen if entity.type == "interception"]
     return RunResult(
@@ -99,22 +109,29 @@ def describe_error(error: object) -> str:
 
 
 def _output(
-    row: Mapping[str, object], made: Mapping[int, SeenEntity], url_of: Callable[[int], str]
+    row: Mapping[str, object], seen: Sequence[SeenEntity], url_of: Callable[[int], str]
 ) -> OutputResult:
     index = row.get("index")
     number = index if isinstance(index, int) else 0
-    entity = made.get(number)
     status = _text(row.get("status"))
     # Bytes of an output that was blocked after it was made are not for showing.
-    shown = entity if entity is not None and status == "succeeded" else None
+    files = tuple(
+        OutputFile(entity.filename, entity.media_type, url_of(entity.sequence))
+        for entity in seen
+        if entity.type.startswith("output_")
+        and entity.output_index == number
+        and status == "succeeded"
+    )
+    first = files[0] if files else None
     return OutputResult(
         index=number,
         config=_text(row.get("config")),
-        media_type=shown.media_type if shown else _text(row.get("media_type")),
+        media_type=first.media_type if first else _text(row.get("media_type")),
         status=status,
         reason=describe_error(row.get("reason")),
-        filename=shown.filename if shown else "",
-        url=url_of(shown.sequence) if shown else "",
+        filename=first.filename if first else "",
+        url=first.url if first else "",
+        files=files,
     )
 
 

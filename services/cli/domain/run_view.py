@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 
 FINAL_STATES = frozenset({"succeeded", "partial", "blocked", "failed", "cancelled"})
 # Durable and numbered; everything else is a hint.
-FACTS = frozenset({"state_changed", "stage_started", "entity_committed", "output_finished"})
+FACTS = frozenset(
+    {
+        "state_changed",
+        "stage_started",
+        "entity_committed",
+        "output_finished",
+        "warning",
+        "entity_erased",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

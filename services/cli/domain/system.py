@@ -46,10 +46,14 @@ def _writer(name: str) -> str:
 def _backends(outputs: object) -> dict[str, list[str]]:
     """Backends that can work now, by kind of output; text is told by its writers."""
     found: dict[str, list[str]] = {}
-    for output in outputs if isinstance(outputs, list) else ():
-        if not isinstance(output, Mapping) or output.get("available") is not True:
+    rows = [row for row in outputs if isinstance(row, Mapping)] if isinstance(outputs, list) else []
+    backend_of = {row.get("name"): row.get("backend") for row in rows}
+    for output in rows:
+        if output.get("available") is not True:
             continue
-        kind, backend = output.get("kind"), output.get("backend")
+        # Of a chain of fallbacks, that of the one that would make it now.
+        kind = output.get("kind")
+        backend = backend_of.get(output.get("runs_as"), output.get("backend"))
         if not isinstance(kind, str) or not isinstance(backend, str) or kind == "text":
             continue
         names = found.setdefault(kind, [])

@@ -46,6 +46,11 @@ class ScriptedGateway:
     # How many of the first requests for an entity are answered 503.
     unavailable: int = 0
     url: str = ""
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    picture_status: str = "running"
+    # How many of the first pictures are answered 429.
+    busy: int = 0
+    picture_refusal: tuple[int, dict[str, Any]] | None = None
     # Cuts made so far: each happens once.
     cuts: int = 0
 
@@ -95,6 +100,18 @@ class ScriptedGateway:
             await asyncio.sleep(60)
         return web.json_response({"run_id": RUN_ID, "status": "cancelled"})
 
+    async def input_image(self, request: web.Request) -> web.Response:
+        self.pictures[request.match_info["index"]] = await request.read()
+        self.busy -= 1
+        if self.busy >= 0:
+            return web.json_response({"detail": "too many at once"}, status=429)
+        if self.picture_refusal is not None:
+            status, problem = self.picture_refusal
+            return web.json_response(
+                problem, status=status, content_type="application/problem+json"
+            )
+        return web.json_response({"run_id": RUN_ID, "status": self.picture_status})
+
     async def status(self, request: web.Request) -> web.Response:
         return web.json_response(self.document)
 
@@ -109,12 +126,13 @@ class ScriptedGateway:
 @asynccontextmanager
 async def scripted(gateway: ScriptedGateway) -> AsyncIterator[ScriptedGateway]:
     """Serve the script; its address is in `.url`."""
-    app = web.Application()
+    app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/api/schema/pipeline/execute", gateway.execute)
     app.router.add_get(f"{_RUN}/events", gateway.events)
     app.router.add_get(f"{_RUN}/status", gateway.status)
     app.router.add_post(f"{_RUN}/cancel", gateway.cancel)
     app.router.add_get(_RUN + "/entities/{sequence}", gateway.entity)
+    app.router.add_put(f"/api/runs/{RUN_ID}/input_images/{{index}}", gateway.input_image)
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -40,3 +40,17 @@ def test_services_that_did_not_answer_are_not_called_built_in() -> None:
     lines = describe_system({"writers": None, "outputs": None, "safety_level": None})
     assert lines[0] == "text: nobody answers; images: nobody answers"
     assert "no GPU needed" not in lines[0]
+
+
+def test_a_fallback_that_would_make_an_output_is_what_is_used() -> None:
+    document = {
+        "writers": ["builtin"],
+        "outputs": [
+            output("code", "builtin"),
+            {**output("code", "code"), "runs_as": "builtin_code"},
+            {**output("image", "comfyui"), "runs_as": ""},
+        ],
+    }
+    assert describe_system(document)[0] == (
+        "text: built-in writer; sketches: built-in renderer; images: comfyui"
+    )
