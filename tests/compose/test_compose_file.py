@@ -45,7 +45,9 @@ def _settings(service: str, variables: Mapping[str, str]) -> Settings:
     kinds = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Settings) and value is not Settings
+        if isinstance(value, type)
+        and issubclass(value, Settings)
+        and value.__module__ == module.__name__
     ]
     assert len(kinds) == 1
     return load_settings(service, kinds[0], _environment(service, variables))
@@ -93,10 +95,10 @@ def test_no_variable_of_a_published_port_is_also_set_for_the_service() -> None:
             assert not used & set(service["environment"])
 
 
-def test_only_the_recorder_has_a_volume() -> None:
+def test_only_the_recorder_and_media_have_a_volume() -> None:
     mounted = {name: s["volumes"] for name, s in COMPOSE["services"].items() if "volumes" in s}
-    assert mounted == {"recorder": ["pipeline_runs:/data"]}
-    assert list(COMPOSE["volumes"]) == ["pipeline_runs"]
+    assert mounted == {"recorder": ["pipeline_runs:/data"], "media": ["media:/data"]}
+    assert list(COMPOSE["volumes"]) == ["pipeline_runs", "media"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -107,7 +109,7 @@ def test_a_container_may_write_nowhere_and_gains_no_rights(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     (tmpfs,) = service["tmpfs"]
     assert tmpfs.startswith("/tmp:")
-    size = "128m" if name == "interception" else "64m"
+    size = {"interception": "128m", "safety": "512m"}.get(name, "64m")
     assert {"noexec", "nosuid", "nodev", f"size={size}"} <= set(tmpfs.split(":")[1].split(","))
     assert service["restart"] == "unless-stopped"
     assert "privileged" not in service

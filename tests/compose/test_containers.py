@@ -33,6 +33,7 @@ NAMES = {
     "04_interception.txt",
     "05_safety_pre_output.json",
     "06_output_image.png",
+    "07_safety_image.json",
     "metadata.json",
 }
 

@@ -32,7 +32,10 @@ ROUTES = {
     "/health": "get",
     "/ready": "get",
     "/api/system": "get",
+    "/api/backends": "get",
+    "/api/runs/{run_id}/input_images/{index}": "put",
 }
+_PLAIN = ("/health", "/ready", "/api/system", "/api/backends")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -86,7 +89,7 @@ async def test_answers_are_as_documented(world: World, document: dict[str, Any])
     assert_as_documented(document, execute, ended)
     later = await world.client.post(execute, json=body, headers={"Prefer": "respond-async"})
     assert_as_documented(document, execute, later)
-    for route in ("/health", "/ready", "/api/system", f"{PIPELINE}/status", f"{PIPELINE}/entities"):
+    for route in (*_PLAIN, f"{PIPELINE}/status", f"{PIPELINE}/entities"):
         response = await world.client.get(route.format(run_id=RUN))
         assert response.status_code == 200
         assert_as_documented(document, route, response)
@@ -99,7 +102,7 @@ async def test_answers_are_as_documented(world: World, document: dict[str, Any])
 async def test_a_run_that_is_none_is_the_documented_404(
     world: World, document: dict[str, Any], route: str, run_id: str
 ) -> None:
-    address = route.format(run_id=run_id, type="input", sequence=1)
+    address = route.format(run_id=run_id, type="input", sequence=1, index=1)
     response = await world.client.request(ROUTES[route], address)
     assert response.status_code == 404
     assert response.json()["reason"] == "RUN_NOT_FOUND"
@@ -111,7 +114,7 @@ async def test_a_run_that_is_none_is_the_documented_404(
 async def test_an_unknown_parameter_is_the_documented_422(
     world: World, document: dict[str, Any], route: str
 ) -> None:
-    address = route.format(run_id=RUN, type="input", sequence=1)
+    address = route.format(run_id=RUN, type="input", sequence=1, index=1)
     response = await world.client.request(ROUTES[route], address, params={"colour": "red"})
     assert response.status_code == 422
     assert response.json()["field"] == "colour"

@@ -64,6 +64,7 @@ BAD_FIELDS: list[tuple[str, Any, str, str]] = [
     ("parameters", {"prompt": '"x"'}, "UNKNOWN_PARAMETER", "parameters.prompt"),
     ("parameters", {"../x": "4"}, "UNKNOWN_PARAMETER", "parameters"),
     ("parameters", {f"p{i}": "1" for i in range(65)}, "TOO_MANY_PARAMETERS", "parameters"),
+    *(("user_id", value, "INVALID_USER_ID", "user_id") for value in ("Ada", "a b", "a" * 65, "ä")),
     *(("recipe", value, "INVALID_CONFIG_NAME", "recipe") for value in BAD_CONFIGS if value),
 ]
 
@@ -87,6 +88,25 @@ async def test_generate_names_each_malformed_field(world: World) -> None:
 async def test_cancel_names_the_malformed_upload(world: World, name: str) -> None:
     async with refused("INVALID_ARGUMENT", "INVALID_NAME", "upload"):
         await world.cancel(name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "path"),
+    [
+        ({"backend": ""}, "INVALID_CONFIG_NAME", "backend"),
+        ({"backend": "../x"}, "INVALID_CONFIG_NAME", "backend"),
+        ({"url": ""}, "EMPTY_TEXT", "url"),
+        ({"url": "http://a\x00b"}, "INVALID_CHARACTER", "url"),
+        ({"url": "h" * 20_001}, "TEXT_TOO_LONG", "url"),
+    ],
+)
+async def test_draining_names_each_malformed_field(
+    world: World, changes: dict[str, str], reason: str, path: str
+) -> None:
+    values = {"backend": "comfyui", "url": "http://127.0.0.1:8188"} | changes
+    asked = media_pb2.SetInstanceDrainingRequest(**values, draining=True)
+    async with refused("INVALID_ARGUMENT", reason, path):
+        await world.media.SetInstanceDraining(asked, timeout=CALL_SECONDS)
 
 
 async def test_an_unknown_config_is_not_found(world: World) -> None:

@@ -81,6 +81,15 @@ BAD_FIELDS = [
     ({"seed": -1}, "INVALID_SEED", "seed"),
     ({"seed": 2**53}, "INVALID_SEED", "seed"),
     ({"language": "not a language"}, "INVALID_LANGUAGE", "language"),
+    ({"input_images": -1}, "OUT_OF_BOUNDS", "input_images"),
+    ({"input_images": 5}, "OUT_OF_BOUNDS", "input_images"),
+    ({"parameters": {"Breite": "1"}}, "UNKNOWN_PARAMETER", "parameters"),
+    ({"parameters": {f"p{n}": "1" for n in range(65)}}, "TOO_MANY_PARAMETERS", "parameters"),
+    ({"parameters": {"width": "wide"}}, "INVALID_PARAMETER", "parameters.width"),
+    ({"parameters": {"width": "[1]"}}, "INVALID_PARAMETER", "parameters.width"),
+    ({"parameters": {"width": "NaN"}}, "INVALID_PARAMETER", "parameters.width"),
+    ({"parameters": {"text": '"\\u0000"'}}, "INVALID_CHARACTER", "parameters.text"),
+    ({"parameters": {"text": '"%s"' % ("a" * 20_001)}}, "TEXT_TOO_LONG", "parameters.text"),
 ]
 
 
@@ -96,6 +105,30 @@ async def test_start_run_names_the_malformed_field(
 async def test_cancel_run_names_the_malformed_field(stub: Stub, name: str) -> None:
     async with refused("INVALID_ARGUMENT", "INVALID_NAME", "name"):
         await stub.CancelRun(orchestrator_pb2.CancelRunRequest(name=name), timeout=5)
+
+
+BAD_PICTURES = [
+    ({"name": ""}, "INVALID_NAME", "name"),
+    ({"name": ID}, "INVALID_NAME", "name"),
+    ({"index": 0}, "OUT_OF_BOUNDS", "index"),
+    ({"index": 5}, "OUT_OF_BOUNDS", "index"),
+    ({"index": -1}, "OUT_OF_BOUNDS", "index"),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason", "field"), BAD_PICTURES)
+async def test_add_input_image_names_the_malformed_field(
+    stub: Stub, fields: dict[str, object], reason: str, field: str
+) -> None:
+    values = {"name": f"runs/{ID}", "index": 1, "data": b"picture"} | fields
+    request = orchestrator_pb2.AddInputImageRequest(**values)  # type: ignore[arg-type]
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await stub.AddInputImage(iter([request]), timeout=5)
+
+
+async def test_a_picture_without_a_message_names_no_run(stub: Stub) -> None:
+    async with refused("INVALID_ARGUMENT", "INVALID_NAME", "name"):
+        await stub.AddInputImage(iter([]), timeout=5)
 
 
 async def test_a_peer_that_is_away_is_named_and_worth_a_retry(stub: Stub) -> None:

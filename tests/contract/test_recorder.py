@@ -115,6 +115,7 @@ async def test_only_a_canonical_uuid_is_a_run_id(world: World, run_id: str) -> N
         ("DeleteRun", pb.DeleteRunRequest(name=name), "name"),
         ("SetProgress", pb.SetProgressRequest(name=name), "name"),
         ("PublishHints", pb.PublishHintsRequest(name=name), "name"),
+        ("RecordWarning", pb.RecordWarningRequest(name=name), "name"),
         ("FinalizeOutput", pb.FinalizeOutputRequest(name=name), "name"),
         ("FinalizeRun", pb.FinalizeRunRequest(name=name), "name"),
         ("RecordEntity", pb.RecordEntityRequest(upload=f"{name}/uploads/x"), "upload"),
@@ -142,6 +143,35 @@ async def test_only_a_canonical_uuid_is_a_run_id(world: World, run_id: str) -> N
 async def test_only_an_upload_id_is_one(world: World, upload_id: str) -> None:
     async with refused("INVALID_ARGUMENT", "INVALID_NAME", "upload"):
         await world.stub.GetUpload(pb.GetUploadRequest(upload=f"{RUN}/uploads/{upload_id}"))
+
+
+@pytest.mark.parametrize("reason", ["", "why", "A1", "A" * 64, "SAFETY\n"])
+async def test_erase_entity_names_the_malformed_field(world: World, reason: str) -> None:
+    await world.create(RUN_ID)
+    async with refused("INVALID_ARGUMENT", "INVALID_REASON", "reason"):
+        await world.stub.EraseEntity(pb.EraseEntityRequest(name=f"{RUN}/entities/1", reason=reason))
+    async with refused("INVALID_ARGUMENT", "INVALID_NAME", "name"):
+        await world.stub.EraseEntity(pb.EraseEntityRequest(name=RUN, reason=reason))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"user_id": ""}, "INVALID_USER_ID", "user_id"),
+        ({"user_id": "Anna Maier"}, "INVALID_USER_ID", "user_id"),
+        ({"render_digest": ""}, "INVALID_DIGEST", "render_digest"),
+        ({"render_digest": "a" * 63}, "INVALID_DIGEST", "render_digest"),
+        ({"render_digest": "a" * 65}, "INVALID_DIGEST", "render_digest"),
+        ({"render_digest": "A" * 64}, "INVALID_DIGEST", "render_digest"),
+        ({"render_digest": "a" * 63 + "%"}, "INVALID_DIGEST", "render_digest"),
+    ],
+)
+async def test_find_render_names_the_malformed_field(
+    world: World, changes: dict[str, str], reason: str, field: str
+) -> None:
+    values = {"user_id": "pseudonym-1", "render_digest": "a" * 64, **changes}
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await world.stub.FindRender(pb.FindRenderRequest(**values))
 
 
 @pytest.mark.parametrize("sequence", ["", "0", "-1", "1e3", "\u0661", "01", "1234567", "1 "])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc.aio
@@ -25,6 +26,7 @@ from services.safety.servicer import SafetyServicer
 from services.safety.workers import Workers
 from tests.support.rpc import refused
 from tests.support.servers import channel_to
+from tests.unit.safety.images import encoded, image_checker, meadow
 
 TIMEOUT_SECONDS = 5.0
 SAFETY = load_safety(CONFIGS / "safety")
@@ -37,14 +39,23 @@ async def stub() -> AsyncIterator[safety_pb2_grpc.SafetyServiceAsyncStub]:
         async with open_channel(target) as channel:
             yield safety_pb2_grpc.SafetyServiceStub(channel)
         return
+    async with own_channel() as channel:
+        yield safety_pb2_grpc.SafetyServiceStub(channel)
+
+
+@asynccontextmanager
+async def own_channel() -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a service in this process."""
     workers = Workers()
     checker = TextChecker(SAFETY, BuiltinJudge(SAFETY.rules, workers), Level.YOUTH, workers)
+    async with image_checker() as images:
+        servicer = SafetyServicer(checker, images)
 
-    def register(server: grpc.aio.Server) -> None:
-        safety_pb2_grpc.add_SafetyServiceServicer_to_server(SafetyServicer(checker), server)
+        def register(server: grpc.aio.Server) -> None:
+            safety_pb2_grpc.add_SafetyServiceServicer_to_server(servicer, server)
 
-    async with channel_to("safety", register) as channel:
-        yield safety_pb2_grpc.SafetyServiceStub(channel)
+        async with channel_to("safety", register) as channel:
+            yield channel
 
 
 def request(**fields: Any) -> safety_pb2.CheckTextRequest:
@@ -57,6 +68,7 @@ def request(**fields: Any) -> safety_pb2.CheckTextRequest:
 
 
 PROMPT = safety_pb2.PURPOSE_MEDIA_PROMPT
+IMAGE_PURPOSES = (safety_pb2.PURPOSE_IMAGE, safety_pb2.PURPOSE_INPUT_IMAGE)
 MALFORMED: list[tuple[dict[str, Any], str, str]] = [
     ({"text": ""}, "EMPTY_TEXT", "text"),
     ({"text": " \n\t"}, "EMPTY_TEXT", "text"),
@@ -70,6 +82,7 @@ MALFORMED: list[tuple[dict[str, Any], str, str]] = [
     ({"level": -1}, "INVALID_LEVEL", "level"),
     ({"purpose": safety_pb2.PURPOSE_UNSPECIFIED}, "INVALID_PURPOSE", "purpose"),
     ({"purpose": 99}, "INVALID_PURPOSE", "purpose"),
+    ({"purpose": safety_pb2.PURPOSE_IMAGE}, "INVALID_PURPOSE", "purpose"),
     ({"language": "deutsch, bitte"}, "INVALID_LANGUAGE", "language"),
     ({"language": "de\n"}, "INVALID_LANGUAGE", "language"),
     ({"language": "-"}, "INVALID_LANGUAGE", "language"),
@@ -113,7 +126,9 @@ async def test_a_level_laxer_than_the_servers_is_denied(
         assert answer.verdict.level == level
 
 
-@pytest.mark.parametrize("purpose", [p for p in safety_pb2.Purpose.values() if p])
+@pytest.mark.parametrize(
+    "purpose", [p for p in safety_pb2.Purpose.values() if p and p not in IMAGE_PURPOSES]
+)
 async def test_a_safe_verdict_is_whole(
     stub: safety_pb2_grpc.SafetyServiceAsyncStub, purpose: safety_pb2.Purpose.ValueType
 ) -> None:
@@ -168,7 +183,101 @@ async def test_the_policy_names_its_level_judges_and_version(
     policy = await stub.GetPolicy(safety_pb2.GetPolicyRequest(), timeout=TIMEOUT_SECONDS)
     assert policy.level in common_pb2.SafetyLevel.values()[1:]
     assert policy.judges
+    assert policy.image_judges
+    assert list(policy.image_check_levels) == [
+        common_pb2.SAFETY_LEVEL_KIDS,
+        common_pb2.SAFETY_LEVEL_YOUTH,
+    ]
     assert re.fullmatch("[0-9a-f]{8}", policy.version)
+
+
+PNG = encoded(meadow())
+
+
+def image_messages(
+    *pieces: bytes, later: dict[str, Any] | None = None, **fields: Any
+) -> Iterator[safety_pb2.CheckImageRequest]:
+    values: dict[str, Any] = {
+        "level": common_pb2.SAFETY_LEVEL_KIDS,
+        "purpose": safety_pb2.PURPOSE_IMAGE,
+        "media_type": "image/png",
+    }
+    first, *rest = pieces
+    yield safety_pb2.CheckImageRequest(**{**values, "data": first, **fields})
+    for piece in rest:
+        yield safety_pb2.CheckImageRequest(data=piece, **(later or {}))
+
+
+MALFORMED_IMAGES: list[tuple[dict[str, Any], str, str]] = [
+    ({"level": common_pb2.SAFETY_LEVEL_UNSPECIFIED}, "INVALID_LEVEL", "level"),
+    ({"level": 99}, "INVALID_LEVEL", "level"),
+    ({"purpose": safety_pb2.PURPOSE_UNSPECIFIED}, "INVALID_PURPOSE", "purpose"),
+    ({"purpose": safety_pb2.PURPOSE_INPUT}, "INVALID_PURPOSE", "purpose"),
+    ({"purpose": 99}, "INVALID_PURPOSE", "purpose"),
+    ({"language": "deutsch, bitte"}, "INVALID_LANGUAGE", "language"),
+    ({"media_type": ""}, "MEDIA_TYPE_NOT_ALLOWED", "media_type"),
+    ({"media_type": "image/svg+xml"}, "MEDIA_TYPE_NOT_ALLOWED", "media_type"),
+    ({"media_type": "audio/wav"}, "MEDIA_TYPE_NOT_ALLOWED", "media_type"),
+    ({"media_type": "IMAGE/PNG"}, "MEDIA_TYPE_NOT_ALLOWED", "media_type"),
+    ({"media_type": "image/jpeg"}, "MEDIA_KIND_MISMATCH", "media_type"),
+    ({"data": b""}, "EMPTY_MEDIA", "data"),
+    ({"data": PNG + bytes(256 * 1024)}, "MESSAGE_TOO_LARGE", "data"),
+    ({"data": b"<svg onload='x'/>"}, "MEDIA_TYPE_NOT_ALLOWED", "data"),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason", "field"), MALFORMED_IMAGES)
+async def test_each_malformed_field_of_check_image_is_refused_with_its_path(
+    stub: safety_pb2_grpc.SafetyServiceAsyncStub,
+    fields: dict[str, Any],
+    reason: str,
+    field: str,
+) -> None:
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await stub.CheckImage(image_messages(PNG, **fields), timeout=TIMEOUT_SECONDS)
+
+
+async def test_no_message_at_all_is_refused_by_the_first_field(
+    stub: safety_pb2_grpc.SafetyServiceAsyncStub,
+) -> None:
+    async with refused("INVALID_ARGUMENT", "INVALID_LEVEL", "level"):
+        await stub.CheckImage(iter(()), timeout=TIMEOUT_SECONDS)
+
+
+@pytest.mark.parametrize(
+    "later", [{"level": common_pb2.SAFETY_LEVEL_RESEARCH}, {"purpose": 7}, {"language": "de"}]
+)
+async def test_only_the_first_message_says_what_the_bytes_are(
+    stub: safety_pb2_grpc.SafetyServiceAsyncStub, later: dict[str, Any]
+) -> None:
+    messages = image_messages(PNG[:100], PNG[100:], later=later)
+    async with refused("INVALID_ARGUMENT", "FIRST_MESSAGE_ONLY", next(iter(later))):
+        await stub.CheckImage(messages, timeout=TIMEOUT_SECONDS)
+
+
+async def test_a_level_laxer_than_the_servers_is_denied_for_pictures_as_well(
+    stub: safety_pb2_grpc.SafetyServiceAsyncStub,
+) -> None:
+    policy = await stub.GetPolicy(safety_pb2.GetPolicyRequest(), timeout=TIMEOUT_SECONDS)
+    for level in (level for level in common_pb2.SafetyLevel.values() if level > policy.level):
+        async with refused("PERMISSION_DENIED", "SAFETY_LEVEL_TOO_LAX", "level"):
+            await stub.CheckImage(image_messages(PNG, level=level), timeout=TIMEOUT_SECONDS)
+
+
+@pytest.mark.parametrize("purpose", IMAGE_PURPOSES)
+async def test_a_safe_verdict_about_a_picture_is_whole(
+    stub: safety_pb2_grpc.SafetyServiceAsyncStub, purpose: safety_pb2.Purpose.ValueType
+) -> None:
+    messages = image_messages(PNG[:100], PNG[100:], purpose=purpose, language="de-AT")
+    answer = await stub.CheckImage(messages, timeout=TIMEOUT_SECONDS)
+    verdict = answer.verdict
+    assert verdict.decision == safety_pb2.DECISION_SAFE
+    assert (verdict.rule, verdict.explanation, verdict.suggestion) == ("", "", "")
+    assert (verdict.purpose, verdict.level) == (purpose, common_pb2.SAFETY_LEVEL_KIDS)
+    assert (verdict.language, verdict.used.task) == ("de", "safety")
+    assert verdict.checks
+    assert verdict.used.model
+    assert not answer.keep_blocked
 
 
 async def test_bytes_that_are_no_message_are_refused(
@@ -177,13 +286,7 @@ async def test_bytes_that_are_no_message_are_refused(
     target = os.environ.get("ARTLAB_TARGET")
     if target:
         pytest.skip("the channel of a live service is not ours to reuse")
-    workers = Workers()
-    checker = TextChecker(SAFETY, BuiltinJudge(SAFETY.rules, workers), Level.YOUTH, workers)
-
-    def register(server: grpc.aio.Server) -> None:
-        safety_pb2_grpc.add_SafetyServiceServicer_to_server(SafetyServicer(checker), server)
-
-    async with channel_to("safety", register) as channel:
+    async with own_channel() as channel:
         call: Any = channel.unary_unary("/artlab.safety.v1.SafetyService/CheckText")
         # A lone surrogate in UTF-8 is no string of protobuf, as are bytes at random.
         for data in (b"\xff\xff\xff", b"\x0a\x03\xed\xa0\x80"):

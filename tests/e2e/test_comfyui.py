@@ -42,7 +42,10 @@ async def test_cancel_stops_the_job_at_the_backend_and_ends_as_cancelled(tmp_pat
 async def test_two_hundred_megabytes_pass_through_without_growing_anybody(tmp_path: Path) -> None:
     async with (
         fake_comfyui(script=Script(output_bytes=LARGE_BYTES)) as comfy,
-        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
+        # At this level pictures are not looked at; nobody would decode one of that size.
+        six_services(
+            tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url, ARTLAB_SAFETY_LEVEL="adult"
+        ) as running,
         client_of(running) as http,
     ):
         # The first run loads what is loaded once.

@@ -23,6 +23,7 @@ FOLDER = [
     "04_interception.txt",
     "05_safety_pre_output.json",
     "06_output_image.png",
+    "07_safety_image.json",
     "metadata.json",
 ]
 
@@ -72,7 +73,7 @@ async def test_an_idea_becomes_a_folder_that_tells_the_whole_story(tmp_path: Pat
         assert f"stage {stage}" in ended.out
     verified = await artlab("verify", str(folder))
     assert verified.code == 0, verified
-    assert "SHA-256 of 6 files" in verified.out
+    assert "SHA-256 of 7 files" in verified.out
     with (folder / "04_interception.txt").open("ab") as changed:
         changed.write(b"!")
     verified = await artlab("verify", str(folder))

@@ -34,6 +34,7 @@ AUDIENCES = {
     "interception_pass": A,
     "interception": S,
     "safety_pre_output": R,
+    "safety_image": R,
     "explanation": S,
     "output_image": S,
     "output_text": S,
@@ -46,6 +47,7 @@ STAGES = {
     "interception_pass": 2,
     "interception": 2,
     "safety_pre_output": 3,
+    "safety_image": 4,
     "output_image": 4,
     "output_text": 4,
 }
@@ -55,6 +57,7 @@ TASKS = {
     "interception_pass": "interception",
     "interception": "interception",
     "safety_pre_output": "safety",
+    "safety_image": "safety",
     "explanation": "safety",
     "output_image": "media",
     "output_text": "media",

@@ -77,8 +77,8 @@ async def test_the_status_is_metadata_json_as_it_stands(
     assert document == json.loads(on_disk)
     assert document["status"] == "succeeded"
     assert document["config_name"] == "dada"
-    assert document["current_state"]["progress"] == "6/6"
-    assert [entity["sequence"] for entity in document["entities"]] == [1, 2, 3, 4, 5, 6]
+    assert document["current_state"]["progress"] == "7/7"
+    assert [entity["sequence"] for entity in document["entities"]] == list(range(1, 8))
 
 
 async def test_every_entity_of_the_list_has_the_bytes_of_its_digest(
@@ -86,7 +86,7 @@ async def test_every_entity_of_the_list_has_the_bytes_of_its_digest(
 ) -> None:
     run_id = (await execute(http))["run_id"]
     listed = (await http.get(f"/api/pipeline/{run_id}/entities")).json()["entities"]
-    assert len(listed) == 6
+    assert len(listed) == 7
     for entity in listed:
         bytes_of = (await http.get(entity["url"])).content
         assert hashlib.sha256(bytes_of).hexdigest() == entity["sha256"], entity["type"]
@@ -212,7 +212,7 @@ async def test_a_run_accepted_at_once_can_be_followed_and_taken_up_again(
     facts, kinds = await _follow(http, run_id, after=0)
     assert facts == list(range(1, len(facts) + 1))
     assert kinds[0] == "state_changed"
-    assert kinds.count("entity_committed") == 6
+    assert kinds.count("entity_committed") == 7
     half = len(facts) // 2
     assert (await _follow(http, run_id, after=half))[0] == facts[half:]
 

@@ -38,6 +38,8 @@ class ScriptedBackend:
     report: Report | None = None
     # Called in the reading thread before each chunk with the offset and the reading's number.
     before_chunk: Callable[[int, int], None] | None = None
+    # The further files of the output.
+    others: list[bytes] = field(default_factory=list)
     readings: int = 0
     reading: threading.Event = field(default_factory=threading.Event)
     sized: bool = True
@@ -68,16 +70,24 @@ class ScriptedBackend:
             model="model-of-the-test",
             size_bytes=len(self.data) if self.sized else None,
             metadata={"note": "as reported"},
+            others=tuple(self._other(data) for data in self.others),
         )
+
+    def _other(self, data: bytes) -> Product:
+        @contextmanager
+        def read() -> Iterator[Iterator[bytes]]:
+            self.readings += 1
+            yield self._chunks(self.readings, data)
+
+        return Product(read=read, backend=self.name, model="", size_bytes=len(data))
 
     @contextmanager
     def read(self) -> Iterator[Iterator[bytes]]:
         self.readings += 1
         self.reading.set()
-        yield self._chunks(self.readings)
+        yield self._chunks(self.readings, self.data)
 
-    def _chunks(self, reading: int) -> Iterator[bytes]:
-        data = self.data
+    def _chunks(self, reading: int, data: bytes) -> Iterator[bytes]:
         for at in range(0, len(data), CHUNK_BYTES):
             if self.before_chunk is not None:
                 self.before_chunk(at, reading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -14,6 +14,7 @@ from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
     EntityDraft,
     FinalState,
+    ImageVerdict,
     Kind,
     Level,
     Mode,
@@ -21,15 +22,19 @@ from services.orchestrator.domain.run import (
     OutputCatalogue,
     OutputOffer,
     PassResult,
+    Policy,
+    PreparedImage,
     Purpose,
     Recipe,
     RecordedEntity,
     RecordedRun,
     RenderProgress,
+    RenderUpdate,
+    RenderWarning,
     RunError,
     Verdict,
 )
-from services.orchestrator.ports import Hint
+from services.orchestrator.ports import Hint, MediaJob, Reading
 
 
 @dataclass
@@ -43,6 +48,10 @@ class FakeRecorder:
     outputs: dict[int, tuple[FinalState, RunError | None]] = field(default_factory=dict)
     error: RunError | None = None
     failures: list[ArtlabError] = field(default_factory=list)
+    uploads: dict[tuple[RunId, str], RecordedEntity] = field(default_factory=dict)
+    files: dict[int, bytes] = field(default_factory=dict)
+    erased: list[tuple[int, str]] = field(default_factory=list)
+    warnings: list[tuple[int, RenderWarning]] = field(default_factory=list)
 
     @property
     def types(self) -> list[str]:
@@ -75,6 +84,7 @@ class FakeRecorder:
             output_configs=tuple(o.config for o in plan.outputs),
             entities=(),
             created=datetime.now(UTC),
+            expected_entities=plan.expected_entities,
         )
 
     async def open_runs(self) -> Sequence[RecordedRun]:
@@ -88,14 +98,47 @@ class FakeRecorder:
         self.steps.append((stage, step, output_index))
         self._change(run_id, "running")
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> None:
+    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
         self._fail()
-        if draft.upload_id in {known.upload_id for known in self.drafts}:
-            return
-        self.drafts.append(draft)
+        upload = run_id, draft.upload_id
+        if upload not in self.uploads:
+            self.drafts.append(draft)
+            self.uploads[upload] = self.commit(
+                run_id, draft.type, draft.data, "", draft.output_index, dict(draft.metadata)
+            )
+        return self.uploads[upload]
+
+    def commit(
+        self,
+        run_id: RunId,
+        entity_type: str,
+        data: bytes,
+        media_type: str,
+        output_index: int,
+        metadata: dict[str, str] | None = None,
+    ) -> RecordedEntity:
+        """Record what somebody else wrote, such as the bytes of an output."""
         run = self.runs[run_id]
-        entity = RecordedEntity(draft.type, hashlib.sha256(draft.data).hexdigest())
+        digest, sequence = hashlib.sha256(data).hexdigest(), len(run.entities) + 1
+        entity = RecordedEntity(
+            entity_type, digest, sequence, output_index, media_type, metadata or {}
+        )
+        self.files[sequence] = data
         self.runs[run_id] = replace(run, entities=(*run.entities, entity))
+        return entity
+
+    async def read(self, run_id: RunId, sequence: int) -> AsyncIterator[bytes]:
+        self._fail()
+        yield self.files[sequence]
+
+    async def erase(self, run_id: RunId, sequence: int, reason: str) -> None:
+        self._fail()
+        self.erased.append((sequence, reason))
+        del self.files[sequence]
+
+    async def warn(self, run_id: RunId, output_index: int, warning: RenderWarning) -> None:
+        self._fail()
+        self.warnings.append((output_index, warning))
 
     async def publish(self, run_id: RunId, hints: Sequence[Hint]) -> None:
         self.hints += hints
@@ -125,25 +168,48 @@ class FakeRecorder:
 
 @dataclass
 class FakeSafety:
-    """Blocks texts that contain one of `forbidden`; `failures` are raised first."""
+    """Blocks what contains one of `forbidden`; `failures` are raised first."""
 
     forbidden: tuple[str, ...] = ("verboten",)
+    # More that is forbidden for one purpose only.
+    forbidden_of: dict[Purpose, tuple[str, ...]] = field(default_factory=dict)
     level: Level = "youth"
+    image_check_levels: frozenset[Level] = frozenset()
+    keep_blocked: bool = False
+    looked_at: list[tuple[Purpose, str, bytes]] = field(default_factory=list)
+    image_failures: list[ArtlabError] = field(default_factory=list)
     asked: list[tuple[Purpose, str]] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
     failures: list[ArtlabError] = field(default_factory=list)
+    code_failures: list[ArtlabError] = field(default_factory=list)
 
-    async def server_level(self) -> Level:
-        return self.level
+    async def policy(self) -> Policy:
+        return Policy(self.level, self.image_check_levels)
 
     async def check_text(
         self, text: str, level: Level, purpose: Purpose, language: str, kind: Kind | None = None
     ) -> Verdict:
         if self.failures:
             raise self.failures.pop(0)
+        if purpose == "code" and self.code_failures:
+            raise self.code_failures.pop(0)
         self.asked.append((purpose, text))
         self.languages.append(language)
-        terms = tuple(word for word in self.forbidden if word in text.lower())
+        return self._verdict(purpose, text)
+
+    async def check_image(
+        self, level: Level, purpose: Purpose, language: str, media_type: str, read: Reading
+    ) -> ImageVerdict:
+        if self.image_failures:
+            raise self.image_failures.pop(0)
+        data = b"".join([chunk async for chunk in read()])
+        self.looked_at.append((purpose, media_type, data))
+        self.languages.append(language)
+        return ImageVerdict(self._verdict(purpose, data.decode("latin-1")), self.keep_blocked)
+
+    def _verdict(self, purpose: Purpose, text: str) -> Verdict:
+        forbidden = (*self.forbidden, *self.forbidden_of.get(purpose, ()))
+        terms = tuple(word for word in forbidden if word in text.lower())
         return Verdict(
             safe=not terms,
             purpose=purpose,
@@ -218,6 +284,12 @@ class FakeMedia:
     failing: dict[str, ArtlabError] = field(default_factory=dict)
     failures: list[ArtlabError] = field(default_factory=list)
     made: list[tuple[int, str, str, int]] = field(default_factory=list)
+    jobs: list[MediaJob] = field(default_factory=list)
+    # What a job says on its way, and what it then writes into which record: type and bytes.
+    updates: tuple[RenderUpdate, ...] = (RenderProgress("executing", 0.5),)
+    writes: tuple[tuple[str, bytes], ...] = ()
+    into: FakeRecorder | None = None
+    prepare_failures: list[ArtlabError] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
     frozen: bool = False
     frozen_config: str = ""
@@ -229,23 +301,30 @@ class FakeMedia:
             {(offer.kind, "eco"): (offer.name,) for offer in self.offers},
         )
 
-    async def generate(
-        self,
-        run_id: RunId,
-        output: PlannedOutput,
-        prompt: str,
-        recipe: str,
-        report: Callable[[RenderProgress], None],
-    ) -> None:
+    async def generate(self, job: MediaJob) -> AsyncGenerator[RenderUpdate, None]:
+        output = job.output
         self.started.set()
-        report(RenderProgress("executing", 0.5))
+        self.jobs.append(job)
+        for update in self.updates:
+            yield update
         if self.failures:
             raise self.failures.pop(0)
         if self.frozen or output.config == self.frozen_config:
             await asyncio.Event().wait()
         if output.config in self.failing:
             raise self.failing[output.config]
-        self.made.append((output.index, output.config, prompt, output.seed))
+        for media_type, data in self.writes:
+            if self.into is not None:
+                self.into.commit(
+                    job.run_id, f"output_{output.kind}", data, media_type, output.index
+                )
+        self.made.append((output.index, output.config, job.prompt, output.seed))
+
+    async def prepare_image(self, chunks: AsyncIterator[bytes]) -> PreparedImage:
+        data = b"".join([chunk async for chunk in chunks])
+        if self.prepare_failures:
+            raise self.prepare_failures.pop(0)
+        return PreparedImage("image/png", 64, 48, b"fit " + data)
 
     async def cancel(self, run_id: RunId, output: PlannedOutput) -> None:
         self.cancelled.append(output.index)

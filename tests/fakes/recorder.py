@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
-from services.kit.errors import ArtlabError, InvalidArgument, NotFound, OutOfRange
+from services.kit.errors import (
+    ArtlabError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+)
 from services.kit.interceptors import Context
 
 CHUNK_BYTES = 256 * 1024
@@ -170,6 +176,22 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
             recorded, run_pb2.RunEvent(output_finished=run_pb2.OutputFinished(output=output))
         )
 
+    def warn(self, run_id: str, reason: str, message: str, output_index: int) -> None:
+        """Say something that ends nothing."""
+        warning = run_pb2.Warning(reason=reason, message=message, output_index=output_index)
+        self._fact(self.runs[run_id], run_pb2.RunEvent(warning=warning, ignorable=True))
+
+    def erase(self, run_id: str, sequence: int, reason: str) -> None:
+        """Erase an entity."""
+        recorded = self.runs[run_id]
+        del recorded.data[sequence]
+        entity = recorded.run.entities[sequence - 1]
+        entity.erase_time.GetCurrentTime()
+        erased = run_pb2.EntityErased(
+            sequence=sequence, reason=reason, erase_time=entity.erase_time
+        )
+        self._fact(recorded, run_pb2.RunEvent(entity_erased=erased))
+
     def hint(self, run_id: str, hint: run_pb2.Hint) -> None:
         """Pass a hint on to whoever watches."""
         for watcher in self.runs[run_id].watchers:
@@ -232,6 +254,8 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
         """Send the bytes, or fewer and an error."""
         self._enter("ReadEntity", request.audience)
         run, sequence = request.name.split("/entities/")
+        if self._find(run).run.entities[int(sequence) - 1].HasField("erase_time"):
+            raise FailedPrecondition("ENTITY_ERASED", "its bytes were erased")
         data = self._find(run).data[int(sequence)][request.offset :]
         data = data[: request.limit] if request.limit else data
         cut, error = self.read_cuts.pop(0) if self.read_cuts else (None, None)

@@ -56,6 +56,7 @@ NAMES = [
     ".index",
     ".tombstones",
     ".favourites",
+    ".imported",
     ".reserve",
     ".imports",
     "metadata.json.tmp",

@@ -84,7 +84,12 @@ class Bench:
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """All three, started, with an empty run."""
     async with fake_comfyui() as fake, recorder_at(tmp_path / "runs") as target:
-        settings = {"RECORDER_TARGET": target, "COMFYUI_URLS": fake.url, "LOG_LEVEL": "WARNING"}
+        settings = {
+            "RECORDER_TARGET": target,
+            "COMFYUI_URLS": fake.url,
+            "STATE": str(tmp_path / "state"),
+            "LOG_LEVEL": "WARNING",
+        }
         service = Service("media", free_ports(["media"])["media"], settings)
         async with open_channel(target) as channel:
             recorder = recorder_pb2_grpc.RecorderServiceStub(channel)

@@ -34,6 +34,7 @@ from tests.support.rpc import refused
 # What changes nothing; every other method of the service needs a test here.
 READ_ONLY = {
     "ExportRuns",
+    "FindRender",
     "GetRun",
     "GetRunStats",
     "GetStoreStatus",
@@ -134,6 +135,25 @@ async def test_delete_upload_is_idempotent_under_faults(chaos: Chaos) -> None:
     async with refused("NOT_FOUND", "UPLOAD_NOT_FOUND"):
         await chaos.call("GetUpload", pb.GetUploadRequest(upload=upload))
     assert (await chaos.document(run))["entities"] == []
+
+
+async def test_record_warning_is_idempotent_under_faults(chaos: Chaos) -> None:
+    run = await chaos.create()
+    warning = run_pb2.Warning(reason="DEADLINE_NEAR", message="most of it", output_index=1)
+    await chaos.repeat("RecordWarning", pb.RecordWarningRequest(name=run, warning=warning))
+    facts = facts_of(await chaos.document(run))
+    assert [kind for kind, _ in facts] == ["state_changed", "warning"]
+
+
+async def test_erase_entity_is_idempotent_under_faults(chaos: Chaos) -> None:
+    run = await run_with_picture(chaos)
+    request = pb.EraseEntityRequest(name=f"{run}/entities/1", reason="SAFETY_BLOCKED")
+    erased = (await chaos.repeat("EraseEntity", request)).entity
+    assert erased.digest == digest_of(PICTURE)
+    assert erased.HasField("erase_time")
+    facts = facts_of(await chaos.document(run))
+    assert [kind for kind, _ in facts].count("entity_erased") == 1
+    assert not (chaos.folder(run) / erased.filename).exists()
 
 
 async def test_finalize_output_is_idempotent_under_faults(chaos: Chaos) -> None:

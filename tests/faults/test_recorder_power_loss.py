@@ -92,6 +92,12 @@ class Client:
         else:
             self.note("committed", upload, size=written.committed_size)
 
+    async def erase(self, name: str) -> None:
+        self.note("erasing", name)
+        request = pb.EraseEntityRequest(name=name, reason="SAFETY_BLOCKED")
+        answer = await self.stub.EraseEntity(request, timeout=5)
+        self.note("erased", name, answer.entity)
+
     async def finalize(self, run: str) -> None:
         self.note("finalizing", run)
         request = pb.FinalizeRunRequest(name=run, state=run_pb2.RUN_STATE_CANCELLED)
@@ -116,6 +122,7 @@ class Client:
         await self.write(f"{run}/uploads/output", picture, 192 * 1024, len(picture))
         await self.delete(other)
         await self.record(f"{run}/uploads/more", b"more")
+        await self.erase(f"{run}/entities/2")
         await self.finalize(run)
 
 
@@ -123,6 +130,7 @@ def is_true_after_a_power_cut(disk: LossyDisk, client: Client, position: int) ->
     """A recorder that opens this disk keeps everything that was said up to that position."""
     said = [one for one in client.said if one.position <= position]
     gone = {one.name for one in said if one.what == "deleting"}
+    erasing = {one.name for one in said if one.what == "erasing"}
     ending = gone | {one.name for one in said if one.what == "finalizing"}
     with tempfile.TemporaryDirectory() as folder, store_on(DiskCalls(disk, Path(folder))):
         store = DiskStore(Path(folder))
@@ -134,6 +142,7 @@ def is_true_after_a_power_cut(disk: LossyDisk, client: Client, position: int) ->
             for one in run.entities:
                 sent = client.sent[f"{name}/uploads/{one.upload_id}"]
                 assert one.sha256 == digest_of(sent).sha256
+                assert not one.is_erased or f"{name}/entities/{one.sequence}" in erasing
         uploads = {str(one.record.name): one for one in contents.uploads}
         for fact in said:
             name = "/".join(fact.name.split("/")[:2])
@@ -145,6 +154,10 @@ def is_true_after_a_power_cut(disk: LossyDisk, client: Client, position: int) ->
             if name in gone:
                 continue
             assert name in runs
+            if fact.what == "erased":
+                erased = runs[name].entity(int(fact.name.rpartition("/")[2]))
+                assert erased.is_erased
+                assert not (Path(folder) / name.removeprefix("runs/") / erased.filename).exists()
             if fact.what == "final":
                 assert runs[name].is_final
             if fact.entity is not None:

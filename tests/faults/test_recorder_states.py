@@ -21,6 +21,7 @@ CHANGES: dict[str, Callable[[RecorderOverADiskThatForgets, KnownRun, Fault], Any
     "begin": lambda machine, run, fault: machine.write(run, "b", 20, 1, fault, "stays"),
     "go on": lambda machine, run, fault: machine.write(run, "a", 20, 1, fault, "stays"),
     "finish": lambda machine, run, fault: machine.write(run, "a", 20, 5, fault, "stays"),
+    "erase": lambda machine, run, fault: machine.erase(run, "c", fault, "stays"),
     "finalize": lambda machine, run, fault: machine.finalize(
         run, RunState.CANCELLED, fault, "stays"
     ),

@@ -12,7 +12,9 @@ from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
 from services.kit.channel import open_channel, open_sync_channel
 from services.kit.ids import UploadName
+from services.media.decoding.decoder import Decoder
 from services.media.domain.request import EntityDraft
+from services.media.inspection import Inspector
 from services.media.ports import Product
 from services.media.recording import Recording
 from services.recorder.verify import verify_run
@@ -78,8 +80,13 @@ async def test_64_mebibytes_cut_at_twenty_random_points_arrive_and_are_hardly_se
             for before, point in zip([0, *points], points, strict=False):
                 proxy.arm(CutAfter(point - before))
             with open_sync_channel(proxy.target) as stream_channel:
+                decoder = Decoder(1, waiting=1)
                 recording = Recording(
-                    channel, stream_channel, max_media_bytes=SIZE_BYTES, max_streams=1
+                    channel,
+                    stream_channel,
+                    max_media_bytes=SIZE_BYTES,
+                    max_streams=1,
+                    inspector=Inspector(decoder, None),
                 )
                 try:
                     recorded = await recording.write(
@@ -90,6 +97,7 @@ async def test_64_mebibytes_cut_at_twenty_random_points_arrive_and_are_hardly_se
                     )
                 finally:
                     recording.close()
+                    await decoder.aclose()
             assert (proxy.struck, proxy.armed) == (CUTS, 0)
             made = run_pb2.Entity.FromString(recorded.wire)
             assert made.digest == digest_of(data)

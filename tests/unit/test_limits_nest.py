@@ -7,7 +7,9 @@ from typing import Any
 from annotated_types import Le
 from pydantic import BaseModel
 
-from services.gateway.clients import CANCEL_SECONDS, START_SECONDS
+from services.cli.gateway_client import IMAGE_SECONDS as IMAGE_OF_CLI_SECONDS
+from services.gateway.clients import CANCEL_SECONDS, INPUT_IMAGE_SECONDS, START_SECONDS
+from services.gateway.uploads import UPLOAD_SECONDS
 from services.interception.__main__ import PASS_MARGIN_SECONDS
 from services.interception.settings import InterceptionSettings
 from services.kit.deadline import MARGIN_SECONDS
@@ -18,10 +20,13 @@ from services.media.output_files import OutputFile
 from services.media.servicer import CAPS as MEDIA_CAPS
 from services.media.settings import MediaSettings
 from services.orchestrator.clients.interception import PASS_SECONDS
-from services.orchestrator.clients.media import GENERATE_SECONDS
+from services.orchestrator.clients.media import GENERATE_SECONDS, PREPARE_SECONDS
+from services.orchestrator.clients.safety import IMAGE_SECONDS
 from services.orchestrator.life import RECORDER_MARGIN_SECONDS
 from services.orchestrator.pipeline import MEDIA_STOP_SECONDS
+from services.orchestrator.servicer import CAPS as ORCHESTRATOR_CAPS
 from services.orchestrator.settings import OrchestratorSettings
+from services.safety.__main__ import CHECK_IMAGE_SECONDS
 
 
 def _most(kind: type[BaseModel], field: str) -> float:
@@ -53,9 +58,23 @@ def test_a_stop_leaves_time_to_end_a_run_after_media_was_told() -> None:
     assert MEDIA_STOP_SECONDS + MARGIN_SECONDS < DRAIN_SECONDS
 
 
+def test_a_picture_is_given_up_by_the_safety_service_before_the_orchestrator_loses_patience() -> (
+    None
+):
+    assert CHECK_IMAGE_SECONDS + MARGIN_SECONDS < IMAGE_SECONDS
+
+
 def test_who_starts_or_cancels_waits_as_long_as_he_may_be_kept_waiting() -> None:
     assert START_SECONDS >= DEFAULT_CAP_SECONDS
     assert CANCEL_SECONDS >= DEFAULT_CAP_SECONDS
+
+
+def test_who_brings_or_checks_a_picture_waits_as_long_as_that_may_take() -> None:
+    assert CHECK_IMAGE_SECONDS <= IMAGE_SECONDS
+    assert MEDIA_CAPS["PrepareImage"] <= PREPARE_SECONDS
+    assert PREPARE_SECONDS + IMAGE_SECONDS <= ORCHESTRATOR_CAPS["AddInputImage"]
+    assert UPLOAD_SECONDS < PREPARE_SECONDS
+    assert ORCHESTRATOR_CAPS["AddInputImage"] <= INPUT_IMAGE_SECONDS < IMAGE_OF_CLI_SECONDS
 
 
 def test_every_run_in_work_finds_room_for_its_output() -> None:

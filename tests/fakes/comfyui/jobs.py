@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -21,8 +22,9 @@ from services.media.catalogue import OutputCatalogue, load_output_catalogue
 from services.media.comfy import ComfyBackend
 from services.media.domain.output_config import OutputConfig
 from services.media.domain.workflow import Workflow
-from services.media.ports import Product, RenderJob, RenderProgress
+from services.media.ports import InputImage, Product, RenderJob, RenderProgress
 from tests.fakes.comfyui.server import FakeComfyUI
+from tests.support.pictures import PNG
 
 MAX_MEDIA_BYTES = 64 * 1024 * 1024
 PROMPT = 'Eine Blume "auf" der Wiese\n\\ {prompt} ${HOME} %width% – 花'
@@ -56,12 +58,24 @@ def make_job(output: OutputConfig | None = None, **changes: Any) -> RenderJob:
     return dataclasses.replace(job, **changes)
 
 
+def input_image(data: bytes = PNG) -> InputImage:
+    """A picture that somebody brought."""
+
+    @contextmanager
+    def read() -> Iterator[Iterator[bytes]]:
+        yield (data[at : at + 7000] for at in range(0, len(data), 7000))
+
+    return InputImage(read, "image/png", hashlib.sha256(data).hexdigest(), len(data))
+
+
 @asynccontextmanager
 async def connected(
-    *urls: str, max_media_bytes: int = MAX_MEDIA_BYTES
+    *urls: str, max_media_bytes: int = MAX_MEDIA_BYTES, max_waiting: int = 64, **more: Any
 ) -> AsyncIterator[ComfyBackend]:
     """The real backend, started, for these addresses."""
-    backend = ComfyBackend(urls, max_media_bytes=max_media_bytes, clock=SystemClock())
+    backend = ComfyBackend(
+        urls, max_media_bytes=max_media_bytes, clock=SystemClock(), max_waiting=max_waiting, **more
+    )
     await backend.start()
     try:
         yield backend

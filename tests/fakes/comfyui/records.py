@@ -26,6 +26,7 @@ class Records:
         router.add_get(f"{prefix}/queue", self._get_queue)
         router.add_post(f"{prefix}/queue", self._post_queue)
         router.add_post(f"{prefix}/interrupt", self._interrupt)
+        router.add_post(f"{prefix}/free", self._free)
         router.add_get(f"{prefix}/history", self._histories)
         router.add_get(f"{prefix}/history/{{id}}", self._history)
         if prefix:
@@ -50,6 +51,12 @@ class Records:
     async def _interrupt(self, request: web.Request) -> web.Response:
         named = (request[BODY] or {}).get("prompt_id")
         self._worker.interrupt(named if self._script.targeted_interrupt else None)
+        return web.Response()
+
+    async def _free(self, request: web.Request) -> web.Response:
+        # Answered at once; the worker does it when it is idle.
+        if (request[BODY] or {}).get("unload_models"):
+            self._worker.is_loaded = False
         return web.Response()
 
     async def _histories(self, request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -17,8 +18,12 @@ class Script:
 
     node_seconds: float = 0.0
     step_seconds: float = 0.0
+    # Before the first step after a start or /free: the model comes onto the card.
+    load_seconds: float = 0.0
     # Files of exactly this size (from 100 000) instead of pictures of the size asked for.
     output_bytes: int | None = None
+    # A file that every output is, by a second name of the same bytes; its suffix is theirs.
+    output_file: Path | None = None
 
     # The history is written this long after execution_success was sent.
     history_delay_seconds: float = 0.0
@@ -41,11 +46,18 @@ class Script:
     huge_frame_at: str | None = None
     odd_frames_at: str | None = None
     no_websocket: bool = False
+    # Where GET /ws is sent on to, as by a proxy that was broken into.
+    websocket_at: str = ""
     # Pings of clients are not answered, as by a network that swallows everything.
     answers_pings: bool = True
     # At this class of node: so many previews of so many bytes.
     previews_at: str | None = None
     previews: tuple[int, int] = (30, 10_000_000)
+
+    # What samplers show after each step of a prompt that asks for previews; none left out.
+    preview: bytes = b""
+    # Versions before 0.3.45 know nothing of sockets that want previews with metadata.
+    preview_metadata: bool = True
 
     # Taken from the left, one for each POST /prompt; none left means as usual.
     # cut: taken in, connection cut without an answer · lost: cut before it was taken in ·
@@ -56,10 +68,15 @@ class Script:
     # as if it were all · stalled: the first half, and no more.
     view_answers: deque[str] = field(default_factory=deque)
 
+    # The same for POST /upload/image: cut, or a status.
+    upload_answers: deque[str] = field(default_factory=deque)
+
     # Versions before 0.26 have no /api/jobs/{id}/cancel.
     jobs_api: bool = True
     # Versions before 0.3.57 interrupt whatever runs, whichever job was named.
     targeted_interrupt: bool = True
+    # What GET /prompt says instead of what is true.
+    queue_remaining: int = 0
     # Requests are read and not answered, as under SIGSTOP.
     frozen: bool = False
     # Requests that wait as long as this stands here: "before POST /prompt" (not taken in yet) or

@@ -13,11 +13,12 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.comfyui.item import Item
+from tests.fakes.comfyui.item import Item, Run
 from tests.fakes.comfyui.nodes import node_table
 from tests.fakes.comfyui.records import BODY, TROUBLE, Records
 from tests.fakes.comfyui.script import Script
 from tests.fakes.comfyui.sockets import Sockets
+from tests.fakes.comfyui.uploads import upload_image
 from tests.fakes.comfyui.validation import Nodes, check_prompt_id, error_body, validate
 from tests.fakes.comfyui.view import TYPES, view
 from tests.fakes.comfyui.worker import Worker
@@ -48,10 +49,13 @@ class FakeComfyUI:
         self.worker = Worker(self.script, self.nodes, root, self._sockets.send)
         self.worker.on_node = self._on_node
         self.worker.on_death = self._die
+        self.worker.on_preview = self._on_preview
         self._deaths: set[asyncio.Task[None]] = set()
         # How many requests wait where the script holds them.
         self.held = 0
         self.requests: list[Seen] = []
+        # Of GET /system_stats.
+        self.devices: list[dict[str, Any]] = []
         self.port = 0
         self._number = 0
         self._runner: web.AppRunner | None = None
@@ -97,6 +101,7 @@ class FakeComfyUI:
             app.router.add_post(f"{prefix}/prompt", self._post_prompt)
             Records(self.worker, self.script).add_to(app.router, prefix)
             app.router.add_get(f"{prefix}/view", self._view)
+            app.router.add_post(f"{prefix}/upload/image", self._upload_image)
             app.router.add_get(f"{prefix}/system_stats", self._system_stats)
             app.router.add_get(f"{prefix}/object_info", self._object_info)
             app.router.add_get(f"{prefix}/object_info/{{name}}", self._object_info)
@@ -132,6 +137,9 @@ class FakeComfyUI:
         self._deaths.add(death)
         death.add_done_callback(self._deaths.discard)
 
+    def _on_preview(self, run: Run, key: str) -> None:
+        self._sockets.send_preview(self.script.preview, run.item.prompt_id, key, run.sid)
+
     def _on_node(self, class_type: str, item: Item) -> None:
         if class_type == self.script.drop_socket_at:
             self._sockets.drop()
@@ -155,7 +163,8 @@ class FakeComfyUI:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         try:
-            raw = await request.read() if request.can_read_body else b""
+            is_form = request.content_type == "multipart/form-data"
+            raw = await request.read() if request.can_read_body and not is_form else b""
             body = json.loads(raw) if raw else None
         except ValueError:
             body = None
@@ -184,7 +193,8 @@ class FakeComfyUI:
             await asyncio.sleep(0.005)
 
     async def _get_prompt(self, request: web.Request) -> web.Response:
-        return web.json_response({"exec_info": {"queue_remaining": self.worker.remaining}})
+        remaining = self.script.queue_remaining or self.worker.remaining
+        return web.json_response({"exec_info": {"queue_remaining": remaining}})
 
     async def _post_prompt(self, request: web.Request) -> web.StreamResponse:
         answers = self.script.prompt_answers
@@ -204,7 +214,8 @@ class FakeComfyUI:
             return _refuse(error_body("invalid_prompt_id", "prompt_id must be a valid UUID"))
         number = body.get("number", -self._number if body.get("front") else self._number)
         self._number += 1
-        pictures = {path.name for path in (self.root / "input").glob("*")}
+        folder = self.root / "input"
+        pictures = {path.relative_to(folder).as_posix() for path in folder.glob("**/*")}
         try:
             verdict = validate(body["prompt"], self.nodes, pictures)
         except AttributeError:
@@ -242,9 +253,18 @@ class FakeComfyUI:
         answers = self.script.view_answers
         return await view(request, self.root, answers.popleft() if answers else "")
 
+    async def _upload_image(self, request: web.Request) -> web.Response:
+        answers = self.script.upload_answers
+        answer = answers.popleft() if answers else ""
+        if answer == "cut":
+            _abort(request)
+        if answer:
+            return web.Response(status=int(answer) if answer.isdigit() else 500)
+        return await upload_image(request, self.root)
+
     async def _system_stats(self, request: web.Request) -> web.Response:
         system = {"os": "linux", "comfyui_version": "0.26.0", "argv": ["main.py"]}
-        return web.json_response({"system": system, "devices": []})
+        return web.json_response({"system": system, "devices": self.devices})
 
     async def _object_info(self, request: web.Request) -> web.Response:
         name = request.match_info.get("name")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,8 @@ class Sockets:
         self.script = script
         self.registered: dict[str, web.WebSocketResponse] = {}
         self.client_ids: list[str] = []
+        # Client ids whose socket said that it understands previews with metadata (recording 15).
+        self.with_metadata: set[str] = set()
         self._status = status
         # Every open one, also those that another replaced under their id.
         self._transports: dict[int, asyncio.Transport | None] = {}
@@ -61,6 +64,8 @@ class Sockets:
         """GET /ws."""
         if self.script.no_websocket:
             return web.Response(status=404)
+        if self.script.websocket_at:
+            raise web.HTTPFound(self.script.websocket_at)
         socket = web.WebSocketResponse(
             max_msg_size=MAX_MESSAGE_BYTES, autoping=self.script.answers_pings
         )
@@ -72,7 +77,11 @@ class Sockets:
         greeting = {"type": "status", "data": {**self._status(), "sid": sid}}
         try:
             await socket.send_str(json.dumps(greeting))
+            first = True
             async for message in socket:
+                if first and message.type == WSMsgType.TEXT and self.script.preview_metadata:
+                    await self._negotiate(socket, sid, message.data)
+                first = False
                 if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
                     break
         except ConnectionError:
@@ -80,7 +89,27 @@ class Sockets:
         finally:
             # As in ComfyUI: whichever socket is registered under the id by now.
             self.registered.pop(sid, None)
+            self.with_metadata.discard(sid)
             self._transports.pop(id(socket), None)
             with suppress(ConnectionError, RuntimeError):
                 await socket.close(code=WSCloseCode.OK)
         return socket
+
+    async def _negotiate(self, socket: web.WebSocketResponse, sid: str, text: str) -> None:
+        """The first message of a socket may tell its features; ours are told then."""
+        with suppress(ValueError, TypeError, KeyError):
+            message = json.loads(text)
+            if message["type"] == "feature_flags":
+                if message["data"].get("supports_preview_metadata"):
+                    self.with_metadata.add(sid)
+                ours = {"supports_preview_metadata": True, "max_upload_size": 104857600}
+                await socket.send_str(json.dumps({"type": "feature_flags", "data": ours}))
+
+    def send_preview(self, picture: bytes, prompt_id: str, node: str, sid: str | None) -> None:
+        """Send a JPEG the way the socket understands it (recordings 15 and 23)."""
+        if sid not in self.with_metadata:
+            self.send_raw(struct.pack(">II", 1, 1) + picture, sid)
+            return
+        about = {"node_id": node, "prompt_id": prompt_id, "display_node_id": node}
+        header = json.dumps({**about, "real_node_id": node, "image_type": "image/jpeg"}).encode()
+        self.send_raw(struct.pack(">II", 4, len(header)) + header + picture, sid)

@@ -40,6 +40,11 @@ class Worker:
         self._send = send
         self.executions: Counter[str] = Counter()
         self.on_node: Callable[[str, Item], None] = lambda class_type, item: None
+        # Methods of previews that show something; None stands for `--preview-method auto`.
+        self.previews: tuple[str | None, ...] = ("auto", "latent2rgb", "taesd")
+        self.on_preview: Callable[[Run, str], None] = lambda run, key: None
+        # Told of the begin of every execution and how it ended.
+        self.on_execution: Callable[[str, str], None] = lambda prompt_id, event: None
         self.on_death: Callable[[], None] = lambda: None
         self.forget()
 
@@ -50,6 +55,7 @@ class Worker:
         self.history: dict[str, Any] = {}
         self.cache: dict[str, Any] = {}
         self.died = False
+        self.is_loaded = False
         self._more = asyncio.Event()
         self._interrupt = asyncio.Event()
 
@@ -109,6 +115,7 @@ class Worker:
 
     async def _execute(self, item: Item) -> None:
         self.executions[item.prompt_id] += 1
+        self.on_execution(item.prompt_id, "began")
         sid = item.extra.get("client_id")
         about = {"prompt_id": item.prompt_id}
         messages: list[list[Any]] = []
@@ -154,6 +161,7 @@ class Worker:
                 current_outputs=[],
             )
             status = "error"
+        self.on_execution(item.prompt_id, status)
         if self.script.history_delay_seconds:
             await asyncio.sleep(self.script.history_delay_seconds)
         outputs = {key: ui for key, ui in run.results.items() if ui is not None}
@@ -218,6 +226,9 @@ class Worker:
 
     async def _sample(self, run: Run, key: str) -> None:
         steps = steps_of(run.item.graph, key)
+        if not self.is_loaded:
+            await asyncio.sleep(self.script.load_seconds)
+            self.is_loaded = True
         for step in range(1, steps + 1):
             if self.script.step_seconds:
                 with suppress(TimeoutError):
@@ -225,6 +236,8 @@ class Worker:
             self._checkpoint()
             run.states[key] = node_state(run, key, step, steps, "running")
             self._progress_state(run)
+            if self.script.preview and run.item.extra.get("preview_method") in self.previews:
+                self.on_preview(run, key)
             data = {"value": step, "max": steps, "prompt_id": run.item.prompt_id, "node": key}
             self._send("progress", data, run.sid)
 
@@ -241,11 +254,13 @@ class Worker:
             raise NodeFailed
         folder.mkdir(parents=True, exist_ok=True)
         name = Path(prefix).name
-        numbers = [int(p.stem.split("_")[-2]) for p in folder.glob(f"{name}_*_.png")]
+        made = self.script.output_file
+        suffix = ".png" if made is None else made.suffix
+        numbers = [int(p.stem.split("_")[-2]) for p in folder.glob(f"{name}_*_{suffix}")]
         batch = max([1, *literals(run.item.graph, "batch_size")])
         files = []
         for number in range(max([0, *numbers]) + 1, max([0, *numbers]) + 1 + batch):
-            path = folder / f"{name}_{number:05}_.png"
+            path = folder / f"{name}_{number:05}_{suffix}"
             await self._write(path, run.item)
             if self.script.killed_saving:
                 path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -256,6 +271,9 @@ class Worker:
         return {"images": files}
 
     async def _write(self, path: Path, item: Item) -> None:
+        if self.script.output_file is not None:
+            await asyncio.to_thread(path.hardlink_to, self.script.output_file)
+            return
         seed = sum(literals(item.graph, "seed", "noise_seed", "color"))
         if self.script.output_bytes is not None:
             await asyncio.to_thread(write_large_picture, path, self.script.output_bytes, seed)

@@ -20,10 +20,11 @@ import pytest
 from services.recorder import verify
 from services.recorder.store import (
     atomic,
+    erasures,
     files,
     imports,
     layout,
-    recovery,
+    orphans,
     reserve,
     runs,
     uploads,
@@ -32,10 +33,11 @@ from tests.faults.power.disk import ROOT, Folder, LossyDisk
 
 MODULES: tuple[ModuleType, ...] = (
     atomic,
+    erasures,
     files,
     imports,
     layout,
-    recovery,
+    orphans,
     reserve,
     runs,
     uploads,

@@ -12,9 +12,11 @@ import random
 import tempfile
 from collections.abc import Coroutine
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -26,7 +28,13 @@ from hypothesis.stateful import (
 )
 
 from services.kit.clock import ManualClock
-from services.kit.errors import ArtlabError, Internal, NotFound, ResourceExhausted
+from services.kit.errors import (
+    ArtlabError,
+    FailedPrecondition,
+    Internal,
+    NotFound,
+    ResourceExhausted,
+)
 from services.kit.ids import EntityName, RunId, UploadName
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import SPARE_FILES
@@ -233,6 +241,17 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
         self._try(self._recorder.delete_upload(UploadName(run.run_id, upload)), fault, power)
         self._settle()
 
+    @rule(run=runs, upload=st.sampled_from(UPLOADS), fault=faults, power=powers)
+    def erase(self, run: KnownRun, upload: str, fault: Fault | None, power: str | int) -> None:
+        known = self._upload(run, upload, 1)
+        if known.said is None:
+            return
+        name = EntityName(run.run_id, known.said.sequence)
+        answer = self._try(self._recorder.erase_entity(name, "SAFETY_BLOCKED"), fault, power)
+        known.may_be_erased |= answer is None or isinstance(answer, Entity | Internal)
+        known.is_gone |= isinstance(answer, Entity)
+        self._settle()
+
     @rule(
         run=runs,
         state=st.sampled_from([RunState.CANCELLED, RunState.SUCCEEDED]),
@@ -317,15 +336,28 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
         for upload, one in present.items():
             sent = known.uploads[upload]
             assert sent.said is not None or sent.may_be_there, "failed is absent"
-            assert sent.said in (None, one)
-            sent.said = one  # whoever reads it has been told
-            read = self._loop.run(self._read(EntityName(run.run_id, one.sequence)))
-            assert read == sent.data, "whole or absent"
+            bare = replace(one, erased_at=None)
+            assert sent.said in (None, bare)
+            sent.said = bare  # whoever reads it has been told
+            self._check_bytes(EntityName(run.run_id, one.sequence), one, sent)
         for upload, sent in known.uploads.items():
             assert sent.said is None or upload in present, "acknowledged is durable"
             if sent.said is None and sent.committed and not known.may_be_deleted:
                 size, _ = self._loop.run(self._recorder.get_upload(UploadName(run.run_id, upload)))
                 assert size >= sent.committed, "what was committed of an upload stays"
+
+    def _check_bytes(self, name: EntityName, entity: Entity, sent: KnownUpload) -> None:
+        if not entity.is_erased:
+            assert not sent.is_erased, "erased is erased"
+            assert self._loop.run(self._read(name)) == sent.data, "whole or absent"
+            return
+        assert sent.may_be_erased
+        with pytest.raises(FailedPrecondition, match="ENTITY_ERASED"):
+            self._loop.run(self._read(name))
+        sent.is_erased = True  # whoever reads it has been told
+        if sent.is_gone:  # otherwise a faulty disk may hold them until it is asked again
+            file = Path(str(name.run), entity.filename)
+            assert file not in [path for path, _ in self._disk.walk()]
 
     def _exists(self, known: KnownRun) -> bool:
         try:
@@ -343,8 +375,9 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
 
     def _note(self, known: KnownUpload, answer: Entity | ArtlabError | None) -> None:
         if isinstance(answer, Entity):
-            assert known.said in (None, answer)
-            known.said = answer
+            bare = replace(answer, erased_at=None)
+            assert known.said in (None, bare)
+            known.said = bare
         known.may_be_there |= answer is None or isinstance(answer, Internal)
         if isinstance(answer, Internal):
             known.committed = 0

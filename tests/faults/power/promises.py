@@ -23,6 +23,10 @@ class KnownUpload:
     data: bytes
     said: Entity | None = None
     may_be_there: bool = False
+    may_be_erased: bool = False
+    # What the record was heard to say, and what was answered.
+    is_erased: bool = False
+    is_gone: bool = False
     committed: int = 0
 
 

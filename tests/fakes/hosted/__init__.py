@@ -1,0 +1,1 @@
+"""Fakes of hosted APIs over real sockets, each as its public documentation describes it."""
