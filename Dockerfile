@@ -14,7 +14,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=cache,target=/root/.cache/pip \
     python3 lock_for.py "${SERVICE:?pass --build-arg SERVICE=}" > wanted.txt \
     && python3 -m pip --python /opt/artlab/bin/python --disable-pip-version-check \
-       install --quiet --no-compile --require-hashes -r wanted.txt
+       install --quiet --no-compile --no-deps --require-hashes -r wanted.txt
 # Only this service and the kit: what it must not import is not there.
 COPY services/__init__.py /app/services/__init__.py
 COPY services/kit /app/services/kit

@@ -15,7 +15,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Artlab needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "Python has no venv module here; on Debian: apt install python3-venv"; exit 1; }
 	@echo "installing what Artlab needs into .venv (once, about a minute)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -47,7 +47,7 @@ demo: override export PROMPT := $(value PROMPT)
 demo: override export CONFIG := $(value CONFIG)
 
 test: check ## everything that proves it works, in under 10 minutes
-	@$(BIN)/pytest -q -n auto --dist loadfile -m "not long and not compose"
+	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile -m "not long and not compose"
 
 test-long: $(STAMP) ## the long proofs: kill loops, big files
 	@$(BIN)/pytest -m long --timeout=3600

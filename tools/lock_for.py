@@ -1,12 +1,11 @@
 """Print the part of requirements.lock that one service needs, hashes included.
 
     python tools/lock_for.py recorder > requirements.txt
-    pip install --require-hashes -r requirements.txt
+    pip install --no-deps --require-hashes -r requirements.txt
 
 The lock file says of every package who asked for it (`# via …`), so the parts of a service are
-the packages named in pyproject.toml for it and, over and over, whatever they brought in. pip
-refuses the result if anything were missing, because with --require-hashes it installs nothing
-that is not listed.
+the packages named in pyproject.toml for it and, over and over, whatever they brought in. Only
+what `exclude-dependencies` of pyproject.toml leaves out is not in it: hence --no-deps.
 """
 
 from __future__ import annotations
