@@ -585,6 +585,8 @@ class GenerateMediaRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     INPUT_IMAGES_FIELD_NUMBER: _builtins.int
     ALLOW_REUSE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    ADOPT_ONLY_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
     """Format: runs/{run_id}/uploads/{upload_id}; the idempotency key. The
     backend job id is derived from it.
@@ -611,6 +613,14 @@ class GenerateMediaRequest(_message.Message):
     """Whether an equal output of the same person may be taken instead of making
     it again; the entity then says so in its metadata, reused_from.
     """
+    epoch: _builtins.int
+    """Of the caller's claim on the run; the recorder is written to under it. A
+    higher epoch for a job in work replaces its epoch. 0 is not fenced.
+    """
+    adopt_only: _builtins.bool
+    """Only take what an earlier attempt has made, or has come too late; nothing is
+    made. NOT_FOUND LATE_RESULT_NOT_FOUND when there is no such thing.
+    """
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Values for the config's typed slots (size, steps, cfg ...), as JSON
@@ -636,10 +646,12 @@ class GenerateMediaRequest(_message.Message):
         user_id: _builtins.str = ...,
         input_images: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         allow_reuse: _builtins.bool = ...,
+        epoch: _builtins.int = ...,
+        adopt_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "allow_reuse", b"allow_reuse", "input_images", b"input_images", "output_config", b"output_config", "output_index", b"output_index", "parameters", b"parameters", "prompt", b"prompt", "recipe", b"recipe", "seed", b"seed", "upload", b"upload", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "adopt_only", b"adopt_only", "allow_reuse", b"allow_reuse", "epoch", b"epoch", "input_images", b"input_images", "output_config", b"output_config", "output_index", b"output_index", "parameters", b"parameters", "prompt", b"prompt", "recipe", b"recipe", "seed", b"seed", "upload", b"upload", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

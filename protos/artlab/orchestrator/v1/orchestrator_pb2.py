@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from artlab.common.v1 import common_pb2 as artlab_dot_common_dot_v1_dot_common__pb2
 from artlab.recorder.v1 import run_pb2 as artlab_dot_recorder_dot_v1_dot_run__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)artlab/orchestrator/v1/orchestrator.proto\x12\x16\x61rtlab.orchestrator.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1c\x61rtlab/recorder/v1/run.proto\"\xcf\x03\n\x0fStartRunRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63onfig_name\x18\x02 \x01(\t\x12\x12\n\ninput_text\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\t\x12\x16\n\x0eoutput_configs\x18\x06 \x03(\t\x12\x33\n\x0csafety_level\x18\x07 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x37\n\x0e\x65xecution_mode\x18\x08 \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12\x11\n\x04seed\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08language\x18\n \x01(\t\x12\x14\n\x0cinput_images\x18\x0b \x01(\x05\x12K\n\nparameters\x18\x0c \x03(\x0b\x32\x37.artlab.orchestrator.v1.StartRunRequest.ParametersEntry\x12\x13\n\x0b\x61llow_reuse\x18\r \x01(\x08\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seed\"A\n\x14\x41\x64\x64InputImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c\"i\n\x15\x41\x64\x64InputImageResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\x12*\n\x06\x65ntity\x18\x02 \x01(\x0b\x32\x1a.artlab.recorder.v1.Entity\"8\n\x10StartRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\" \n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x11\x43\x61ncelRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run2\xc6\x02\n\x13OrchestratorService\x12]\n\x08StartRun\x12\'.artlab.orchestrator.v1.StartRunRequest\x1a(.artlab.orchestrator.v1.StartRunResponse\x12n\n\rAddInputImage\x12,.artlab.orchestrator.v1.AddInputImageRequest\x1a-.artlab.orchestrator.v1.AddInputImageResponse(\x01\x12`\n\tCancelRun\x12(.artlab.orchestrator.v1.CancelRunRequest\x1a).artlab.orchestrator.v1.CancelRunResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)artlab/orchestrator/v1/orchestrator.proto\x12\x16\x61rtlab.orchestrator.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1c\x61rtlab/recorder/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\"\xac\x04\n\x0fStartRunRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63onfig_name\x18\x02 \x01(\t\x12\x12\n\ninput_text\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\t\x12\x16\n\x0eoutput_configs\x18\x06 \x03(\t\x12\x33\n\x0csafety_level\x18\x07 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x37\n\x0e\x65xecution_mode\x18\x08 \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12\x11\n\x04seed\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08language\x18\n \x01(\t\x12\x14\n\x0cinput_images\x18\x0b \x01(\x05\x12K\n\nparameters\x18\x0c \x03(\x0b\x32\x37.artlab.orchestrator.v1.StartRunRequest.ParametersEntry\x12\x13\n\x0b\x61llow_reuse\x18\r \x01(\x08\x12\x10\n\x08pipeline\x18\x0e \x01(\t\x12\x1b\n\x13pause_before_render\x18\x0f \x01(\x08\x12,\n\x05rerun\x18\x10 \x01(\x0b\x32\x1d.artlab.orchestrator.v1.Rerun\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seed\"9\n\x05Rerun\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nfrom_stage\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"A\n\x14\x41\x64\x64InputImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c\"i\n\x15\x41\x64\x64InputImageResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\x12*\n\x06\x65ntity\x18\x02 \x01(\x0b\x32\x1a.artlab.recorder.v1.Entity\"8\n\x10StartRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\" \n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x11\x43\x61ncelRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\"\x99\x01\n\x10ResumeRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\x05\x12\x32\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32 .artlab.orchestrator.v1.Decision\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nis_teacher\x18\x06 \x01(\x08\"9\n\x11ResumeRunResponse\x12$\n\x03run\x18\x01 \x01(\x0b\x32\x17.artlab.recorder.v1.Run\"\'\n\x17GetQueuePositionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x93\x01\n\x18GetQueuePositionResponse\x12\x10\n\x08position\x18\x01 \x01(\x05\x12\x31\n\x0e\x65stimated_wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x65stimated_total\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x16\n\x14ListPipelinesRequest\"S\n\x15ListPipelinesResponse\x12:\n\tpipelines\x18\x01 \x03(\x0b\x32\'.artlab.orchestrator.v1.PipelineSummary\"\xb3\x02\n\x0fPipelineSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x05title\x18\x02 \x03(\x0b\x32\x32.artlab.orchestrator.v1.PipelineSummary.TitleEntry\x12M\n\x0b\x64\x65scription\x18\x03 \x03(\x0b\x32\x38.artlab.orchestrator.v1.PipelineSummary.DescriptionEntry\x12\r\n\x05steps\x18\x04 \x03(\t\x12\x0f\n\x07mermaid\x18\x05 \x01(\t\x1a,\n\nTitleEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10\x44\x65scriptionEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*b\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45\x43ISION_APPROVE\x10\x01\x12\x11\n\rDECISION_EDIT\x10\x02\x12\x13\n\x0f\x44\x45\x43ISION_REJECT\x10\x03\x32\x8d\x05\n\x13OrchestratorService\x12]\n\x08StartRun\x12\'.artlab.orchestrator.v1.StartRunRequest\x1a(.artlab.orchestrator.v1.StartRunResponse\x12n\n\rAddInputImage\x12,.artlab.orchestrator.v1.AddInputImageRequest\x1a-.artlab.orchestrator.v1.AddInputImageResponse(\x01\x12`\n\tCancelRun\x12(.artlab.orchestrator.v1.CancelRunRequest\x1a).artlab.orchestrator.v1.CancelRunResponse\x12`\n\tResumeRun\x12(.artlab.orchestrator.v1.ResumeRunRequest\x1a).artlab.orchestrator.v1.ResumeRunResponse\x12u\n\x10GetQueuePosition\x12/.artlab.orchestrator.v1.GetQueuePositionRequest\x1a\x30.artlab.orchestrator.v1.GetQueuePositionResponse\x12l\n\rListPipelines\x12,.artlab.orchestrator.v1.ListPipelinesRequest\x1a-.artlab.orchestrator.v1.ListPipelinesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,20 +36,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._loaded_options = None
   _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_STARTRUNREQUEST']._serialized_start=131
-  _globals['_STARTRUNREQUEST']._serialized_end=594
-  _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._serialized_start=536
-  _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._serialized_end=585
-  _globals['_ADDINPUTIMAGEREQUEST']._serialized_start=596
-  _globals['_ADDINPUTIMAGEREQUEST']._serialized_end=661
-  _globals['_ADDINPUTIMAGERESPONSE']._serialized_start=663
-  _globals['_ADDINPUTIMAGERESPONSE']._serialized_end=768
-  _globals['_STARTRUNRESPONSE']._serialized_start=770
-  _globals['_STARTRUNRESPONSE']._serialized_end=826
-  _globals['_CANCELRUNREQUEST']._serialized_start=828
-  _globals['_CANCELRUNREQUEST']._serialized_end=860
-  _globals['_CANCELRUNRESPONSE']._serialized_start=862
-  _globals['_CANCELRUNRESPONSE']._serialized_end=919
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=922
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=1248
+  _globals['_PIPELINESUMMARY_TITLEENTRY']._loaded_options = None
+  _globals['_PIPELINESUMMARY_TITLEENTRY']._serialized_options = b'8\001'
+  _globals['_PIPELINESUMMARY_DESCRIPTIONENTRY']._loaded_options = None
+  _globals['_PIPELINESUMMARY_DESCRIPTIONENTRY']._serialized_options = b'8\001'
+  _globals['_DECISION']._serialized_start=1930
+  _globals['_DECISION']._serialized_end=2028
+  _globals['_STARTRUNREQUEST']._serialized_start=163
+  _globals['_STARTRUNREQUEST']._serialized_end=719
+  _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._serialized_start=661
+  _globals['_STARTRUNREQUEST_PARAMETERSENTRY']._serialized_end=710
+  _globals['_RERUN']._serialized_start=721
+  _globals['_RERUN']._serialized_end=778
+  _globals['_ADDINPUTIMAGEREQUEST']._serialized_start=780
+  _globals['_ADDINPUTIMAGEREQUEST']._serialized_end=845
+  _globals['_ADDINPUTIMAGERESPONSE']._serialized_start=847
+  _globals['_ADDINPUTIMAGERESPONSE']._serialized_end=952
+  _globals['_STARTRUNRESPONSE']._serialized_start=954
+  _globals['_STARTRUNRESPONSE']._serialized_end=1010
+  _globals['_CANCELRUNREQUEST']._serialized_start=1012
+  _globals['_CANCELRUNREQUEST']._serialized_end=1044
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1046
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1103
+  _globals['_RESUMERUNREQUEST']._serialized_start=1106
+  _globals['_RESUMERUNREQUEST']._serialized_end=1259
+  _globals['_RESUMERUNRESPONSE']._serialized_start=1261
+  _globals['_RESUMERUNRESPONSE']._serialized_end=1318
+  _globals['_GETQUEUEPOSITIONREQUEST']._serialized_start=1320
+  _globals['_GETQUEUEPOSITIONREQUEST']._serialized_end=1359
+  _globals['_GETQUEUEPOSITIONRESPONSE']._serialized_start=1362
+  _globals['_GETQUEUEPOSITIONRESPONSE']._serialized_end=1509
+  _globals['_LISTPIPELINESREQUEST']._serialized_start=1511
+  _globals['_LISTPIPELINESREQUEST']._serialized_end=1533
+  _globals['_LISTPIPELINESRESPONSE']._serialized_start=1535
+  _globals['_LISTPIPELINESRESPONSE']._serialized_end=1618
+  _globals['_PIPELINESUMMARY']._serialized_start=1621
+  _globals['_PIPELINESUMMARY']._serialized_end=1928
+  _globals['_PIPELINESUMMARY_TITLEENTRY']._serialized_start=1832
+  _globals['_PIPELINESUMMARY_TITLEENTRY']._serialized_end=1876
+  _globals['_PIPELINESUMMARY_DESCRIPTIONENTRY']._serialized_start=1878
+  _globals['_PIPELINESUMMARY_DESCRIPTIONENTRY']._serialized_end=1928
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=2031
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=2684
 # @@protoc_insertion_point(module_scope)

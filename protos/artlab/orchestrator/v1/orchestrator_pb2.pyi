@@ -7,8 +7,10 @@ from artlab.common.v1 import common_pb2 as _common_pb2
 from artlab.recorder.v1 import run_pb2 as _run_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +21,32 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Decision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECISION_UNSPECIFIED: _Decision.ValueType  # 0
+    DECISION_APPROVE: _Decision.ValueType  # 1
+    """Go on."""
+    DECISION_EDIT: _Decision.ValueType  # 2
+    """Go on with another text."""
+    DECISION_REJECT: _Decision.ValueType  # 3
+    """Do not go on."""
+
+class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
+    """What a person says to a question."""
+
+DECISION_UNSPECIFIED: Decision.ValueType  # 0
+DECISION_APPROVE: Decision.ValueType  # 1
+"""Go on."""
+DECISION_EDIT: Decision.ValueType  # 2
+"""Go on with another text."""
+DECISION_REJECT: Decision.ValueType  # 3
+"""Do not go on."""
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
 class StartRunRequest(_message.Message):
@@ -59,12 +87,15 @@ class StartRunRequest(_message.Message):
     INPUT_IMAGES_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     ALLOW_REUSE_FIELD_NUMBER: _builtins.int
+    PIPELINE_FIELD_NUMBER: _builtins.int
+    PAUSE_BEFORE_RENDER_FIELD_NUMBER: _builtins.int
+    RERUN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Canonical UUID; becomes the run_id. Repeats return the same run."""
     config_name: _builtins.str
     """^[a-z0-9_]{1,64}$"""
     input_text: _builtins.str
-    """1 to 20 000 characters and at most 64 KiB."""
+    """1 to 20 000 characters and at most 64 KiB. Empty with a parent: its own."""
     user_id: _builtins.str
     """Pseudonym, ^[a-z0-9-]{1,64}$."""
     context: _builtins.str
@@ -88,6 +119,12 @@ class StartRunRequest(_message.Message):
     """Whether an equal output of the same person may be taken instead of making
     it again.
     """
+    pipeline: _builtins.str
+    """^[a-z0-9_]{1,64}$; empty means `four_stages`."""
+    pause_before_render: _builtins.bool
+    """Whether the person wants to see and perhaps change the text before anything
+    is made of it.
+    """
     @_builtins.property
     def output_configs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Each entry is one output, in order, at most 16; empty means the recipe
@@ -99,6 +136,10 @@ class StartRunRequest(_message.Message):
         """Values for typed slots, as JSON scalars, by slot name; each goes to every
         output that has such a slot. Texts are checked like the input.
         """
+
+    @_builtins.property
+    def rerun(self) -> Global___Rerun:
+        """Goes on from another run of the same person; unset for a run of its own."""
 
     def __init__(
         self,
@@ -116,16 +157,56 @@ class StartRunRequest(_message.Message):
         input_images: _builtins.int = ...,
         parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         allow_reuse: _builtins.bool = ...,
+        pipeline: _builtins.str = ...,
+        pause_before_render: _builtins.bool = ...,
+        rerun: Global___Rerun | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "rerun", b"rerun", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "allow_reuse", b"allow_reuse", "config_name", b"config_name", "context", b"context", "execution_mode", b"execution_mode", "input_images", b"input_images", "input_text", b"input_text", "language", b"language", "output_configs", b"output_configs", "parameters", b"parameters", "request_id", b"request_id", "safety_level", b"safety_level", "seed", b"seed", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "allow_reuse", b"allow_reuse", "config_name", b"config_name", "context", b"context", "execution_mode", b"execution_mode", "input_images", b"input_images", "input_text", b"input_text", "language", b"language", "output_configs", b"output_configs", "parameters", b"parameters", "pause_before_render", b"pause_before_render", "pipeline", b"pipeline", "request_id", b"request_id", "rerun", b"rerun", "safety_level", b"safety_level", "seed", b"seed", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___StartRunRequest: _TypeAlias = StartRunRequest  # noqa: Y015
+
+@_typing.final
+class Rerun(_message.Message):
+    """From where a run goes on. What came before is copied and checked again; what
+    the request sets replaces what the parent was asked for, unset fields are the
+    parent's.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FROM_STAGE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Format: runs/{run_id}."""
+    from_stage: _builtins.int
+    """The first stage that is done anew, 2 to 4: with 2 the interception, with 3
+    or 4 the outputs.
+    """
+    text: _builtins.str
+    """From stage 3 on: a text that takes the place of the intercepted one; empty
+    means that one. Checked like any other.
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        from_stage: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_stage", b"from_stage", "parent", b"parent", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rerun: _TypeAlias = Rerun  # noqa: Y015
 
 @_typing.final
 class AddInputImageRequest(_message.Message):
@@ -248,3 +329,243 @@ class CancelRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelRunResponse: _TypeAlias = CancelRunResponse  # noqa: Y015
+
+@_typing.final
+class ResumeRunRequest(_message.Message):
+    """See ResumeRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    IS_TEACHER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    question: _builtins.int
+    """Sequence of the question, as in Run.open_questions."""
+    decision: Global___Decision.ValueType
+    text: _builtins.str
+    """With EDIT: the text to go on with, 1 to 20 000 characters and at most 64 KiB."""
+    user_id: _builtins.str
+    """Who decides, a pseudonym, ^[a-z0-9-]{1,64}$."""
+    is_teacher: _builtins.bool
+    """Whether it is a teacher who decides; the gateway knows."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        question: _builtins.int = ...,
+        decision: Global___Decision.ValueType = ...,
+        text: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        is_teacher: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "is_teacher", b"is_teacher", "name", b"name", "question", b"question", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRunRequest: _TypeAlias = ResumeRunRequest  # noqa: Y015
+
+@_typing.final
+class ResumeRunResponse(_message.Message):
+    """The run as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _run_pb2.Run: ...
+    def __init__(
+        self,
+        *,
+        run: _run_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRunResponse: _TypeAlias = ResumeRunResponse  # noqa: Y015
+
+@_typing.final
+class GetQueuePositionRequest(_message.Message):
+    """See GetQueuePosition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQueuePositionRequest: _TypeAlias = GetQueuePositionRequest  # noqa: Y015
+
+@_typing.final
+class GetQueuePositionResponse(_message.Message):
+    """Where a run stands in line."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    ESTIMATED_WAIT_FIELD_NUMBER: _builtins.int
+    ESTIMATED_TOTAL_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Runs that come before it; 0 when it is in work or final."""
+    @_builtins.property
+    def estimated_wait(self) -> _duration_pb2.Duration:
+        """How long it may wait, and how long until it is done; unset when there is no
+        history to tell from.
+        """
+
+    @_builtins.property
+    def estimated_total(self) -> _duration_pb2.Duration: ...
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        estimated_wait: _duration_pb2.Duration | None = ...,
+        estimated_total: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_total", b"estimated_total", "estimated_wait", b"estimated_wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_total", b"estimated_total", "estimated_wait", b"estimated_wait", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQueuePositionResponse: _TypeAlias = GetQueuePositionResponse  # noqa: Y015
+
+@_typing.final
+class ListPipelinesRequest(_message.Message):
+    """See ListPipelines."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPipelinesRequest: _TypeAlias = ListPipelinesRequest  # noqa: Y015
+
+@_typing.final
+class ListPipelinesResponse(_message.Message):
+    """By name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIPELINES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pipelines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PipelineSummary]: ...
+    def __init__(
+        self,
+        *,
+        pipelines: _abc.Iterable[Global___PipelineSummary] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pipelines", b"pipelines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPipelinesResponse: _TypeAlias = ListPipelinesResponse  # noqa: Y015
+
+@_typing.final
+class PipelineSummary(_message.Message):
+    """A pipeline that a run may follow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TitleEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class DescriptionEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    MERMAID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """^[a-z0-9_]{1,64}$"""
+    mermaid: _builtins.str
+    """The flow as a Mermaid flowchart."""
+    @_builtins.property
+    def title(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """By language, BCP 47."""
+
+    @_builtins.property
+    def description(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of its steps, in the order of the file."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        title: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        description: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        steps: _abc.Iterable[_builtins.str] | None = ...,
+        mermaid: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "mermaid", b"mermaid", "name", b"name", "steps", b"steps", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PipelineSummary: _TypeAlias = PipelineSummary  # noqa: Y015

@@ -52,6 +52,21 @@ class OrchestratorServiceStub:
                 request_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.CancelRunRequest.SerializeToString,
                 response_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.CancelRunResponse.FromString,
                 _registered_method=True)
+        self.ResumeRun = channel.unary_unary(
+                '/artlab.orchestrator.v1.OrchestratorService/ResumeRun',
+                request_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ResumeRunRequest.SerializeToString,
+                response_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ResumeRunResponse.FromString,
+                _registered_method=True)
+        self.GetQueuePosition = channel.unary_unary(
+                '/artlab.orchestrator.v1.OrchestratorService/GetQueuePosition',
+                request_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.GetQueuePositionRequest.SerializeToString,
+                response_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.GetQueuePositionResponse.FromString,
+                _registered_method=True)
+        self.ListPipelines = channel.unary_unary(
+                '/artlab.orchestrator.v1.OrchestratorService/ListPipelines',
+                request_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ListPipelinesRequest.SerializeToString,
+                response_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ListPipelinesResponse.FromString,
+                _registered_method=True)
 
 
 class OrchestratorServiceServicer:
@@ -66,7 +81,11 @@ class OrchestratorServiceServicer:
 
         NOT_FOUND CONFIG_NOT_FOUND: no such recipe or output config.
         PERMISSION_DENIED SAFETY_LEVEL_TOO_LAX: laxer than the server's level.
-        RESOURCE_EXHAUSTED TOO_MANY_RUNS: come back after RetryInfo.
+        NOT_FOUND PIPELINE_NOT_FOUND: no such pipeline.
+        NOT_FOUND PARENT_NOT_FOUND: no such run of this person to go on from.
+        FAILED_PRECONDITION PARENT_INCOMPLETE: it did not come as far as asked.
+        RESOURCE_EXHAUSTED TOO_MANY_RUNS, TOO_MANY_RUNS_OF_PERSON: come back after
+        RetryInfo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,6 +110,34 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResumeRun(self, request, context):
+        """Answers a question a run waits with, so that it goes on. The answer is
+        recorded before the call returns; the same answer again changes nothing.
+
+        NOT_FOUND QUESTION_NOT_FOUND. ALREADY_EXISTS ALREADY_DECIDED: otherwise.
+        FAILED_PRECONDITION RUN_FINAL. PERMISSION_DENIED DECISION_NOT_YOURS: only a
+        teacher may say it. INVALID_ARGUMENT TEXT_REQUIRED, TEXT_NOT_EXPECTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQueuePosition(self, request, context):
+        """Tells when it may be a run's turn, and when it may be done.
+
+        NOT_FOUND RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPipelines(self, request, context):
+        """Lists the pipelines a run may follow.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrchestratorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +155,21 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.CancelRun,
                     request_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.CancelRunRequest.FromString,
                     response_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'ResumeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRun,
+                    request_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ResumeRunRequest.FromString,
+                    response_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ResumeRunResponse.SerializeToString,
+            ),
+            'GetQueuePosition': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQueuePosition,
+                    request_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.GetQueuePositionRequest.FromString,
+                    response_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.GetQueuePositionResponse.SerializeToString,
+            ),
+            'ListPipelines': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPipelines,
+                    request_deserializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ListPipelinesRequest.FromString,
+                    response_serializer=artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ListPipelinesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -194,6 +256,87 @@ class OrchestratorService:
             '/artlab.orchestrator.v1.OrchestratorService/CancelRun',
             artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.CancelRunRequest.SerializeToString,
             artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.orchestrator.v1.OrchestratorService/ResumeRun',
+            artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ResumeRunRequest.SerializeToString,
+            artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ResumeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQueuePosition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.orchestrator.v1.OrchestratorService/GetQueuePosition',
+            artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.GetQueuePositionRequest.SerializeToString,
+            artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.GetQueuePositionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPipelines(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.orchestrator.v1.OrchestratorService/ListPipelines',
+            artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ListPipelinesRequest.SerializeToString,
+            artlab_dot_orchestrator_dot_v1_dot_orchestrator__pb2.ListPipelinesResponse.FromString,
             options,
             channel_credentials,
             insecure,

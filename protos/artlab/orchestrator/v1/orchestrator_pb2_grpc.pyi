@@ -42,7 +42,11 @@ class OrchestratorServiceStub:
 
     NOT_FOUND CONFIG_NOT_FOUND: no such recipe or output config.
     PERMISSION_DENIED SAFETY_LEVEL_TOO_LAX: laxer than the server's level.
-    RESOURCE_EXHAUSTED TOO_MANY_RUNS: come back after RetryInfo.
+    NOT_FOUND PIPELINE_NOT_FOUND: no such pipeline.
+    NOT_FOUND PARENT_NOT_FOUND: no such run of this person to go on from.
+    FAILED_PRECONDITION PARENT_INCOMPLETE: it did not come as far as asked.
+    RESOURCE_EXHAUSTED TOO_MANY_RUNS, TOO_MANY_RUNS_OF_PERSON: come back after
+    RetryInfo.
     """
     AddInputImage: _grpc.StreamUnaryMultiCallable[_orchestrator_pb2.AddInputImageRequest, _orchestrator_pb2.AddInputImageResponse]
     """Gives a run a picture it waits for, once per index. The picture is made fit,
@@ -54,6 +58,21 @@ class OrchestratorServiceStub:
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.CancelRunRequest, _orchestrator_pb2.CancelRunResponse]
     """Asks a run to stop and waits until it is final. OK when it already was."""
+    ResumeRun: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.ResumeRunRequest, _orchestrator_pb2.ResumeRunResponse]
+    """Answers a question a run waits with, so that it goes on. The answer is
+    recorded before the call returns; the same answer again changes nothing.
+
+    NOT_FOUND QUESTION_NOT_FOUND. ALREADY_EXISTS ALREADY_DECIDED: otherwise.
+    FAILED_PRECONDITION RUN_FINAL. PERMISSION_DENIED DECISION_NOT_YOURS: only a
+    teacher may say it. INVALID_ARGUMENT TEXT_REQUIRED, TEXT_NOT_EXPECTED.
+    """
+    GetQueuePosition: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.GetQueuePositionRequest, _orchestrator_pb2.GetQueuePositionResponse]
+    """Tells when it may be a run's turn, and when it may be done.
+
+    NOT_FOUND RUN_NOT_FOUND.
+    """
+    ListPipelines: _grpc.UnaryUnaryMultiCallable[_orchestrator_pb2.ListPipelinesRequest, _orchestrator_pb2.ListPipelinesResponse]
+    """Lists the pipelines a run may follow."""
 
 @_typing.type_check_only
 class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
@@ -69,7 +88,11 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
 
     NOT_FOUND CONFIG_NOT_FOUND: no such recipe or output config.
     PERMISSION_DENIED SAFETY_LEVEL_TOO_LAX: laxer than the server's level.
-    RESOURCE_EXHAUSTED TOO_MANY_RUNS: come back after RetryInfo.
+    NOT_FOUND PIPELINE_NOT_FOUND: no such pipeline.
+    NOT_FOUND PARENT_NOT_FOUND: no such run of this person to go on from.
+    FAILED_PRECONDITION PARENT_INCOMPLETE: it did not come as far as asked.
+    RESOURCE_EXHAUSTED TOO_MANY_RUNS, TOO_MANY_RUNS_OF_PERSON: come back after
+    RetryInfo.
     """
     AddInputImage: _aio.StreamUnaryMultiCallable[_orchestrator_pb2.AddInputImageRequest, _orchestrator_pb2.AddInputImageResponse]  # type: ignore[assignment]
     """Gives a run a picture it waits for, once per index. The picture is made fit,
@@ -81,6 +104,21 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.CancelRunRequest, _orchestrator_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Asks a run to stop and waits until it is final. OK when it already was."""
+    ResumeRun: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.ResumeRunRequest, _orchestrator_pb2.ResumeRunResponse]  # type: ignore[assignment]
+    """Answers a question a run waits with, so that it goes on. The answer is
+    recorded before the call returns; the same answer again changes nothing.
+
+    NOT_FOUND QUESTION_NOT_FOUND. ALREADY_EXISTS ALREADY_DECIDED: otherwise.
+    FAILED_PRECONDITION RUN_FINAL. PERMISSION_DENIED DECISION_NOT_YOURS: only a
+    teacher may say it. INVALID_ARGUMENT TEXT_REQUIRED, TEXT_NOT_EXPECTED.
+    """
+    GetQueuePosition: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.GetQueuePositionRequest, _orchestrator_pb2.GetQueuePositionResponse]  # type: ignore[assignment]
+    """Tells when it may be a run's turn, and when it may be done.
+
+    NOT_FOUND RUN_NOT_FOUND.
+    """
+    ListPipelines: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.ListPipelinesRequest, _orchestrator_pb2.ListPipelinesResponse]  # type: ignore[assignment]
+    """Lists the pipelines a run may follow."""
 
 class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Drives a run through its stages. State lives in the recorder: watch there.
@@ -99,7 +137,11 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
 
         NOT_FOUND CONFIG_NOT_FOUND: no such recipe or output config.
         PERMISSION_DENIED SAFETY_LEVEL_TOO_LAX: laxer than the server's level.
-        RESOURCE_EXHAUSTED TOO_MANY_RUNS: come back after RetryInfo.
+        NOT_FOUND PIPELINE_NOT_FOUND: no such pipeline.
+        NOT_FOUND PARENT_NOT_FOUND: no such run of this person to go on from.
+        FAILED_PRECONDITION PARENT_INCOMPLETE: it did not come as far as asked.
+        RESOURCE_EXHAUSTED TOO_MANY_RUNS, TOO_MANY_RUNS_OF_PERSON: come back after
+        RetryInfo.
         """
 
     @_abc_1.abstractmethod
@@ -123,5 +165,38 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_pb2.CancelRunResponse, _abc.Awaitable[_orchestrator_pb2.CancelRunResponse]]:
         """Asks a run to stop and waits until it is final. OK when it already was."""
+
+    @_abc_1.abstractmethod
+    def ResumeRun(
+        self,
+        request: _orchestrator_pb2.ResumeRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_pb2.ResumeRunResponse, _abc.Awaitable[_orchestrator_pb2.ResumeRunResponse]]:
+        """Answers a question a run waits with, so that it goes on. The answer is
+        recorded before the call returns; the same answer again changes nothing.
+
+        NOT_FOUND QUESTION_NOT_FOUND. ALREADY_EXISTS ALREADY_DECIDED: otherwise.
+        FAILED_PRECONDITION RUN_FINAL. PERMISSION_DENIED DECISION_NOT_YOURS: only a
+        teacher may say it. INVALID_ARGUMENT TEXT_REQUIRED, TEXT_NOT_EXPECTED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQueuePosition(
+        self,
+        request: _orchestrator_pb2.GetQueuePositionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_pb2.GetQueuePositionResponse, _abc.Awaitable[_orchestrator_pb2.GetQueuePositionResponse]]:
+        """Tells when it may be a run's turn, and when it may be done.
+
+        NOT_FOUND RUN_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPipelines(
+        self,
+        request: _orchestrator_pb2.ListPipelinesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_pb2.ListPipelinesResponse, _abc.Awaitable[_orchestrator_pb2.ListPipelinesResponse]]:
+        """Lists the pipelines a run may follow."""
 
 def add_OrchestratorServiceServicer_to_server(servicer: OrchestratorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

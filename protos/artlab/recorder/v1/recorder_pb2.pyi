@@ -66,15 +66,28 @@ class CreateRunRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Canonical lower-case UUID; becomes the run_id. The same id with the same
     content returns the same run.
     """
+    plan: _builtins.str
+    """How the run is to be carried out: a JSON object of at most 256 KiB that
+    whoever drives the run understands. Kept in metadata.json as `plan`; empty
+    means none.
+    """
     @_builtins.property
     def run(self) -> _run_pb2.Run:
         """Read: config_name, safety_level, user_id, deadline, outputs (index,
-        occurrence, output_config, kind), expected_entities, execution_mode, seed.
-        Everything else is set by the server.
+        occurrence, output_config, kind), expected_entities, execution_mode, seed,
+        parent, parent_sequence. Everything else is set by the server.
+        """
+
+    @_builtins.property
+    def claim(self) -> Global___Claim:
+        """Claims the run for this owner as it is created; unset means nobody has it.
+        A repeated call by the same owner gets the same epoch.
         """
 
     def __init__(
@@ -82,10 +95,12 @@ class CreateRunRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         run: _run_pb2.Run | None = ...,
+        plan: _builtins.str = ...,
+        claim: Global___Claim | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "plan", b"plan", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -98,20 +113,385 @@ class CreateRunResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """The epoch of the claim; 0 when none was asked for, or somebody else has it."""
     @_builtins.property
     def run(self) -> _run_pb2.Run: ...
     def __init__(
         self,
         *,
         run: _run_pb2.Run | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateRunResponse: _TypeAlias = CreateRunResponse  # noqa: Y015
+
+@_typing.final
+class Claim(_message.Message):
+    """Who wants to drive a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """One process that drives runs, ^[a-z0-9-]{1,64}$; another name after each
+    start.
+    """
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long the claim holds without being renewed, 0.5 s to 60 s."""
+
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["owner", b"owner", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Claim: _TypeAlias = Claim  # noqa: Y015
+
+@_typing.final
+class ClaimRunRequest(_message.Message):
+    """See ClaimRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    force: _builtins.bool
+    """Take it away from a driver that has it, as to cancel the run; also before a
+    delay is over.
+    """
+    @_builtins.property
+    def claim(self) -> Global___Claim: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        claim: Global___Claim | None = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "force", b"force", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimRunRequest: _TypeAlias = ClaimRunRequest  # noqa: Y015
+
+@_typing.final
+class ClaimRunResponse(_message.Message):
+    """Whether the run is the caller's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLAIMED_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    claimed: _builtins.bool
+    """False while somebody else's claim holds, or a delay is not over."""
+    epoch: _builtins.int
+    """To be sent with every write; from 1."""
+    @_builtins.property
+    def retry_after(self) -> _duration_pb2.Duration:
+        """When not claimed: after which time to ask again at the latest."""
+
+    def __init__(
+        self,
+        *,
+        claimed: _builtins.bool = ...,
+        epoch: _builtins.int = ...,
+        retry_after: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claimed", b"claimed", "epoch", b"epoch", "retry_after", b"retry_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimRunResponse: _TypeAlias = ClaimRunResponse  # noqa: Y015
+
+@_typing.final
+class RenewClaimsRequest(_message.Message):
+    """See RenewClaims."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLAIM_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def claim(self) -> Global___Claim: ...
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldClaim]:
+        """What the owner believes to have, at most 10 000."""
+
+    def __init__(
+        self,
+        *,
+        claim: Global___Claim | None = ...,
+        held: _abc.Iterable[Global___HeldClaim] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "held", b"held"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewClaimsRequest: _TypeAlias = RenewClaimsRequest  # noqa: Y015
+
+@_typing.final
+class HeldClaim(_message.Message):
+    """A claim on a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    epoch: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldClaim: _TypeAlias = HeldClaim  # noqa: Y015
+
+@_typing.final
+class RenewClaimsResponse(_message.Message):
+    """See RenewClaims. All others are held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___LostClaim]: ...
+    def __init__(
+        self,
+        *,
+        lost: _abc.Iterable[Global___LostClaim] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost", b"lost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewClaimsResponse: _TypeAlias = RenewClaimsResponse  # noqa: Y015
+
+@_typing.final
+class LostClaim(_message.Message):
+    """A claim that does not hold any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    reason: _builtins.str
+    """FENCED: another driver has or had it. RUN_FINAL: it ended. RUN_NOT_FOUND:
+    it was deleted.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LostClaim: _TypeAlias = LostClaim  # noqa: Y015
+
+@_typing.final
+class ReleaseClaimRequest(_message.Message):
+    """See ReleaseClaim."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    DELAY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    owner: _builtins.str
+    epoch: _builtins.int
+    @_builtins.property
+    def delay(self) -> _duration_pb2.Duration:
+        """Nobody is offered the run before this time is over, at most 30 days; whoever
+        claims it with force gets it.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        delay: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "epoch", b"epoch", "name", b"name", "owner", b"owner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseClaimRequest: _TypeAlias = ReleaseClaimRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseClaimResponse(_message.Message):
+    """Empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseClaimResponse: _TypeAlias = ReleaseClaimResponse  # noqa: Y015
+
+@_typing.final
+class ListClaimableRunsRequest(_message.Message):
+    """See ListClaimableRuns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Default 100; values above 1000 are treated as 1000."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClaimableRunsRequest: _TypeAlias = ListClaimableRunsRequest  # noqa: Y015
+
+@_typing.final
+class ListClaimableRunsResponse(_message.Message):
+    """What there is to do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    LOADS_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """How many runs are claimable in all."""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClaimableRun]: ...
+    @_builtins.property
+    def loads(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonLoad]:
+        """Runs in work by person; people with none are left out."""
+
+    def __init__(
+        self,
+        *,
+        runs: _abc.Iterable[Global___ClaimableRun] | None = ...,
+        total: _builtins.int = ...,
+        loads: _abc.Iterable[Global___PersonLoad] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["loads", b"loads", "runs", b"runs", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClaimableRunsResponse: _TypeAlias = ListClaimableRunsResponse  # noqa: Y015
+
+@_typing.final
+class ClaimableRun(_message.Message):
+    """An open run that nobody has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    BEGUN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    user_id: _builtins.str
+    begun: _builtins.bool
+    """Whether it has been claimed before, and so goes on rather than begins."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        begun: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun", b"begun", "create_time", b"create_time", "name", b"name", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimableRun: _TypeAlias = ClaimableRun  # noqa: Y015
+
+@_typing.final
+class PersonLoad(_message.Message):
+    """How many claimed runs a person has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CLAIMED_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    claimed: _builtins.int
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        claimed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claimed", b"claimed", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonLoad: _TypeAlias = PersonLoad  # noqa: Y015
 
 @_typing.final
 class GetRunRequest(_message.Message):
@@ -122,22 +502,26 @@ class GetRunRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     INCLUDE_DOCUMENT_FIELD_NUMBER: _builtins.int
     AUDIENCE_FIELD_NUMBER: _builtins.int
+    INCLUDE_PLAN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
     include_document: _builtins.bool
     """Also return metadata.json as it stands; for RESEARCH only."""
     audience: _run_pb2.Audience.ValueType
     """Who will see the answer; what they may not see is left out. Required."""
+    include_plan: _builtins.bool
+    """Also return the plan; for RESEARCH only."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         include_document: _builtins.bool = ...,
         audience: _run_pb2.Audience.ValueType = ...,
+        include_plan: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "include_document", b"include_document", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "include_document", b"include_document", "include_plan", b"include_plan", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -151,8 +535,11 @@ class GetRunResponse(_message.Message):
 
     RUN_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     document: _builtins.bytes
     """metadata.json of the run folder, byte for byte; empty unless asked for."""
+    plan: _builtins.str
+    """The plan it was created with; empty unless asked for, or none."""
     @_builtins.property
     def run(self) -> _run_pb2.Run: ...
     def __init__(
@@ -160,10 +547,11 @@ class GetRunResponse(_message.Message):
         *,
         run: _run_pb2.Run | None = ...,
         document: _builtins.bytes = ...,
+        plan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "plan", b"plan", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -602,6 +990,7 @@ class SetProgressRequest(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     OUTPUT_INDEX_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
     stage: _builtins.int
@@ -610,6 +999,8 @@ class SetProgressRequest(_message.Message):
     """^[a-z][a-z0-9_]{0,63}$"""
     output_index: _builtins.int
     """From 1; 0 before stage 3."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     def __init__(
         self,
         *,
@@ -617,10 +1008,11 @@ class SetProgressRequest(_message.Message):
         stage: _builtins.int = ...,
         step: _builtins.str = ...,
         output_index: _builtins.int = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "output_index", b"output_index", "stage", b"stage", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "name", b"name", "output_index", b"output_index", "stage", b"stage", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -656,8 +1048,11 @@ class PublishHintsRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     HINTS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     @_builtins.property
     def hints(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Hint]:
         """1 to 100, in order."""
@@ -667,10 +1062,11 @@ class PublishHintsRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         hints: _abc.Iterable[_run_pb2.Hint] | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hints", b"hints", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "hints", b"hints", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -701,8 +1097,11 @@ class FinalizeOutputRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     @_builtins.property
     def output(self) -> _run_pb2.Output:
         """index, state and, unless it succeeded or was cancelled, error are read."""
@@ -712,10 +1111,11 @@ class FinalizeOutputRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         output: _run_pb2.Output | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "output", b"output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "name", b"name", "output", b"output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -752,12 +1152,15 @@ class RecordEntityRequest(_message.Message):
     UPLOAD_FIELD_NUMBER: _builtins.int
     ENTITY_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
     """Format: runs/{run_id}/uploads/{upload_id}, upload_id ^[a-z0-9-]{1,64}$; the
     idempotency key.
     """
     data: _builtins.bytes
     """1 byte to 1 MiB."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     @_builtins.property
     def entity(self) -> _run_pb2.Entity:
         """Read: type, output_index, metadata, stage, pass, start_time, duration,
@@ -770,10 +1173,11 @@ class RecordEntityRequest(_message.Message):
         upload: _builtins.str = ...,
         entity: _run_pb2.Entity | None = ...,
         data: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "entity", b"entity", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "entity", b"entity", "epoch", b"epoch", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -813,6 +1217,7 @@ class WriteEntityRequest(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     ENTITY_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
     """Format: runs/{run_id}/uploads/{upload_id}. Required in the first message
     of a stream; later messages repeat it or leave it empty.
@@ -825,6 +1230,8 @@ class WriteEntityRequest(_message.Message):
     """True in the last message. Nothing may follow it."""
     data: _builtins.bytes
     """256 KiB is a good size. May be empty to keep the stream alive."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     @_builtins.property
     def digest(self) -> _common_pb2.Digest:
         """Required with finish: what all bytes together must hash to."""
@@ -844,10 +1251,11 @@ class WriteEntityRequest(_message.Message):
         digest: _common_pb2.Digest | None = ...,
         entity: _run_pb2.Entity | None = ...,
         data: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "entity", b"entity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "digest", b"digest", "entity", b"entity", "finish", b"finish", "offset", b"offset", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "digest", b"digest", "entity", b"entity", "epoch", b"epoch", "finish", b"finish", "offset", b"offset", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -888,16 +1296,20 @@ class GetUploadRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UPLOAD_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
     """Format: runs/{run_id}/uploads/{upload_id}."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     def __init__(
         self,
         *,
         upload: _builtins.str = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -938,16 +1350,20 @@ class DeleteUploadRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UPLOAD_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
     """Format: runs/{run_id}/uploads/{upload_id}."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     def __init__(
         self,
         *,
         upload: _builtins.str = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1036,10 +1452,13 @@ class FinalizeRunRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
     state: _run_pb2.RunState.ValueType
     """One of the final states of a run."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     @_builtins.property
     def error(self) -> _run_pb2.RunError:
         """Required for BLOCKED and FAILED."""
@@ -1050,10 +1469,11 @@ class FinalizeRunRequest(_message.Message):
         name: _builtins.str = ...,
         state: _run_pb2.RunState.ValueType = ...,
         error: _run_pb2.RunError | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "name", b"name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "error", b"error", "name", b"name", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1308,19 +1728,23 @@ class EraseEntityRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}/entities/{sequence}."""
     reason: _builtins.str
     """^[A-Z][A-Z0-9_]{2,62}$, e.g. "SAFETY_BLOCKED"."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         reason: _builtins.str = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "name", b"name", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1408,8 +1832,11 @@ class RecordWarningRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     WARNING_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
     @_builtins.property
     def warning(self) -> _run_pb2.Warning: ...
     def __init__(
@@ -1417,10 +1844,11 @@ class RecordWarningRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         warning: _run_pb2.Warning | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["warning", b"warning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "name", b"name", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

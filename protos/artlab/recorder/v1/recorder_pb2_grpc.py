@@ -30,6 +30,8 @@ class RecorderServiceStub:
 
     Errors carry google.rpc.ErrorInfo with domain "recorder.artlab".
 
+    Writes may carry the epoch of a claim, see ClaimRun.
+
     Retry policy: UNAVAILABLE may be retried for every method below, because
     every method is idempotent under its name or request_id.
     """
@@ -44,6 +46,26 @@ class RecorderServiceStub:
                 '/artlab.recorder.v1.RecorderService/CreateRun',
                 request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.CreateRunRequest.SerializeToString,
                 response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.CreateRunResponse.FromString,
+                _registered_method=True)
+        self.ClaimRun = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/ClaimRun',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ClaimRunRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ClaimRunResponse.FromString,
+                _registered_method=True)
+        self.RenewClaims = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/RenewClaims',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RenewClaimsRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RenewClaimsResponse.FromString,
+                _registered_method=True)
+        self.ReleaseClaim = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/ReleaseClaim',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReleaseClaimRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReleaseClaimResponse.FromString,
+                _registered_method=True)
+        self.ListClaimableRuns = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/ListClaimableRuns',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListClaimableRunsRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListClaimableRunsResponse.FromString,
                 _registered_method=True)
         self.GetRun = channel.unary_unary(
                 '/artlab.recorder.v1.RecorderService/GetRun',
@@ -157,6 +179,8 @@ class RecorderServiceServicer:
 
     Errors carry google.rpc.ErrorInfo with domain "recorder.artlab".
 
+    Writes may carry the epoch of a claim, see ClaimRun.
+
     Retry policy: UNAVAILABLE may be retried for every method below, because
     every method is idempotent under its name or request_id.
     """
@@ -165,6 +189,42 @@ class RecorderServiceServicer:
         """Creates a run in state PENDING.
 
         ALREADY_EXISTS REQUEST_ID_REUSED: the id exists with other content.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimRun(self, request, context):
+        """Gives a run to a driver, or tells that another one has it. Each new driver
+        gets a higher epoch; what is then written under a lower one is refused with
+        FAILED_PRECONDITION FENCED. Epochs and owners survive a restart, after which
+        every claim holds for one more ttl. The same owner asking again keeps its
+        epoch.
+
+        FAILED_PRECONDITION RUN_FINAL: there is nothing to drive.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewClaims(self, request, context):
+        """Holds claims for another ttl, and tells which are lost. Nothing is written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseClaim(self, request, context):
+        """Gives a claim back, so that the run can be claimed after the delay. Its
+        epoch stays until there is a new one. OK when the claim is lost already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClaimableRuns(self, request, context):
+        """Lists open runs that nobody has, oldest first, and how many runs of each
+        person are in work.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -389,6 +449,26 @@ def add_RecorderServiceServicer_to_server(servicer, server):
                     request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.CreateRunRequest.FromString,
                     response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.CreateRunResponse.SerializeToString,
             ),
+            'ClaimRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimRun,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ClaimRunRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ClaimRunResponse.SerializeToString,
+            ),
+            'RenewClaims': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewClaims,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RenewClaimsRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RenewClaimsResponse.SerializeToString,
+            ),
+            'ReleaseClaim': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseClaim,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReleaseClaimRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReleaseClaimResponse.SerializeToString,
+            ),
+            'ListClaimableRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClaimableRuns,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListClaimableRunsRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListClaimableRunsResponse.SerializeToString,
+            ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
                     request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.GetRunRequest.FromString,
@@ -507,6 +587,8 @@ class RecorderService:
 
     Errors carry google.rpc.ErrorInfo with domain "recorder.artlab".
 
+    Writes may carry the epoch of a claim, see ClaimRun.
+
     Retry policy: UNAVAILABLE may be retried for every method below, because
     every method is idempotent under its name or request_id.
     """
@@ -528,6 +610,114 @@ class RecorderService:
             '/artlab.recorder.v1.RecorderService/CreateRun',
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.CreateRunRequest.SerializeToString,
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.CreateRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/ClaimRun',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ClaimRunRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ClaimRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewClaims(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/RenewClaims',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.RenewClaimsRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.RenewClaimsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseClaim(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/ReleaseClaim',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReleaseClaimRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ReleaseClaimResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClaimableRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/ListClaimableRuns',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListClaimableRunsRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.ListClaimableRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,

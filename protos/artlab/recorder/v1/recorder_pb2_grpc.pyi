@@ -31,6 +31,8 @@ class RecorderServiceStub:
 
     Errors carry google.rpc.ErrorInfo with domain "recorder.artlab".
 
+    Writes may carry the epoch of a claim, see ClaimRun.
+
     Retry policy: UNAVAILABLE may be retried for every method below, because
     every method is idempotent under its name or request_id.
     """
@@ -43,6 +45,25 @@ class RecorderServiceStub:
     """Creates a run in state PENDING.
 
     ALREADY_EXISTS REQUEST_ID_REUSED: the id exists with other content.
+    """
+    ClaimRun: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.ClaimRunRequest, _recorder_pb2.ClaimRunResponse]
+    """Gives a run to a driver, or tells that another one has it. Each new driver
+    gets a higher epoch; what is then written under a lower one is refused with
+    FAILED_PRECONDITION FENCED. Epochs and owners survive a restart, after which
+    every claim holds for one more ttl. The same owner asking again keeps its
+    epoch.
+
+    FAILED_PRECONDITION RUN_FINAL: there is nothing to drive.
+    """
+    RenewClaims: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.RenewClaimsRequest, _recorder_pb2.RenewClaimsResponse]
+    """Holds claims for another ttl, and tells which are lost. Nothing is written."""
+    ReleaseClaim: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.ReleaseClaimRequest, _recorder_pb2.ReleaseClaimResponse]
+    """Gives a claim back, so that the run can be claimed after the delay. Its
+    epoch stays until there is a new one. OK when the claim is lost already.
+    """
+    ListClaimableRuns: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.ListClaimableRunsRequest, _recorder_pb2.ListClaimableRunsResponse]
+    """Lists open runs that nobody has, oldest first, and how many runs of each
+    person are in work.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.GetRunRequest, _recorder_pb2.GetRunResponse]
     """Returns one run, as its reader may see it."""
@@ -174,6 +195,8 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
 
     Errors carry google.rpc.ErrorInfo with domain "recorder.artlab".
 
+    Writes may carry the epoch of a claim, see ClaimRun.
+
     Retry policy: UNAVAILABLE may be retried for every method below, because
     every method is idempotent under its name or request_id.
     """
@@ -183,6 +206,25 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     """Creates a run in state PENDING.
 
     ALREADY_EXISTS REQUEST_ID_REUSED: the id exists with other content.
+    """
+    ClaimRun: _aio.UnaryUnaryMultiCallable[_recorder_pb2.ClaimRunRequest, _recorder_pb2.ClaimRunResponse]  # type: ignore[assignment]
+    """Gives a run to a driver, or tells that another one has it. Each new driver
+    gets a higher epoch; what is then written under a lower one is refused with
+    FAILED_PRECONDITION FENCED. Epochs and owners survive a restart, after which
+    every claim holds for one more ttl. The same owner asking again keeps its
+    epoch.
+
+    FAILED_PRECONDITION RUN_FINAL: there is nothing to drive.
+    """
+    RenewClaims: _aio.UnaryUnaryMultiCallable[_recorder_pb2.RenewClaimsRequest, _recorder_pb2.RenewClaimsResponse]  # type: ignore[assignment]
+    """Holds claims for another ttl, and tells which are lost. Nothing is written."""
+    ReleaseClaim: _aio.UnaryUnaryMultiCallable[_recorder_pb2.ReleaseClaimRequest, _recorder_pb2.ReleaseClaimResponse]  # type: ignore[assignment]
+    """Gives a claim back, so that the run can be claimed after the delay. Its
+    epoch stays until there is a new one. OK when the claim is lost already.
+    """
+    ListClaimableRuns: _aio.UnaryUnaryMultiCallable[_recorder_pb2.ListClaimableRunsRequest, _recorder_pb2.ListClaimableRunsResponse]  # type: ignore[assignment]
+    """Lists open runs that nobody has, oldest first, and how many runs of each
+    person are in work.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_recorder_pb2.GetRunRequest, _recorder_pb2.GetRunResponse]  # type: ignore[assignment]
     """Returns one run, as its reader may see it."""
@@ -313,6 +355,8 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors carry google.rpc.ErrorInfo with domain "recorder.artlab".
 
+    Writes may carry the epoch of a claim, see ClaimRun.
+
     Retry policy: UNAVAILABLE may be retried for every method below, because
     every method is idempotent under its name or request_id.
     """
@@ -326,6 +370,49 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates a run in state PENDING.
 
         ALREADY_EXISTS REQUEST_ID_REUSED: the id exists with other content.
+        """
+
+    @_abc_1.abstractmethod
+    def ClaimRun(
+        self,
+        request: _recorder_pb2.ClaimRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.ClaimRunResponse, _abc.Awaitable[_recorder_pb2.ClaimRunResponse]]:
+        """Gives a run to a driver, or tells that another one has it. Each new driver
+        gets a higher epoch; what is then written under a lower one is refused with
+        FAILED_PRECONDITION FENCED. Epochs and owners survive a restart, after which
+        every claim holds for one more ttl. The same owner asking again keeps its
+        epoch.
+
+        FAILED_PRECONDITION RUN_FINAL: there is nothing to drive.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewClaims(
+        self,
+        request: _recorder_pb2.RenewClaimsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.RenewClaimsResponse, _abc.Awaitable[_recorder_pb2.RenewClaimsResponse]]:
+        """Holds claims for another ttl, and tells which are lost. Nothing is written."""
+
+    @_abc_1.abstractmethod
+    def ReleaseClaim(
+        self,
+        request: _recorder_pb2.ReleaseClaimRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.ReleaseClaimResponse, _abc.Awaitable[_recorder_pb2.ReleaseClaimResponse]]:
+        """Gives a claim back, so that the run can be claimed after the delay. Its
+        epoch stays until there is a new one. OK when the claim is lost already.
+        """
+
+    @_abc_1.abstractmethod
+    def ListClaimableRuns(
+        self,
+        request: _recorder_pb2.ListClaimableRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.ListClaimableRunsResponse, _abc.Awaitable[_recorder_pb2.ListClaimableRunsResponse]]:
+        """Lists open runs that nobody has, oldest first, and how many runs of each
+        person are in work.
         """
 
     @_abc_1.abstractmethod

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61rtlab/recorder/v1/run.proto\x12\x12\x61rtlab.recorder.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x05\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12\x13\n\x0b\x63onfig_name\x18\x03 \x01(\t\x12\x33\n\x0csafety_level\x18\x04 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08progress\x18\t \x01(\x0b\x32\x1c.artlab.recorder.v1.Progress\x12\x16\n\x0elast_event_seq\x18\n \x01(\x03\x12+\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\x12,\n\x08\x65ntities\x18\x0c \x03(\x0b\x32\x1a.artlab.recorder.v1.Entity\x12+\n\x07outputs\x18\r \x03(\x0b\x32\x1a.artlab.recorder.v1.Output\x12\x19\n\x11\x65xpected_entities\x18\x0e \x03(\t\x12\x37\n\x0e\x65xecution_mode\x18\x0f \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12/\n\x0bmodels_used\x18\x10 \x03(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12\x0c\n\x04seed\x18\x13 \x01(\x03\x12\x11\n\tfavourite\x18\x14 \x01(\x08J\x04\x08\x11\x10\x12J\x04\x08\x12\x10\x13\"\xc7\x01\n\x06Output\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x12\n\noccurrence\x18\x02 \x01(\x05\x12\x15\n\routput_config\x18\x03 \x01(\t\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12+\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\"b\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x11\n\tcompleted\x18\x03 \x01(\x05\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x05\x12\x14\n\x0coutput_index\x18\x05 \x01(\x05\"M\n\x08RunError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\x05\x12\x11\n\tretryable\x18\x04 \x01(\x08\"\xd6\x04\n\x06\x45ntity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x05\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12(\n\x06\x64igest\x18\x06 \x01(\x0b\x32\x18.artlab.common.v1.Digest\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coutput_index\x18\x08 \x01(\x05\x12:\n\x08metadata\x18\t \x03(\x0b\x32(.artlab.recorder.v1.Entity.MetadataEntry\x12\r\n\x05stage\x18\n \x01(\x05\x12\x0c\n\x04pass\x18\x0b \x01(\x05\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x61ttempt\x18\x0e \x01(\x05\x12.\n\x08\x61udience\x18\x0f \x01(\x0e\x32\x1c.artlab.recorder.v1.Audience\x12/\n\x0bmodels_used\x18\x10 \x03(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12.\n\nerase_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcc\x03\n\x08RunEvent\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tignorable\x18\x03 \x01(\x08\x12\x39\n\rstate_changed\x18\n \x01(\x0b\x32 .artlab.recorder.v1.StateChangedH\x00\x12\x39\n\rstage_started\x18\x0b \x01(\x0b\x32 .artlab.recorder.v1.StageStartedH\x00\x12?\n\x10\x65ntity_committed\x18\x0c \x01(\x0b\x32#.artlab.recorder.v1.EntityCommittedH\x00\x12=\n\x0foutput_finished\x18\r \x01(\x0b\x32\".artlab.recorder.v1.OutputFinishedH\x00\x12.\n\x07warning\x18\x10 \x01(\x0b\x32\x1b.artlab.recorder.v1.WarningH\x00\x12\x39\n\rentity_erased\x18\x11 \x01(\x0b\x32 .artlab.recorder.v1.EntityErasedH\x00\x42\t\n\x07payloadJ\x04\x08\x0e\x10\x0fJ\x04\x08\x0f\x10\x10\"h\n\x0cStateChanged\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12+\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\">\n\x0cStageStarted\x12.\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.artlab.recorder.v1.Progress\"=\n\x0f\x45ntityCommitted\x12*\n\x06\x65ntity\x18\x01 \x01(\x0b\x32\x1a.artlab.recorder.v1.Entity\"<\n\x0eOutputFinished\x12*\n\x06output\x18\x01 \x01(\x0b\x32\x1a.artlab.recorder.v1.Output\"@\n\x07Warning\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x14\n\x0coutput_index\x18\x03 \x01(\x05\"`\n\x0c\x45ntityErased\x12\x10\n\x08sequence\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\nerase_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb2\x01\n\x04Hint\x12\x33\n\ntext_delta\x18\x01 \x01(\x0b\x32\x1d.artlab.recorder.v1.TextDeltaH\x00\x12=\n\x0frender_progress\x18\x02 \x01(\x0b\x32\".artlab.recorder.v1.RenderProgressH\x00\x12.\n\x07preview\x18\x03 \x01(\x0b\x32\x1b.artlab.recorder.v1.PreviewH\x00\x42\x06\n\x04hint\"L\n\tTextDelta\x12\x13\n\x0b\x65ntity_type\x18\x01 \x01(\t\x12\x0c\n\x04pass\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xdf\x01\n\x0eRenderProgress\x12\x14\n\x0coutput_index\x18\x01 \x01(\x05\x12.\n\x05phase\x18\x02 \x01(\x0e\x32\x1f.artlab.recorder.v1.RenderPhase\x12\x10\n\x08\x66raction\x18\x03 \x01(\x01\x12\x16\n\x0equeue_position\x18\x04 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x0c\n\x04node\x18\x07 \x01(\t\x12,\n\tremaining\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\x07Preview\x12\x14\n\x0coutput_index\x18\x01 \x01(\x05\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c*\xe6\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x03\x12\x15\n\x11RUN_STATE_BLOCKED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x06\x12\x15\n\x11RUN_STATE_PARTIAL\x10\x07\x12\x1b\n\x17RUN_STATE_NOT_AVAILABLE\x10\x08*h\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41UDIENCE_STUDENT\x10\x01\x12\x15\n\x11\x41UDIENCE_ADVANCED\x10\x02\x12\x15\n\x11\x41UDIENCE_RESEARCH\x10\x03*\x9a\x01\n\x0bRenderPhase\x12\x1c\n\x18RENDER_PHASE_UNSPECIFIED\x10\x00\x12\x17\n\x13RENDER_PHASE_QUEUED\x10\x01\x12\x1a\n\x16RENDER_PHASE_EXECUTING\x10\x02\x12\x1c\n\x18RENDER_PHASE_DOWNLOADING\x10\x03\x12\x1a\n\x16RENDER_PHASE_RECORDING\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61rtlab/recorder/v1/run.proto\x12\x12\x61rtlab.recorder.v1\x1a\x1d\x61rtlab/common/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x05\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12\x13\n\x0b\x63onfig_name\x18\x03 \x01(\t\x12\x33\n\x0csafety_level\x18\x04 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x08progress\x18\t \x01(\x0b\x32\x1c.artlab.recorder.v1.Progress\x12\x16\n\x0elast_event_seq\x18\n \x01(\x03\x12+\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\x12,\n\x08\x65ntities\x18\x0c \x03(\x0b\x32\x1a.artlab.recorder.v1.Entity\x12+\n\x07outputs\x18\r \x03(\x0b\x32\x1a.artlab.recorder.v1.Output\x12\x19\n\x11\x65xpected_entities\x18\x0e \x03(\t\x12\x37\n\x0e\x65xecution_mode\x18\x0f \x01(\x0e\x32\x1f.artlab.common.v1.ExecutionMode\x12/\n\x0bmodels_used\x18\x10 \x03(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12\x0e\n\x06parent\x18\x11 \x01(\t\x12\x17\n\x0fparent_sequence\x18\x12 \x01(\x05\x12\x0c\n\x04seed\x18\x13 \x01(\x03\x12\x11\n\tfavourite\x18\x14 \x01(\x08\x12\x16\n\x0eopen_questions\x18\x15 \x03(\x05\"\xc7\x01\n\x06Output\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x12\n\noccurrence\x18\x02 \x01(\x05\x12\x15\n\routput_config\x18\x03 \x01(\t\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12+\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\"b\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x11\n\tcompleted\x18\x03 \x01(\x05\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x05\x12\x14\n\x0coutput_index\x18\x05 \x01(\x05\"M\n\x08RunError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\x05\x12\x11\n\tretryable\x18\x04 \x01(\x08\"\xd6\x04\n\x06\x45ntity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x05\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08\x66ilename\x18\x04 \x01(\t\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12(\n\x06\x64igest\x18\x06 \x01(\x0b\x32\x18.artlab.common.v1.Digest\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coutput_index\x18\x08 \x01(\x05\x12:\n\x08metadata\x18\t \x03(\x0b\x32(.artlab.recorder.v1.Entity.MetadataEntry\x12\r\n\x05stage\x18\n \x01(\x05\x12\x0c\n\x04pass\x18\x0b \x01(\x05\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x61ttempt\x18\x0e \x01(\x05\x12.\n\x08\x61udience\x18\x0f \x01(\x0e\x32\x1c.artlab.recorder.v1.Audience\x12/\n\x0bmodels_used\x18\x10 \x03(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12.\n\nerase_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcc\x03\n\x08RunEvent\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tignorable\x18\x03 \x01(\x08\x12\x39\n\rstate_changed\x18\n \x01(\x0b\x32 .artlab.recorder.v1.StateChangedH\x00\x12\x39\n\rstage_started\x18\x0b \x01(\x0b\x32 .artlab.recorder.v1.StageStartedH\x00\x12?\n\x10\x65ntity_committed\x18\x0c \x01(\x0b\x32#.artlab.recorder.v1.EntityCommittedH\x00\x12=\n\x0foutput_finished\x18\r \x01(\x0b\x32\".artlab.recorder.v1.OutputFinishedH\x00\x12.\n\x07warning\x18\x10 \x01(\x0b\x32\x1b.artlab.recorder.v1.WarningH\x00\x12\x39\n\rentity_erased\x18\x11 \x01(\x0b\x32 .artlab.recorder.v1.EntityErasedH\x00\x42\t\n\x07payloadJ\x04\x08\x0e\x10\x0fJ\x04\x08\x0f\x10\x10\"h\n\x0cStateChanged\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.artlab.recorder.v1.RunState\x12+\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1c.artlab.recorder.v1.RunError\">\n\x0cStageStarted\x12.\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.artlab.recorder.v1.Progress\"=\n\x0f\x45ntityCommitted\x12*\n\x06\x65ntity\x18\x01 \x01(\x0b\x32\x1a.artlab.recorder.v1.Entity\"<\n\x0eOutputFinished\x12*\n\x06output\x18\x01 \x01(\x0b\x32\x1a.artlab.recorder.v1.Output\"@\n\x07Warning\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x14\n\x0coutput_index\x18\x03 \x01(\x05\"`\n\x0c\x45ntityErased\x12\x10\n\x08sequence\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12.\n\nerase_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb2\x01\n\x04Hint\x12\x33\n\ntext_delta\x18\x01 \x01(\x0b\x32\x1d.artlab.recorder.v1.TextDeltaH\x00\x12=\n\x0frender_progress\x18\x02 \x01(\x0b\x32\".artlab.recorder.v1.RenderProgressH\x00\x12.\n\x07preview\x18\x03 \x01(\x0b\x32\x1b.artlab.recorder.v1.PreviewH\x00\x42\x06\n\x04hint\"L\n\tTextDelta\x12\x13\n\x0b\x65ntity_type\x18\x01 \x01(\t\x12\x0c\n\x04pass\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xdf\x01\n\x0eRenderProgress\x12\x14\n\x0coutput_index\x18\x01 \x01(\x05\x12.\n\x05phase\x18\x02 \x01(\x0e\x32\x1f.artlab.recorder.v1.RenderPhase\x12\x10\n\x08\x66raction\x18\x03 \x01(\x01\x12\x16\n\x0equeue_position\x18\x04 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x0c\n\x04node\x18\x07 \x01(\t\x12,\n\tremaining\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\x07Preview\x12\x14\n\x0coutput_index\x18\x01 \x01(\x05\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c*\xe6\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x03\x12\x15\n\x11RUN_STATE_BLOCKED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x06\x12\x15\n\x11RUN_STATE_PARTIAL\x10\x07\x12\x1b\n\x17RUN_STATE_NOT_AVAILABLE\x10\x08*h\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41UDIENCE_STUDENT\x10\x01\x12\x15\n\x11\x41UDIENCE_ADVANCED\x10\x02\x12\x15\n\x11\x41UDIENCE_RESEARCH\x10\x03*\x9a\x01\n\x0bRenderPhase\x12\x1c\n\x18RENDER_PHASE_UNSPECIFIED\x10\x00\x12\x17\n\x13RENDER_PHASE_QUEUED\x10\x01\x12\x1a\n\x16RENDER_PHASE_EXECUTING\x10\x02\x12\x1c\n\x18RENDER_PHASE_DOWNLOADING\x10\x03\x12\x1a\n\x16RENDER_PHASE_RECORDING\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,44 +36,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENTITY_METADATAENTRY']._loaded_options = None
   _globals['_ENTITY_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_RUNSTATE']._serialized_start=3293
-  _globals['_RUNSTATE']._serialized_end=3523
-  _globals['_AUDIENCE']._serialized_start=3525
-  _globals['_AUDIENCE']._serialized_end=3629
-  _globals['_RENDERPHASE']._serialized_start=3632
-  _globals['_RENDERPHASE']._serialized_end=3786
+  _globals['_RUNSTATE']._serialized_start=3346
+  _globals['_RUNSTATE']._serialized_end=3576
+  _globals['_AUDIENCE']._serialized_start=3578
+  _globals['_AUDIENCE']._serialized_end=3682
+  _globals['_RENDERPHASE']._serialized_start=3685
+  _globals['_RENDERPHASE']._serialized_end=3839
   _globals['_RUN']._serialized_start=149
-  _globals['_RUN']._serialized_end=834
-  _globals['_OUTPUT']._serialized_start=837
-  _globals['_OUTPUT']._serialized_end=1036
-  _globals['_PROGRESS']._serialized_start=1038
-  _globals['_PROGRESS']._serialized_end=1136
-  _globals['_RUNERROR']._serialized_start=1138
-  _globals['_RUNERROR']._serialized_end=1215
-  _globals['_ENTITY']._serialized_start=1218
-  _globals['_ENTITY']._serialized_end=1816
-  _globals['_ENTITY_METADATAENTRY']._serialized_start=1769
-  _globals['_ENTITY_METADATAENTRY']._serialized_end=1816
-  _globals['_RUNEVENT']._serialized_start=1819
-  _globals['_RUNEVENT']._serialized_end=2279
-  _globals['_STATECHANGED']._serialized_start=2281
-  _globals['_STATECHANGED']._serialized_end=2385
-  _globals['_STAGESTARTED']._serialized_start=2387
-  _globals['_STAGESTARTED']._serialized_end=2449
-  _globals['_ENTITYCOMMITTED']._serialized_start=2451
-  _globals['_ENTITYCOMMITTED']._serialized_end=2512
-  _globals['_OUTPUTFINISHED']._serialized_start=2514
-  _globals['_OUTPUTFINISHED']._serialized_end=2574
-  _globals['_WARNING']._serialized_start=2576
-  _globals['_WARNING']._serialized_end=2640
-  _globals['_ENTITYERASED']._serialized_start=2642
-  _globals['_ENTITYERASED']._serialized_end=2738
-  _globals['_HINT']._serialized_start=2741
-  _globals['_HINT']._serialized_end=2919
-  _globals['_TEXTDELTA']._serialized_start=2921
-  _globals['_TEXTDELTA']._serialized_end=2997
-  _globals['_RENDERPROGRESS']._serialized_start=3000
-  _globals['_RENDERPROGRESS']._serialized_end=3223
-  _globals['_PREVIEW']._serialized_start=3225
-  _globals['_PREVIEW']._serialized_end=3290
+  _globals['_RUN']._serialized_end=887
+  _globals['_OUTPUT']._serialized_start=890
+  _globals['_OUTPUT']._serialized_end=1089
+  _globals['_PROGRESS']._serialized_start=1091
+  _globals['_PROGRESS']._serialized_end=1189
+  _globals['_RUNERROR']._serialized_start=1191
+  _globals['_RUNERROR']._serialized_end=1268
+  _globals['_ENTITY']._serialized_start=1271
+  _globals['_ENTITY']._serialized_end=1869
+  _globals['_ENTITY_METADATAENTRY']._serialized_start=1822
+  _globals['_ENTITY_METADATAENTRY']._serialized_end=1869
+  _globals['_RUNEVENT']._serialized_start=1872
+  _globals['_RUNEVENT']._serialized_end=2332
+  _globals['_STATECHANGED']._serialized_start=2334
+  _globals['_STATECHANGED']._serialized_end=2438
+  _globals['_STAGESTARTED']._serialized_start=2440
+  _globals['_STAGESTARTED']._serialized_end=2502
+  _globals['_ENTITYCOMMITTED']._serialized_start=2504
+  _globals['_ENTITYCOMMITTED']._serialized_end=2565
+  _globals['_OUTPUTFINISHED']._serialized_start=2567
+  _globals['_OUTPUTFINISHED']._serialized_end=2627
+  _globals['_WARNING']._serialized_start=2629
+  _globals['_WARNING']._serialized_end=2693
+  _globals['_ENTITYERASED']._serialized_start=2695
+  _globals['_ENTITYERASED']._serialized_end=2791
+  _globals['_HINT']._serialized_start=2794
+  _globals['_HINT']._serialized_end=2972
+  _globals['_TEXTDELTA']._serialized_start=2974
+  _globals['_TEXTDELTA']._serialized_end=3050
+  _globals['_RENDERPROGRESS']._serialized_start=3053
+  _globals['_RENDERPROGRESS']._serialized_end=3276
+  _globals['_PREVIEW']._serialized_start=3278
+  _globals['_PREVIEW']._serialized_end=3343
 # @@protoc_insertion_point(module_scope)

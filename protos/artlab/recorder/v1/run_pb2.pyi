@@ -140,8 +140,11 @@ class Run(_message.Message):
     EXPECTED_ENTITIES_FIELD_NUMBER: _builtins.int
     EXECUTION_MODE_FIELD_NUMBER: _builtins.int
     MODELS_USED_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    PARENT_SEQUENCE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     FAVOURITE_FIELD_NUMBER: _builtins.int
+    OPEN_QUESTIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}, run_id a canonical lower-case UUID."""
     state: Global___RunState.ValueType
@@ -156,6 +159,12 @@ class Run(_message.Message):
     """Sequence number of the newest event."""
     execution_mode: _common_pb2.ExecutionMode.ValueType
     """Which models may be used."""
+    parent: _builtins.str
+    """The run this one goes on from, format: runs/{run_id}; empty for most. The
+    parent may have been deleted since.
+    """
+    parent_sequence: _builtins.int
+    """The last entity taken over from the parent, by its sequence there."""
     seed: _builtins.int
     """The seed everything random in the run is derived from."""
     favourite: _builtins.bool
@@ -198,6 +207,12 @@ class Run(_message.Message):
     def models_used(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ModelUse]:
         """What was used, as reported by the entities, each once."""
 
+    @_builtins.property
+    def open_questions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Sequences of entities of type question that no decision has answered; the
+        run waits for a person.
+        """
+
     def __init__(
         self,
         *,
@@ -217,12 +232,15 @@ class Run(_message.Message):
         expected_entities: _abc.Iterable[_builtins.str] | None = ...,
         execution_mode: _common_pb2.ExecutionMode.ValueType = ...,
         models_used: _abc.Iterable[_common_pb2.ModelUse] | None = ...,
+        parent: _builtins.str = ...,
+        parent_sequence: _builtins.int = ...,
         seed: _builtins.int = ...,
         favourite: _builtins.bool = ...,
+        open_questions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline", b"deadline", "error", b"error", "finish_time", b"finish_time", "progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "create_time", b"create_time", "deadline", b"deadline", "entities", b"entities", "error", b"error", "execution_mode", b"execution_mode", "expected_entities", b"expected_entities", "favourite", b"favourite", "finish_time", b"finish_time", "last_event_seq", b"last_event_seq", "models_used", b"models_used", "name", b"name", "outputs", b"outputs", "progress", b"progress", "safety_level", b"safety_level", "seed", b"seed", "state", b"state", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "create_time", b"create_time", "deadline", b"deadline", "entities", b"entities", "error", b"error", "execution_mode", b"execution_mode", "expected_entities", b"expected_entities", "favourite", b"favourite", "finish_time", b"finish_time", "last_event_seq", b"last_event_seq", "models_used", b"models_used", "name", b"name", "open_questions", b"open_questions", "outputs", b"outputs", "parent", b"parent", "parent_sequence", b"parent_sequence", "progress", b"progress", "safety_level", b"safety_level", "seed", b"seed", "state", b"state", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
