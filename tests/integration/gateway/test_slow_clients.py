@@ -28,9 +28,10 @@ async def closes(world: World, first: bytes, more: bytes = b"") -> bytes:
         await loop.sock_sendall(client, first)
 
         async def trickle() -> None:
-            while more:
-                await asyncio.sleep(0.1)
-                await loop.sock_sendall(client, more)
+            with suppress(OSError):
+                while more:
+                    await asyncio.sleep(0.1)
+                    await loop.sock_sendall(client, more)
 
         trickling = asyncio.ensure_future(trickle())
         # What trickles in after the gateway has closed is answered with a reset, which may follow
