@@ -48,7 +48,6 @@ async def compose(settings: OrchestratorSettings, program: Program) -> None:
         max_runs=settings.max_runs,
         run_limit_seconds=settings.run_limit_seconds,
     )
-    program.add_task(supervisor.end_abandoned(), "end abandoned runs")
     program.on_drain(supervisor.drain)
 
     server = GrpcServer("orchestrator", caps=CAPS, serving=False)

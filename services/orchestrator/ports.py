@@ -80,21 +80,121 @@ class MediaJob:
     # By slot, the sequence of a recorded input image.
     input_images: Mapping[str, int] = field(default_factory=dict)
     allow_reuse: bool = False
+    # Of the driver's claim: the recorder is written to under it; 0 is not fenced.
+    epoch: int = 0
+    # Only take what an earlier attempt has made, or has come too late.
+    adopt_only: bool = False
 
 
-class Recorder(Protocol):
-    """Owns the run folders."""
+class ClaimLost(BaseException):
+    """Somebody else drives the run, or it is over: stop at once, write nothing, tell nobody.
 
-    async def get_run(self, run_id: RunId) -> RecordedRun:
-        """Return one run. Raises NotFound."""
+    Like CancelledError it is nothing that code which handles faults may take for one: who drives
+    the run now must not find the media jobs stopped or the outputs ended by who did before.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who wants to drive runs.
+
+    Attributes:
+        owner: one process, ^[a-z0-9-]{1,64}$; another name after each start.
+        ttl_seconds: how long a claim holds without being renewed.
+    """
+
+    owner: str
+    ttl_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAnswer:
+    """Whether the run is ours: the epoch from 1, or 0 and when to ask again at the latest."""
+
+    epoch: int
+    retry_after_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """An open run that nobody has; `begun` when it goes on rather than begins."""
+
+    run_id: RunId
+    user_id: str
+    created: datetime
+    begun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimableRuns:
+    """Open runs nobody has, oldest first, how many there are in all, and runs in work by person."""
+
+    runs: tuple[Claimable, ...]
+    total: int
+    loads: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """How long runs of one kind took, from creation to their end; None without any."""
+
+    p50_seconds: float | None
+
+
+class Claims(Protocol):
+    """Who drives which run, as the recorder decides it."""
+
+    async def claim(self, run_id: RunId, claim: Claim, *, force: bool = False) -> ClaimAnswer:
+        """Ask for a run; `force` takes it from who has it.
+
+        Raises FailedPrecondition RUN_FINAL, NotFound.
+        """
         ...
 
-    async def create_run(self, plan: Plan, deadline: datetime) -> None:
-        """Create the run of a plan. Raises AlreadyExists REQUEST_ID_REUSED."""
+    async def renew(self, claim: Claim, held: Mapping[RunId, int]) -> Mapping[RunId, str]:
+        """Hold runs, by their epochs, for another ttl; return those that are lost, and why."""
         ...
 
-    async def open_runs(self) -> Sequence[RecordedRun]:
-        """Every run that is not final, newest first."""
+    async def release(
+        self, run_id: RunId, owner: str, epoch: int, delay_seconds: float = 0.0
+    ) -> None:
+        """Give a run back, to be claimed after the delay. A claim lost already is no error."""
+        ...
+
+    async def claimable(self, limit: int) -> ClaimableRuns:
+        """Return at most `limit` (1 to 1000) of the runs nobody has."""
+        ...
+
+
+class Recorder(Claims, Protocol):
+    """Owns the run folders.
+
+    Writes go under the epoch of the view they are called on, see `under`; the recorder itself is
+    the view of epoch 0, which is nobody's claim and is not fenced. Under an epoch that is not the
+    run's own any more every write raises ClaimLost.
+    """
+
+    def under(self, epoch: int) -> Recorder:
+        """Return the same recorder for who drives a run under this epoch."""
+        ...
+
+    async def get_run(self, run_id: RunId, *, with_plan: bool = False) -> RecordedRun:
+        """Return one run, and its plan document if asked for. Raises NotFound."""
+        ...
+
+    async def create_run(
+        self, plan: Plan, document: str, deadline: datetime, claim: Claim | None = None
+    ) -> int:
+        """Create the run of a plan, and claim it; return the epoch, 0 when somebody else has it.
+
+        `document` is the plan as it is recorded, see domain/plan_document.py.
+
+        Raises AlreadyExists REQUEST_ID_REUSED.
+        """
+        ...
+
+    async def history(self, config_name: str) -> RunHistory:
+        """How long runs of this recipe that succeeded took."""
         ...
 
     async def set_progress(

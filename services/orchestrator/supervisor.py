@@ -14,7 +14,6 @@ from services.kit.clock import Clock
 from services.kit.deadline import no_deadline
 from services.kit.errors import (
     ArtlabError,
-    DataLoss,
     NotFound,
     ResourceExhausted,
     Unavailable,
@@ -40,8 +39,6 @@ from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.run_in_work import RunInWork, Services
 
 log = logging.getLogger(__name__)
-
-ABANDONED_PAUSE_SECONDS = 2.0
 
 
 class Supervisor:
@@ -110,19 +107,6 @@ class Supervisor:
             raise not_expected()
         require_same(known, await digest_of(chunks))
 
-    async def end_abandoned(self) -> None:
-        """End the runs an earlier process left open: nobody drives them any more."""
-        with no_deadline():
-            found = await patiently(
-                self._services.recorder.open_runs, float("inf"), self._clock, lambda _: True
-            )
-            left = list(found)
-            while left:
-                # One after the other; what cannot be ended now is tried again after the rest.
-                left = [run for run in left if not await self._end_abandoned(run)]
-                if left:
-                    await asyncio.sleep(ABANDONED_PAUSE_SECONDS)
-
     async def drain(self) -> None:
         """Take no more runs and end those in work as failed, to be started again."""
         self._draining = True
@@ -131,23 +115,6 @@ class Supervisor:
             active.stop("failed", error)
         for active in list(self._active.values()):
             await active.ended.wait()
-
-    async def _end_abandoned(self, run: RecordedRun) -> bool:
-        """Whether nothing more is to be done about this run."""
-        run_id = run.run_id
-        if run_id in self._active or run_id in self._starting or run_id in self._beginnings:
-            return True  # ours
-        log.warning("ending an abandoned run", extra=facts(run=str(run_id)))
-        error = RunError("ORCHESTRATOR_RESTARTED", "the orchestrator restarted", run.stage, True)
-        try:
-            await self._services.recorder.finalize_run(run_id, "failed", error)
-        except (NotFound, DataLoss):
-            return True
-        except ArtlabError as problem:
-            reason = problem.reason
-            log.warning("still open", extra=facts(run=str(run_id), reason=reason))
-            return False
-        return True
 
     async def _start(self, request: RunRequest) -> None:
         if self._draining:
@@ -211,7 +178,7 @@ class Supervisor:
 
     async def _create(self, plan: Plan) -> None:
         deadline = self._clock.now() + timedelta(seconds=self._limit + RECORDER_MARGIN_SECONDS)
-        await self._patiently(lambda: self._services.recorder.create_run(plan, deadline))
+        await self._patiently(lambda: self._services.recorder.create_run(plan, "", deadline))
 
     async def _give_up(self, run_id: RunId, error: ArtlabError) -> None:
         why = RunError(error.reason, error.message, 0, is_retryable(error))

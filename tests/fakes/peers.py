@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from services.kit.errors import ArtlabError, NotFound
+from services.kit.errors import ArtlabError, FailedPrecondition, NotFound
 from services.kit.ids import RunId
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
@@ -27,6 +29,7 @@ from services.orchestrator.domain.run import (
     Purpose,
     Recipe,
     RecordedEntity,
+    RecordedOutput,
     RecordedRun,
     RenderProgress,
     RenderUpdate,
@@ -34,7 +37,17 @@ from services.orchestrator.domain.run import (
     RunError,
     Verdict,
 )
-from services.orchestrator.ports import Hint, MediaJob, Reading
+from services.orchestrator.ports import (
+    Claim,
+    Claimable,
+    ClaimableRuns,
+    ClaimAnswer,
+    ClaimLost,
+    Hint,
+    MediaJob,
+    Reading,
+    RunHistory,
+)
 
 
 @dataclass
@@ -52,6 +65,15 @@ class FakeRecorder:
     files: dict[int, bytes] = field(default_factory=dict)
     erased: list[tuple[int, str]] = field(default_factory=list)
     warnings: list[tuple[int, RenderWarning]] = field(default_factory=list)
+    plans: dict[RunId, str] = field(default_factory=dict)
+    # By run, who has it and under which epoch; a run given back has an epoch and no owner.
+    owners: dict[RunId, str] = field(default_factory=dict)
+    epochs: dict[RunId, int] = field(default_factory=dict)
+    # Runs that were given back to be offered later, and after how many seconds.
+    delays: dict[RunId, float] = field(default_factory=dict)
+    # Of this view, and the recorder it is a view of.
+    epoch: int = 0
+    whole: FakeRecorder | None = None
 
     @property
     def types(self) -> list[str]:
@@ -66,12 +88,20 @@ class FakeRecorder:
         """Where the run stands."""
         return self.runs[run_id].state
 
-    async def get_run(self, run_id: RunId) -> RecordedRun:
+    def under(self, epoch: int) -> FakeRecorder:
+        view = copy(self)
+        view.epoch, view.whole = epoch, self.whole or self
+        return view
+
+    async def get_run(self, run_id: RunId, *, with_plan: bool = False) -> RecordedRun:
         if run_id not in self.runs:
             raise NotFound("RUN_NOT_FOUND", "no such run")
-        return self.runs[run_id]
+        plan = self.plans.get(run_id, "") if with_plan else ""
+        return replace(self.runs[run_id], plan=plan)
 
-    async def create_run(self, plan: Plan, deadline: datetime) -> None:
+    async def create_run(
+        self, plan: Plan, document: str, deadline: datetime, claim: Claim | None = None
+    ) -> int:
         self._fail()
         self.runs[plan.run_id] = RecordedRun(
             run_id=plan.run_id,
@@ -85,26 +115,74 @@ class FakeRecorder:
             entities=(),
             created=datetime.now(UTC),
             expected_entities=plan.expected_entities,
+            outputs=tuple(
+                RecordedOutput(o.index, o.config, o.kind, "pending", None, o.occurrence)
+                for o in plan.outputs
+            ),
+            deadline=deadline,
         )
+        self.plans[plan.run_id] = document
+        return 0 if claim is None else (await self.claim(plan.run_id, claim)).epoch
 
-    async def open_runs(self) -> Sequence[RecordedRun]:
-        self._fail()
-        return [run for run in self.runs.values() if not run.is_final]
+    async def claim(self, run_id: RunId, claim: Claim, *, force: bool = False) -> ClaimAnswer:
+        run = await self.get_run(run_id)
+        if run.is_final:
+            raise FailedPrecondition("RUN_FINAL", "it is over")
+        owner = self.owners.get(run_id)
+        if owner != claim.owner:
+            if not force and (owner is not None or self.delays.get(run_id)):
+                return ClaimAnswer(0, self.delays.get(run_id) or claim.ttl_seconds)
+            self.owners[run_id] = claim.owner
+            self.epochs[run_id] = self.epochs.get(run_id, 0) + 1
+            self.delays.pop(run_id, None)
+        return ClaimAnswer(self.epochs[run_id])
+
+    async def renew(self, claim: Claim, held: Mapping[RunId, int]) -> Mapping[RunId, str]:
+        return {run: "FENCED" for run, epoch in held.items() if self.epochs.get(run) != epoch}
+
+    async def release(
+        self, run_id: RunId, owner: str, epoch: int, delay_seconds: float = 0.0
+    ) -> None:
+        if (self.owners.get(run_id), self.epochs.get(run_id)) == (owner, epoch):
+            del self.owners[run_id]
+            self.delays[run_id] = delay_seconds
+
+    async def claimable(self, limit: int) -> ClaimableRuns:
+        free = tuple(
+            Claimable(run.run_id, run.user_id, run.created, run.run_id in self.epochs)
+            for run in self.runs.values()
+            if not run.is_final and run.run_id not in self.owners
+            if not self.delays.get(run.run_id)
+        )
+        loads = Counter(self.runs[run].user_id for run in self.owners)
+        return ClaimableRuns(free[:limit], len(free), loads)
+
+    async def history(self, config_name: str) -> RunHistory:
+        return RunHistory(None)
 
     async def set_progress(
         self, run_id: RunId, stage: int, step: str, output_index: int = 0
     ) -> None:
+        self._fence(run_id)
         self._fail()
         self.steps.append((stage, step, output_index))
         self._change(run_id, "running")
 
     async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
+        self._fence(run_id)
         self._fail()
         upload = run_id, draft.upload_id
         if upload not in self.uploads:
             self.drafts.append(draft)
             self.uploads[upload] = self.commit(
-                run_id, draft.type, draft.data, "", draft.output_index, dict(draft.metadata)
+                run_id,
+                draft.type,
+                draft.data,
+                "",
+                draft.output_index,
+                dict(draft.metadata),
+                draft.stage,
+                draft.pass_number,
             )
         return self.uploads[upload]
 
@@ -116,12 +194,22 @@ class FakeRecorder:
         media_type: str,
         output_index: int,
         metadata: dict[str, str] | None = None,
+        stage: int = 0,
+        pass_number: int = 0,
     ) -> RecordedEntity:
         """Record what somebody else wrote, such as the bytes of an output."""
         run = self.runs[run_id]
         digest, sequence = hashlib.sha256(data).hexdigest(), len(run.entities) + 1
         entity = RecordedEntity(
-            entity_type, digest, sequence, output_index, media_type, metadata or {}
+            entity_type,
+            digest,
+            sequence,
+            output_index,
+            media_type,
+            metadata or {},
+            stage=stage,
+            pass_number=pass_number,
+            created=datetime.now(UTC),
         )
         self.files[sequence] = data
         self.runs[run_id] = replace(run, entities=(*run.entities, entity))
@@ -132,11 +220,18 @@ class FakeRecorder:
         yield self.files[sequence]
 
     async def erase(self, run_id: RunId, sequence: int, reason: str) -> None:
+        self._fence(run_id)
         self._fail()
         self.erased.append((sequence, reason))
         del self.files[sequence]
+        run = self.runs[run_id]
+        entities = (
+            replace(one, erased=True) if one.sequence == sequence else one for one in run.entities
+        )
+        self.runs[run_id] = replace(run, entities=tuple(entities))
 
     async def warn(self, run_id: RunId, output_index: int, warning: RenderWarning) -> None:
+        self._fence(run_id)
         self._fail()
         self.warnings.append((output_index, warning))
 
@@ -146,20 +241,33 @@ class FakeRecorder:
     async def finalize_output(
         self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
     ) -> FinalState:
+        self._fence(run_id)
         self._fail()
-        return self.outputs.setdefault(output.index, (state, error))[0]
+        recorded, why = self.outputs.setdefault(output.index, (state, error))
+        run = self.runs[run_id]
+        ended = (
+            replace(one, state=recorded, error=why) if one.index == output.index else one
+            for one in run.outputs
+        )
+        self.runs[run_id] = replace(run, outputs=tuple(ended))
+        return recorded
 
     async def finalize_run(
         self, run_id: RunId, state: FinalState, error: RunError | None
     ) -> RecordedRun:
+        self._fence(run_id)
         self._fail()
         if not self.runs[run_id].is_final:
             self._change(run_id, state)
-            self.error = error
+            (self.whole or self).error = error
         return self.runs[run_id]
 
     def _change(self, run_id: RunId, state: str) -> None:
         self.runs[run_id] = replace(self.runs[run_id], state=state)
+
+    def _fence(self, run_id: RunId) -> None:
+        if self.epoch and self.epochs.get(run_id) != self.epoch:
+            raise ClaimLost
 
     def _fail(self) -> None:
         if self.failures:

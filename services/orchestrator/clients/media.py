@@ -17,6 +17,7 @@ from services.kit.errors import Internal
 from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
 from services.kit.streams import send_all
+from services.orchestrator.clients.fencing import fenced_errors
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import (
     Kind,
@@ -74,12 +75,13 @@ class MediaClient:
     async def generate(self, job: MediaJob) -> AsyncGenerator[RenderUpdate, None]:
         """Make one output and have it recorded; joins the job if it is already running.
 
-        Yields where it stands. Raises Internal MEDIA_PROTOCOL for an end without an entity.
+        Yields where it stands. Raises Internal MEDIA_PROTOCOL for an end without an entity, and
+        ClaimLost when the job may not write under the driver's epoch.
         """
         made = False
         call = self._stub.GenerateMedia(_request(job), timeout=budget(GENERATE_SECONDS))
         try:
-            with remote_errors("media"):
+            with fenced_errors("media"):
                 async for answer in call:
                     update = _update(answer)
                     if update is not None:
@@ -136,6 +138,8 @@ def _request(job: MediaJob) -> media_pb2.GenerateMediaRequest:
             for slot, sequence in job.input_images.items()
         },
         allow_reuse=job.allow_reuse,
+        epoch=job.epoch,
+        adopt_only=job.adopt_only,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from copy import copy
 from datetime import datetime
 from typing import cast
 
@@ -16,6 +17,8 @@ from services.kit.errors import Internal, NotFound
 from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
 from services.kit.streams import send_all
+from services.orchestrator.clients.fencing import fenced_errors
+from services.orchestrator.clients.recorder_claims import RecorderClaims, claim_message
 from services.orchestrator.clients.recorder_messages import (
     chunks,
     entity_message,
@@ -35,34 +38,47 @@ from services.orchestrator.domain.run import (
     RenderWarning,
     RunError,
 )
-from services.orchestrator.ports import Hint
+from services.orchestrator.ports import Claim, Hint, RunHistory
 
 CALL_SECONDS = 10.0
 HINT_SECONDS = 2.0
 # For what is too large for one call: a person's picture, or a film that is read to be judged.
 STREAM_SECONDS = 180.0
 MAX_SMALL_BYTES = 1024 * 1024
-PAGE_SIZE = 200
 # Who drives runs must know all of them; nobody else gets this answer.
 AUDIENCE = run_pb2.AUDIENCE_RESEARCH
-OPEN_RUNS = recorder_pb2.RunFilter(states=[run_pb2.RUN_STATE_PENDING, run_pb2.RUN_STATE_RUNNING])
 
 
-class RecorderClient:
-    """Implements ports.Recorder."""
+class RecorderClient(RecorderClaims):
+    """Implements ports.Recorder: the view of one epoch, 0 for who does not drive the run."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel)
         self._stub = recorder_pb2_grpc.RecorderServiceStub(channel)
+        self._epoch = 0
 
-    async def get_run(self, run_id: RunId) -> RecordedRun:
-        """Return one run. Raises NotFound."""
-        request = recorder_pb2.GetRunRequest(name=run_id.name, audience=AUDIENCE)
+    def under(self, epoch: int) -> RecorderClient:
+        """Return the same recorder for who drives a run under this epoch."""
+        view = copy(self)
+        view._epoch = epoch
+        return view
+
+    async def get_run(self, run_id: RunId, *, with_plan: bool = False) -> RecordedRun:
+        """Return one run, and its plan document if asked for. Raises NotFound."""
+        request = recorder_pb2.GetRunRequest(
+            name=run_id.name, audience=AUDIENCE, include_plan=with_plan
+        )
         with remote_errors("recorder"):
             answer = await self._stub.GetRun(request, timeout=budget(CALL_SECONDS))
-        return run_of(answer.run)
+        return run_of(answer.run, answer.plan)
 
-    async def create_run(self, plan: Plan, deadline: datetime) -> None:
-        """Create the run of a plan. Raises AlreadyExists REQUEST_ID_REUSED."""
+    async def create_run(
+        self, plan: Plan, document: str, deadline: datetime, claim: Claim | None = None
+    ) -> int:
+        """Create the run of a plan, and claim it; return the epoch, 0 when it is not ours.
+
+        Raises AlreadyExists REQUEST_ID_REUSED.
+        """
         run = run_pb2.Run(
             config_name=plan.recipe.name,
             safety_level=value_of(common_pb2.SafetyLevel, plan.level),
@@ -73,33 +89,38 @@ class RecorderClient:
             outputs=[output_message(output) for output in plan.outputs],
         )
         run.deadline.FromDatetime(deadline)
-        request = recorder_pb2.CreateRunRequest(request_id=str(plan.run_id), run=run)
+        request = recorder_pb2.CreateRunRequest(
+            request_id=str(plan.run_id),
+            run=run,
+            plan=document,
+            claim=None if claim is None else claim_message(claim),
+        )
         with remote_errors("recorder"):
-            await self._stub.CreateRun(request, timeout=budget(CALL_SECONDS))
+            answer = await self._stub.CreateRun(request, timeout=budget(CALL_SECONDS))
+        return answer.epoch
 
-    async def open_runs(self) -> Sequence[RecordedRun]:
-        """Every run that is not final, newest first."""
-        found: list[RecordedRun] = []
-        token = ""
-        while True:
-            request = recorder_pb2.ListRunsRequest(
-                page_size=PAGE_SIZE, page_token=token, audience=AUDIENCE, filter=OPEN_RUNS
-            )
-            with remote_errors("recorder"):
-                answer = await self._stub.ListRuns(request, timeout=budget(CALL_SECONDS))
-            found += [run_of(run) for run in answer.runs]
-            token = answer.next_page_token
-            if not token:
-                return found
+    async def history(self, config_name: str) -> RunHistory:
+        """How long runs of this recipe that succeeded took."""
+        request = recorder_pb2.GetRunStatsRequest(
+            audience=AUDIENCE,
+            filter=recorder_pb2.RunFilter(
+                config_names=[config_name], states=[run_pb2.RUN_STATE_SUCCEEDED]
+            ),
+        )
+        with remote_errors("recorder"):
+            answer = await self._stub.GetRunStats(request, timeout=budget(CALL_SECONDS))
+        if not answer.HasField("duration_p50"):
+            return RunHistory(None)
+        return RunHistory(answer.duration_p50.ToTimedelta().total_seconds())
 
     async def set_progress(
         self, run_id: RunId, stage: int, step: str, output_index: int = 0
     ) -> None:
         """Record where the pipeline stands."""
         request = recorder_pb2.SetProgressRequest(
-            name=run_id.name, stage=stage, step=step, output_index=output_index
+            name=run_id.name, stage=stage, step=step, output_index=output_index, epoch=self._epoch
         )
-        with remote_errors("recorder"):
+        with fenced_errors("recorder"):
             await self._stub.SetProgress(request, timeout=budget(CALL_SECONDS))
 
     async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
@@ -108,9 +129,9 @@ class RecorderClient:
         if len(draft.data) > MAX_SMALL_BYTES:
             return await self._write(upload, draft)
         request = recorder_pb2.RecordEntityRequest(
-            upload=upload, entity=entity_message(draft), data=draft.data
+            upload=upload, entity=entity_message(draft), data=draft.data, epoch=self._epoch
         )
-        with remote_errors("recorder"):
+        with fenced_errors("recorder"):
             answer = await self._stub.RecordEntity(request, timeout=budget(CALL_SECONDS))
         return entity_of(answer.entity)
 
@@ -118,18 +139,18 @@ class RecorderClient:
         known = await self._upload(upload)
         if known.HasField("entity"):
             return entity_of(known.entity)
-        with remote_errors("recorder"):
+        with fenced_errors("recorder"):
             call = self._stub.WriteEntity(timeout=budget(STREAM_SECONDS))
-            await send_all(call, chunks(upload, draft, known.committed_size))
+            await send_all(call, chunks(upload, draft, known.committed_size, self._epoch))
             answer = await call
         if not answer.HasField("entity"):
             raise Internal("RECORDER_PROTOCOL", "the recorder took an entity and did not commit it")
         return entity_of(answer.entity)
 
     async def _upload(self, upload: str) -> recorder_pb2.GetUploadResponse:
-        request = recorder_pb2.GetUploadRequest(upload=upload)
+        request = recorder_pb2.GetUploadRequest(upload=upload, epoch=self._epoch)
         try:
-            with remote_errors("recorder"):
+            with fenced_errors("recorder"):
                 return await self._stub.GetUpload(request, timeout=budget(CALL_SECONDS))
         except NotFound as error:
             if error.reason != "UPLOAD_NOT_FOUND":
@@ -152,9 +173,9 @@ class RecorderClient:
     async def erase(self, run_id: RunId, sequence: int, reason: str) -> None:
         """Remove the bytes of an entity that nobody may see."""
         request = recorder_pb2.EraseEntityRequest(
-            name=str(EntityName(run_id, sequence)), reason=reason
+            name=str(EntityName(run_id, sequence)), reason=reason, epoch=self._epoch
         )
-        with remote_errors("recorder"):
+        with fenced_errors("recorder"):
             await self._stub.EraseEntity(request, timeout=budget(CALL_SECONDS))
 
     async def warn(self, run_id: RunId, output_index: int, warning: RenderWarning) -> None:
@@ -166,16 +187,17 @@ class RecorderClient:
                 message=line(warning.message),
                 output_index=output_index,
             ),
+            epoch=self._epoch,
         )
-        with remote_errors("recorder"):
+        with fenced_errors("recorder"):
             await self._stub.RecordWarning(request, timeout=budget(CALL_SECONDS))
 
     async def publish(self, run_id: RunId, hints: Sequence[Hint]) -> None:
         """Pass hints on to watchers."""
         request = recorder_pb2.PublishHintsRequest(
-            name=run_id.name, hints=[hint_message(hint) for hint in hints]
+            name=run_id.name, hints=[hint_message(hint) for hint in hints], epoch=self._epoch
         )
-        with remote_errors("recorder"):
+        with fenced_errors("recorder"):
             await self._stub.PublishHints(request, timeout=budget(HINT_SECONDS))
 
     async def finalize_output(
@@ -186,8 +208,10 @@ class RecorderClient:
         message.state = value_of(run_pb2.RunState, state)
         if error is not None:
             message.error.CopyFrom(error_message(error))
-        request = recorder_pb2.FinalizeOutputRequest(name=run_id.name, output=message)
-        with remote_errors("recorder"):
+        request = recorder_pb2.FinalizeOutputRequest(
+            name=run_id.name, output=message, epoch=self._epoch
+        )
+        with fenced_errors("recorder"):
             answer = await self._stub.FinalizeOutput(request, timeout=budget(CALL_SECONDS))
         return cast("FinalState", word_of(run_pb2.RunState, answer.output.state))
 
@@ -196,10 +220,10 @@ class RecorderClient:
     ) -> RecordedRun:
         """Make the run final; a second call returns it as it is."""
         request = recorder_pb2.FinalizeRunRequest(
-            name=run_id.name, state=value_of(run_pb2.RunState, state)
+            name=run_id.name, state=value_of(run_pb2.RunState, state), epoch=self._epoch
         )
         if error is not None:
             request.error.CopyFrom(error_message(error))
-        with remote_errors("recorder"):
+        with fenced_errors("recorder"):
             answer = await self._stub.FinalizeRun(request, timeout=budget(CALL_SECONDS))
         return run_of(answer.run)

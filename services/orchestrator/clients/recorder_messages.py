@@ -16,9 +16,11 @@ from services.kit.streams import pieces
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import (
     EntityDraft,
+    Kind,
     Level,
     Mode,
     RecordedEntity,
+    RecordedOutput,
     RecordedRun,
     RunError,
 )
@@ -55,11 +57,11 @@ def line(message: str) -> str:
 
 
 async def chunks(
-    upload: str, draft: EntityDraft, offset: int
+    upload: str, draft: EntityDraft, offset: int, epoch: int = 0
 ) -> AsyncIterator[recorder_pb2.WriteEntityRequest]:
     """Yield the messages that send an entity from an offset on."""
     request = recorder_pb2.WriteEntityRequest(
-        upload=upload, offset=offset, entity=entity_message(draft)
+        upload=upload, offset=offset, entity=entity_message(draft), epoch=epoch
     )
     for piece in pieces(draft.data[offset:]):
         request.data = piece
@@ -120,7 +122,7 @@ def hint_message(hint: Hint) -> run_pb2.Hint:
     return run_pb2.Hint(render_progress=message)
 
 
-def run_of(run: run_pb2.Run) -> RecordedRun:
+def run_of(run: run_pb2.Run, plan: str = "") -> RecordedRun:
     """Return what is known of a run."""
     return RecordedRun(
         run_id=RunId.parse_name(run.name),
@@ -135,7 +137,31 @@ def run_of(run: run_pb2.Run) -> RecordedRun:
         created=run.create_time.ToDatetime(tzinfo=UTC),
         stage=run.progress.stage,
         expected_entities=tuple(run.expected_entities),
+        outputs=tuple(output_of(output) for output in run.outputs),
+        error=error_of(run.error) if run.HasField("error") else None,
+        deadline=run.deadline.ToDatetime(tzinfo=UTC) if run.HasField("deadline") else None,
+        open_questions=tuple(run.open_questions),
+        parent=RunId.parse_name(run.parent) if run.parent else None,
+        parent_sequence=run.parent_sequence,
+        plan=plan,
     )
+
+
+def output_of(output: run_pb2.Output) -> RecordedOutput:
+    """Return where one output stands."""
+    return RecordedOutput(
+        index=output.index,
+        config=output.output_config,
+        kind=cast("Kind", word_of(common_pb2.MediaKind, output.kind)),
+        state=word_of(run_pb2.RunState, output.state),
+        error=error_of(output.error) if output.HasField("error") else None,
+        occurrence=output.occurrence,
+    )
+
+
+def error_of(error: run_pb2.RunError) -> RunError:
+    """Return why something ended without success."""
+    return RunError(error.reason, error.message, error.stage, error.retryable)
 
 
 def entity_of(entity: run_pb2.Entity) -> RecordedEntity:
@@ -147,4 +173,9 @@ def entity_of(entity: run_pb2.Entity) -> RecordedEntity:
         output_index=entity.output_index,
         media_type=entity.media_type,
         metadata=dict(entity.metadata),
+        stage=entity.stage,
+        pass_number=getattr(entity, "pass"),  # a keyword of Python
+        attempt=entity.attempt or 1,
+        created=entity.create_time.ToDatetime(tzinfo=UTC),
+        erased=entity.HasField("erase_time"),
     )

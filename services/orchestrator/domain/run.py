@@ -175,6 +175,31 @@ class RecordedEntity:
     output_index: int = 0
     media_type: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    # 0 to 4, and the pass of a recursive recipe from 1.
+    stage: int = 0
+    pass_number: int = 0
+    # Which attempt it was that succeeded, from 1.
+    attempt: int = 1
+    created: datetime | None = None
+    # Whether its bytes are gone because nobody may see them.
+    erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOutput:
+    """Where one output stands: pending, running, or a final state with its reason."""
+
+    index: int
+    config: str
+    kind: Kind
+    state: str
+    error: RunError | None = None
+    occurrence: int = 1
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can change any more."""
+        return self.state not in ("", "pending", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +219,17 @@ class RecordedRun:
     # Where it stands, 0 before the first stage.
     stage: int = 0
     expected_entities: tuple[str, ...] = ()
+    outputs: tuple[RecordedOutput, ...] = ()
+    error: RunError | None = None
+    # When the recorder ends it by force.
+    deadline: datetime | None = None
+    # Sequences of questions that no decision has answered.
+    open_questions: tuple[int, ...] = ()
+    # The run it goes on from, and the last entity taken from there.
+    parent: RunId | None = None
+    parent_sequence: int = 0
+    # The plan as it was recorded; empty unless asked for, or none.
+    plan: str = ""
 
     @property
     def is_final(self) -> bool:
