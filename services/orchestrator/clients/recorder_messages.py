@@ -19,6 +19,7 @@ from services.orchestrator.domain.run import (
     Kind,
     Level,
     Mode,
+    ModelUse,
     RecordedEntity,
     RecordedOutput,
     RecordedRun,
@@ -178,4 +179,5 @@ def entity_of(entity: run_pb2.Entity) -> RecordedEntity:
         attempt=entity.attempt or 1,
         created=entity.create_time.ToDatetime(tzinfo=UTC),
         erased=entity.HasField("erase_time"),
+        models=tuple(ModelUse(used.task, used.backend, used.model) for used in entity.models_used),
     )

@@ -183,6 +183,8 @@ class RecordedEntity:
     created: datetime | None = None
     # Whether its bytes are gone because nobody may see them.
     erased: bool = False
+    # What made it, as reported.
+    models: tuple[ModelUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
