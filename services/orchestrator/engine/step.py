@@ -129,6 +129,8 @@ class StepResult:
     fell_back: bool = False
     # Whether it was found in the record rather than done.
     restored: bool = False
+    # The output it was about, from 1; 0 outside of `for_each_output`.
+    output_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
