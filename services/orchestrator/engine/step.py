@@ -131,6 +131,8 @@ class StepResult:
     restored: bool = False
     # The output it was about, from 1; 0 outside of `for_each_output`.
     output_index: int = 0
+    # The last error as it was raised, for who records it; not part of the result.
+    cause: Exception | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
