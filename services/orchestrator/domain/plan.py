@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.kit.errors import (
     FailedPrecondition,
@@ -17,6 +17,8 @@ from services.kit.errors import (
     PermissionDenied,
 )
 from services.kit.ids import RunId
+from services.orchestrator.domain.expected import expected_entities
+from services.orchestrator.domain.lineage import Lineage, Rerun
 from services.orchestrator.domain.run import (
     LEVELS,
     Kind,
@@ -31,14 +33,17 @@ from services.orchestrator.domain.slots import (
     Value,
     check_images,
     check_known,
+    check_size,
     given_to,
-    texts_among,
+    text_slots,
 )
+from services.orchestrator.engine.definition import Definition
 
 MAX_OUTPUTS = 16
 MAX_NAMES_TOLD = 40
 # Numbers JavaScript and JSON readers can hold.
 MAX_SEED = 2**53 - 1
+DEFAULT_PIPELINE = "four_stages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,12 @@ class RunRequest:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     # Whether an equal output of the same person may be taken instead of making it again.
     allow_reuse: bool = False
+    # Name of the pipeline the run follows.
+    pipeline: str = DEFAULT_PIPELINE
+    # Whether the person wants to see the text, and perhaps change it, before anything is made.
+    pause_before_render: bool = False
+    # From which run it goes on; None for a run of its own.
+    rerun: Rerun | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +86,13 @@ class PlannedOutput:
     # The first slot gets the first picture, and so on.
     image_slots: tuple[str, ...] = ()
     parameters: Mapping[str, Value] = field(default_factory=dict)
-    # Those of them that are texts: its renderer gets them like the prompt.
-    slot_texts: tuple[str, ...] = ()
+    # The names of those that are texts.
+    text_slots: tuple[str, ...] = ()
+
+    @property
+    def slot_texts(self) -> tuple[str, ...]:
+        """Texts its renderer gets like the prompt."""
+        return tuple(str(self.parameters[name]) for name in self.text_slots)
 
     @property
     def is_visual(self) -> bool:
@@ -99,10 +115,22 @@ class Plan:
     seed: int
     outputs: tuple[PlannedOutput, ...]
     expected_entities: tuple[str, ...]
-    # Texts for slots of outputs, checked before any model gets one.
-    slot_texts: tuple[str, ...] = ()
+    # Which steps there are, and what follows what.
+    pipeline: Definition
     # Whether nothing that is seen may be shown before its check.
     checks_images: bool = False
+    # What it goes on from; None for a run of its own.
+    lineage: Lineage | None = None
+
+    @property
+    def text_slots(self) -> tuple[str, ...]:
+        """Names of the parameters that are texts for a model."""
+        return tuple(sorted({name for output in self.outputs for name in output.text_slots}))
+
+    @property
+    def slot_texts(self) -> tuple[str, ...]:
+        """Texts for slots of outputs, checked before any model gets one."""
+        return tuple(str(self.request.parameters[name]) for name in self.text_slots)
 
     @property
     def run_id(self) -> RunId:
@@ -111,16 +139,23 @@ class Plan:
 
 
 def make_plan(
-    request: RunRequest, recipe: Recipe, catalogue: OutputCatalogue, policy: Policy
+    request: RunRequest,
+    recipe: Recipe,
+    catalogue: OutputCatalogue,
+    policy: Policy,
+    pipelines: Mapping[str, Definition],
+    lineage: Lineage | None = None,
 ) -> Plan:
     """Return the plan.
 
     Raises PermissionDenied SAFETY_LEVEL_TOO_LAX, InvalidArgument CONTEXT_NOT_ACCEPTED,
-    CONTEXT_REQUIRED, INPUT_IMAGES_REQUIRED, UNKNOWN_PARAMETER or INVALID_PARAMETER, NotFound
-    CONFIG_NOT_FOUND, FailedPrecondition OUTPUT_NOT_AVAILABLE (when the recipe's kind has no output
-    here at all), each with the field's path.
+    CONTEXT_REQUIRED, INPUT_IMAGES_REQUIRED, UNKNOWN_PARAMETER, INVALID_PARAMETER or
+    PARAMETERS_TOO_LARGE, NotFound CONFIG_NOT_FOUND or PIPELINE_NOT_FOUND, FailedPrecondition
+    OUTPUT_NOT_AVAILABLE (when the recipe's kind has no output here at all), each with the field's
+    path.
     """
-    level = _level(request.level, policy.level)
+    pipeline = _pipeline(request.pipeline, pipelines)
+    level = _level(request, policy.level)
     if request.context and not recipe.accepts_context:
         raise InvalidArgument(
             "CONTEXT_NOT_ACCEPTED", f"{recipe.name} takes no rules of one's own", field="context"
@@ -131,13 +166,55 @@ def make_plan(
         )
     seed = _drawn_seed(request.run_id) if request.seed is None else request.seed
     offers = _offers(_output_names(request, recipe, catalogue), catalogue)
+    request, lineage = _inherited(request, lineage, offers)
     check_images(request.input_images, offers)
     check_known(request.parameters, offers)
-    slot_texts = texts_among(request.parameters, offers)
+    check_size(request.parameters)
     outputs = _outputs(offers, request.parameters, seed)
     checks_images = level in policy.image_check_levels
-    expected = _expected(request, recipe, outputs, checks_images=checks_images)
-    return Plan(request, recipe, level, seed, outputs, expected, slot_texts, checks_images)
+    expected = expected_entities(
+        request, recipe, pipeline.flow, outputs, checks_images=checks_images
+    )
+    return Plan(
+        request=request,
+        recipe=recipe,
+        level=level,
+        seed=seed,
+        outputs=outputs,
+        expected_entities=expected,
+        pipeline=pipeline,
+        checks_images=checks_images,
+        lineage=lineage,
+    )
+
+
+def _inherited(
+    request: RunRequest, lineage: Lineage | None, offers: tuple[OutputOffer, ...]
+) -> tuple[RunRequest, Lineage | None]:
+    # What nobody asked for in this request is left out where these outputs have no use for it.
+    if request.rerun is None or lineage is None:
+        return request, lineage
+    unset = request.rerun.unset
+    if "parameters" in unset:
+        known = {name for offer in offers for name in offer.parameters}
+        kept = {name: value for name, value in request.parameters.items() if name in known}
+        request = replace(request, parameters=kept)
+    if "input_images" in unset:
+        needed = max(len(offer.image_slots) for offer in offers)
+        copies = tuple(one for one in lineage.copies if one.index <= needed)
+        lineage = replace(lineage, copies=copies)
+        request = replace(request, input_images=len(lineage.images))
+    return request, lineage
+
+
+def _pipeline(name: str, pipelines: Mapping[str, Definition]) -> Definition:
+    if name not in pipelines:
+        raise NotFound(
+            "PIPELINE_NOT_FOUND",
+            f"no such pipeline; there are {', '.join(sorted(pipelines)) or 'none'}",
+            field="pipeline",
+        )
+    return pipelines[name]
 
 
 def output_seed(seed: int, occurrence: int) -> int:
@@ -145,10 +222,13 @@ def output_seed(seed: int, occurrence: int) -> int:
     return (seed + occurrence - 1) % (MAX_SEED + 1)
 
 
-def _level(asked: Level | None, server: Level) -> Level:
+def _level(request: RunRequest, server: Level) -> Level:
+    asked = request.level
     if asked is None:
         return server
     if LEVELS.index(asked) > LEVELS.index(server):
+        if request.rerun is not None and "safety_level" in request.rerun.unset:
+            return server  # the server has become stricter than it was for the parent
         raise PermissionDenied(
             "SAFETY_LEVEL_TOO_LAX",
             f"this server's level is {server}; a request may only be stricter",
@@ -212,25 +292,7 @@ def _outputs(
                 seed=output_seed(seed, seen[offer.name]),
                 image_slots=offer.image_slots,
                 parameters=given_to(offer, parameters),
-                slot_texts=texts_among(parameters, [offer]),
+                text_slots=text_slots(parameters, offer),
             )
         )
     return tuple(outputs)
-
-
-def _expected(
-    request: RunRequest, recipe: Recipe, outputs: tuple[PlannedOutput, ...], *, checks_images: bool
-) -> tuple[str, ...]:
-    picture = ["safety_image", "input_image"] if checks_images else ["input_image"]
-    types = ["input"]
-    types += ["context"] if request.context else []
-    types += picture * request.input_images
-    types += ["translation"] if recipe.translates_input else []
-    types += ["safety"]
-    types += ["interception_pass"] * recipe.passes if recipe.passes > 1 else []
-    types += ["interception"]
-    for output in outputs:
-        types += ["safety_pre_output", f"output_{output.kind}"]
-        types += ["safety_image"] if checks_images and output.is_visual else []
-        types += ["safety_output"] if output.kind == "code" else []
-    return tuple(types)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.kit.errors import InvalidArgument
 from services.orchestrator.domain.run import OutputOffer
 
+# Of all texts for slots together; the plan of a run is recorded in 256 KiB.
+MAX_TEXT_BYTES = 96 * 1024
 # A JSON scalar.
 Value = bool | int | float | str
 
@@ -27,19 +30,18 @@ def check_images(count: int, offers: Sequence[OutputOffer]) -> None:
         )
 
 
-def texts_among(parameters: Mapping[str, Value], offers: Sequence[OutputOffer]) -> tuple[str, ...]:
-    """Return the values that are texts for models, by name.
+def text_slots(parameters: Mapping[str, Value], offer: OutputOffer) -> tuple[str, ...]:
+    """Return the names of the values that are texts for a model, sorted.
 
     Raises InvalidArgument INVALID_PARAMETER for a text slot that is given something else.
     """
-    slots = {name for offer in offers for name in offer.text_slots}
-    texts = []
-    for name in sorted(slots & parameters.keys()):
+    names = []
+    for name in sorted(parameters.keys() & set(offer.text_slots)):
         value = parameters[name]
         if not isinstance(value, str):
             raise InvalidArgument("INVALID_PARAMETER", "expected a text", field=_path(name))
-        texts += [value] if value.strip() else []
-    return tuple(texts)
+        names += [name] if value.strip() else []
+    return tuple(names)
 
 
 def given_to(offer: OutputOffer, parameters: Mapping[str, Value]) -> dict[str, Value]:
@@ -55,6 +57,15 @@ def check_known(parameters: Iterable[str], offers: Sequence[OutputOffer]) -> Non
             raise InvalidArgument(
                 "UNKNOWN_PARAMETER", "no output of this run has such a slot", field=_path(name)
             )
+
+
+def check_size(parameters: Mapping[str, Value]) -> None:
+    """Raise InvalidArgument PARAMETERS_TOO_LARGE for more than a plan can keep."""
+    texts = (value for value in parameters.values() if isinstance(value, str))
+    if sum(len(json.dumps(text, ensure_ascii=False).encode()) for text in texts) > MAX_TEXT_BYTES:
+        raise InvalidArgument(
+            "PARAMETERS_TOO_LARGE", f"at most {MAX_TEXT_BYTES} bytes in all", field="parameters"
+        )
 
 
 def _path(name: str) -> str:
