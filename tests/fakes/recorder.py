@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
@@ -134,6 +135,8 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
         stage: int = 1,
         output_index: int = 0,
         pass_number: int = 0,
+        audience: run_pb2.Audience.ValueType = run_pb2.AUDIENCE_STUDENT,
+        metadata: Mapping[str, str] = MappingProxyType({"technique": "cut_up"}),
     ) -> int:
         """Commit an entity; return its sequence."""
         recorded = self.runs[run_id]
@@ -147,8 +150,8 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
             digest=common_pb2.Digest(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)),
             stage=stage,
             output_index=output_index,
-            audience=run_pb2.AUDIENCE_STUDENT,
-            metadata={"technique": "cut_up"},
+            audience=audience,
+            metadata=metadata,
             models_used=[common_pb2.ModelUse(task=entity_type, backend="builtin", model="")],
             **{"pass": pass_number},  # type: ignore[arg-type]
         )
