@@ -25,10 +25,12 @@ async def compose(settings: GatewaySettings, program: Program) -> None:
     """Put the gateway together and serve until a signal."""
     _allow_descriptors(settings.max_connections)
     clock = SystemClock()
-    channels = {
+    # Replicas that drain or do not reach their peers yet get no calls.
+    orchestrators = open_channel(settings.orchestrator_target, only_serving=True)
+    channels = {"orchestrator": await program.stack.enter_async_context(orchestrators)}
+    channels |= {
         name: await program.stack.enter_async_context(open_channel(target))
         for name, target in (
-            ("orchestrator", settings.orchestrator_target),
             ("safety", settings.safety_target),
             ("interception", settings.interception_target),
             ("media", settings.media_target),
@@ -51,6 +53,7 @@ async def compose(settings: GatewaySettings, program: Program) -> None:
         start_limit=StartLimit(settings.run_starts_per_minute, clock),
         wait_seconds=settings.wait_seconds,
         audience=settings.audience,
+        teacher_decisions=settings.teacher_decisions,
     )
     server = HttpServer(
         make_app(parts, settings.allowed_hosts),

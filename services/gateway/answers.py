@@ -86,6 +86,35 @@ class ModelUsed(BaseModel):
     model: str
 
 
+class QuestionModel(BaseModel):
+    """A question that the run waits with; the document at `url` says what is asked."""
+
+    sequence: int
+    url: str
+    output_index: int = Field(description="the output it is about; 0: the run")
+    audience: str
+
+
+class Lineage(BaseModel):
+    """Where a run comes from, and whom it waits for."""
+
+    parent: str | None = Field(None, description="id of the run that this one goes on from")
+    parent_sequence: int | None = Field(
+        None, description="the last entity taken over from it, as there"
+    )
+    open_questions: list[QuestionModel] = Field(
+        default_factory=list, description="the run goes on once each has its decision"
+    )
+
+
+class QueueModel(BaseModel):
+    """Where a run stands in line; null: there is no history to tell from."""
+
+    position: int = Field(description="runs that come before it; 0: in work, or final")
+    estimated_wait_seconds: float | None
+    estimated_total_seconds: float | None
+
+
 class RunUrls(BaseModel):
     """Where to go on."""
 
@@ -94,9 +123,11 @@ class RunUrls(BaseModel):
     events: str
     cancel: str
     input_images: str = Field(description="PUT pictures here, with /1 to /4 at the end")
+    decisions: str = Field(description="POST answers to open questions here")
+    queue: str
 
 
-class ExecuteResponse(BaseModel):
+class ExecuteResponse(Lineage):
     """A run that has ended."""
 
     status: Literal["success", "partial", "blocked", "error", "cancelled"]
@@ -115,12 +146,45 @@ class ExecuteResponse(BaseModel):
     urls: RunUrls
 
 
-class AcceptedResponse(BaseModel):
+class AcceptedResponse(Lineage):
     """A run that goes on."""
 
     run_id: str
     status: str
+    queue: QueueModel | None = Field(
+        None, description="where it stands in line; null once it has begun, or when nobody says"
+    )
     urls: RunUrls
+
+
+class DecisionResponse(Lineage):
+    """A run as it goes on after an answer."""
+
+    run_id: str
+    status: str
+    urls: RunUrls
+
+
+class QueueResponse(QueueModel):
+    """Where a run stands in line."""
+
+    run_id: str
+
+
+class PipelineModel(BaseModel):
+    """A pipeline that a run may follow."""
+
+    name: str
+    title: dict[str, str] = Field(description="by language")
+    description: dict[str, str] = Field(description="by language")
+    steps: list[str]
+    mermaid: str = Field(description="its flow as a Mermaid flowchart")
+
+
+class PipelinesResponse(BaseModel):
+    """The pipelines, by name."""
+
+    pipelines: list[PipelineModel]
 
 
 class CancelResponse(BaseModel):
@@ -159,7 +223,7 @@ class InputImageResponse(BaseModel):
     urls: RunUrls
 
 
-class EntitiesResponse(BaseModel):
+class EntitiesResponse(Lineage):
     """Everything recorded so far, in order."""
 
     run_id: str

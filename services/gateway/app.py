@@ -17,7 +17,15 @@ from services.gateway.guards import RECEIVE_TIMEOUT_SECONDS, BodyGuard, HostGuar
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import with_problem_schema
 from services.gateway.parts import Parts
-from services.gateway.routes import entities, events, execute, input_images, runs, system
+from services.gateway.routes import (
+    entities,
+    events,
+    execute,
+    input_images,
+    people,
+    runs,
+    system,
+)
 from services.gateway.uploads import UPLOAD_SECONDS, UploadGuard
 from services.gateway.version import VERSION
 
@@ -38,7 +46,7 @@ def make_api(parts: Parts) -> FastAPI:
     )
     api.state.parts = parts
     problems.install(api)
-    for module in (execute, input_images, runs, entities, events, system):
+    for module in (execute, input_images, people, runs, entities, events, system):
         api.include_router(module.router)
 
     def document() -> dict[str, Any]:

@@ -9,9 +9,16 @@ import grpc.aio
 
 from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
-from services.gateway.domain.run import Event, Run, RunStart
+from services.gateway.domain.run import Decision, Event, Pipeline, QueuePlace, Run, RunStart
 from services.gateway.status import status_document
-from services.gateway.translate import event_of, run_of, start_request
+from services.gateway.translate import (
+    event_of,
+    pipeline_of,
+    place_of,
+    resume_request,
+    run_of,
+    start_request,
+)
 from services.kit.enums import value_of, word_of
 from services.kit.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from services.kit.ids import EntityName, RunId
@@ -31,7 +38,7 @@ MAX_BARREN_READS = 3
 
 
 class OrchestratorClient:
-    """Starts and cancels runs, and brings them pictures."""
+    """Starts, resumes and cancels runs, and brings them pictures."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(channel)
@@ -61,6 +68,26 @@ class OrchestratorClient:
             await send_all(call, requests())
             answer = await call
         return answer.entity.sequence if answer.HasField("entity") else None
+
+    async def resume_run(self, decision: Decision) -> Run:
+        """Answer a question a run waits with; the same answer again changes nothing."""
+        with remote_errors("orchestrator"):
+            answer = await self._stub.ResumeRun(resume_request(decision), timeout=START_SECONDS)
+        return _run(answer.run)
+
+    async def queue_place(self, run_id: RunId, timeout_seconds: float = CALL_SECONDS) -> QueuePlace:
+        """Tell where a run stands in line. Raises NotFound."""
+        request = orchestrator_pb2.GetQueuePositionRequest(name=run_id.name)
+        with remote_errors("orchestrator"):
+            answer = await self._stub.GetQueuePosition(request, timeout=timeout_seconds)
+        return place_of(answer)
+
+    async def pipelines(self) -> tuple[Pipeline, ...]:
+        """List the pipelines a run may follow, by name."""
+        request = orchestrator_pb2.ListPipelinesRequest()
+        with remote_errors("orchestrator"):
+            answer = await self._stub.ListPipelines(request, timeout=CALL_SECONDS)
+        return tuple(pipeline_of(pipeline) for pipeline in answer.pipelines)
 
     async def cancel_run(self, run_id: RunId) -> Run:
         """Stop a run and return it in its final state."""

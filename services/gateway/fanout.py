@@ -58,6 +58,10 @@ class Feed:
         self.final_state: str | None = None
         self.failure: ArtlabError | None = None
         self.ended = asyncio.Event()
+        # One of them is set: whether the run waits for a person, as far as it was told.
+        self.asked, self.answered = asyncio.Event(), asyncio.Event()
+        self.answered.set()
+        self._open_questions: set[str] = set()
         self._encode = encode
         self._subscriptions: set[Subscription] = set()
 
@@ -83,11 +87,24 @@ class Feed:
         if event.seq != len(self.facts) + 1 or event.seq > MAX_FACTS:
             raise Internal("EVENT_GAP", "the recorder left out a fact")
         self.facts.append(self._encode(event))
+        self._note_question(event)
         if event.final:
             self.final_state = str(event.data.get("state"))
             self.ended.set()
         for subscription in self._subscriptions:
             subscription.wake()
+
+    def _note_question(self, event: Event) -> None:
+        kind, metadata = event.data.get("type"), event.data.get("metadata")
+        if kind == "question":
+            self._open_questions.add(str(event.data.get("sequence")))
+            self.asked.set()
+            self.answered.clear()
+        elif kind == "decision" and isinstance(metadata, dict):
+            self._open_questions.discard(str(metadata.get("question")))
+            if not self._open_questions:
+                self.asked.clear()
+                self.answered.set()
 
     def end(self, failure: ArtlabError | None) -> None:
         """Nothing more will come."""

@@ -27,6 +27,8 @@ class Parts:
     wait_seconds: float
     # Whose view everybody has who reaches this server: student, advanced or research.
     audience: str = "research"
+    # Whether whoever reaches this server decides as a teacher does.
+    teacher_decisions: bool = False
 
 
 def parts_of(connection: HTTPConnection) -> Parts:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from services.gateway.answers import (
     AcceptedResponse,
     BlockModel,
+    DecisionResponse,
     EntitiesResponse,
     EntityModel,
     ErrorModel,
@@ -13,13 +16,15 @@ from services.gateway.answers import (
     MediaFile,
     MediaOutput,
     ModelUsed,
+    QuestionModel,
+    QueueModel,
     RunUrls,
 )
 from services.gateway.domain.outcome import Block, OutputResult
-from services.gateway.domain.run import Entity, Fault, Run, client_status
+from services.gateway.domain.run import Entity, Fault, QueuePlace, Run, client_status
 from services.gateway.domain.selection import is_released
 from services.gateway.runs import Brought, Outcome
-from services.gateway.urls import entity_url, input_images_url, run_url
+from services.gateway.urls import entity_url, own_url, run_url
 from services.kit.ids import RunId
 
 
@@ -30,13 +35,37 @@ def urls(run_id: RunId) -> RunUrls:
         entities=run_url(run_id, "entities"),
         events=run_url(run_id, "events"),
         cancel=run_url(run_id, "cancel"),
-        input_images=input_images_url(run_id),
+        input_images=own_url(run_id, "input_images"),
+        decisions=own_url(run_id, "decisions"),
+        queue=own_url(run_id, "queue"),
     )
 
 
-def accepted(run: Run) -> AcceptedResponse:
+def accepted(run: Run, place: QueuePlace | None) -> AcceptedResponse:
     """A run that goes on."""
-    return AcceptedResponse(run_id=str(run.id), status=client_status(run.state), urls=urls(run.id))
+    return AcceptedResponse(
+        run_id=str(run.id),
+        status=client_status(run.state),
+        **_lineage(run),
+        queue=QueueModel(**place_fields(place)) if place is not None else None,
+        urls=urls(run.id),
+    )
+
+
+def decided(run: Run) -> DecisionResponse:
+    """A run as it goes on after an answer."""
+    return DecisionResponse(
+        run_id=str(run.id), status=client_status(run.state), **_lineage(run), urls=urls(run.id)
+    )
+
+
+def place_fields(place: QueuePlace) -> dict[str, Any]:
+    """Where a run stands in line, as the fields of `QueueModel`."""
+    return {
+        "position": place.position,
+        "estimated_wait_seconds": place.wait_seconds,
+        "estimated_total_seconds": place.total_seconds,
+    }
 
 
 def executed(outcome: Outcome) -> ExecuteResponse:
@@ -47,6 +76,7 @@ def executed(outcome: Outcome) -> ExecuteResponse:
         status=client_status(run.state),  # type: ignore[arg-type]
         run_id=str(run.id),
         config=run.config,
+        **_lineage(run),
         final_output=outcome.final_output,
         media_output=next((o.url for o in outputs if o.url is not None), None),
         media_outputs=outputs,
@@ -64,11 +94,12 @@ def executed(outcome: Outcome) -> ExecuteResponse:
     )
 
 
-def entities(run: Run) -> EntitiesResponse:
-    """Everything recorded so far."""
+def entities(run: Run, *, is_teacher: bool) -> EntitiesResponse:
+    """Everything recorded so far, as whoever asks may have it."""
     return EntitiesResponse(
         run_id=str(run.id),
-        entities=[_entity(run, entity) for entity in run.entities],
+        **_lineage(run),
+        entities=[_entity(run, entity, is_teacher=is_teacher) for entity in run.entities],
     )
 
 
@@ -85,7 +116,25 @@ def brought(index: int, what: Brought) -> InputImageResponse:
     )
 
 
-def _entity(run: Run, entity: Entity) -> EntityModel:
+def _lineage(run: Run) -> dict[str, Any]:
+    # A question that is not for whom this server serves is not told.
+    shown = [e for e in run.entities if e.type == "question" and e.sequence in run.open_questions]
+    return {
+        "parent": str(run.parent) if run.parent else None,
+        "parent_sequence": run.parent_sequence if run.parent else None,
+        "open_questions": [
+            QuestionModel(
+                sequence=question.sequence,
+                url=entity_url(run.id, question.sequence),
+                output_index=question.output_index,
+                audience=question.audience,
+            )
+            for question in shown
+        ],
+    }
+
+
+def _entity(run: Run, entity: Entity, *, is_teacher: bool = False) -> EntityModel:
     return EntityModel(
         sequence=entity.sequence,
         type=entity.type,
@@ -98,7 +147,7 @@ def _entity(run: Run, entity: Entity) -> EntityModel:
         pass_number=entity.pass_number,
         audience=entity.audience,
         timestamp=entity.timestamp,
-        available=is_released(run, entity) and not entity.is_erased,
+        available=is_released(run, entity, is_teacher=is_teacher) and not entity.is_erased,
         url=entity_url(run.id, entity.sequence),
     )
 

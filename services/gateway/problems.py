@@ -83,6 +83,9 @@ _FIELD_NAMES: Mapping[str, str] = {
     "config_name": "schema",
     "request_id": "Idempotency-Key",
     "name": "run_id",
+    "parent": "rerun.run_id",
+    "rerun.parent": "rerun.run_id",
+    "from_stage": "rerun.from_stage",
 }
 _DEFAULT_RETRY_SECONDS = 1.0
 _TELLING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -181,6 +184,9 @@ def _field_problem(found: Mapping[str, Any]) -> dict[str, str]:
     kind = str(found["type"])
     where = [part for part in found["loc"] if part not in ("body", "query", "header", "path")]
     reason = kind if _OWN_REASON.fullmatch(kind) else _REASON_OF_TYPE.get(kind, "INVALID_VALUE")
+    if kind == "MISSING_FIELD" and where == ["config"]:
+        # What is not there at all goes by our own name for it.
+        where = ["schema"]
     if kind.endswith("_type"):
         reason = "INVALID_TYPE"
     return {"field": _path(where), "reason": reason, "detail": _DETAILS.get(kind, found["msg"])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,11 +17,24 @@ from services.gateway.domain.outcome import (
     read_block,
     text_entity,
 )
-from services.gateway.domain.run import Entity, Output, Run, RunStart
-from services.gateway.fanout import Fanout
-from services.kit.errors import NotFound, ResourceExhausted
+from services.gateway.domain.run import (
+    Decision,
+    Entity,
+    Output,
+    Pipeline,
+    QueuePlace,
+    Run,
+    RunStart,
+)
+from services.gateway.fanout import Fanout, Feed
+from services.kit.errors import ArtlabError, NotFound, ResourceExhausted
 from services.kit.ids import EntityName, RunId
+from services.kit.log import facts
 
+log = logging.getLogger(__name__)
+
+# Where a run stands in line is a courtesy: an answer that starts a run does not wait for it.
+PLACE_SECONDS = 2.0
 # Texts and verdicts; the recorder takes at most 1 MiB in one call.
 MAX_SMALL_BYTES = 1024 * 1024
 
@@ -48,6 +62,18 @@ class RunStarter(Protocol):
         self, run_id: RunId, index: int, chunks: AsyncIterator[bytes]
     ) -> int | None:
         """Give a run a picture; return its sequence, None when a check refused it."""
+        ...
+
+    async def resume_run(self, decision: Decision) -> Run:
+        """Answer a question a run waits with; the same answer again changes nothing."""
+        ...
+
+    async def queue_place(self, run_id: RunId, timeout_seconds: float = ...) -> QueuePlace:
+        """Tell where a run stands in line. Raises NotFound."""
+        ...
+
+    async def pipelines(self) -> tuple[Pipeline, ...]:
+        """List the pipelines a run may follow, by name."""
         ...
 
     async def cancel_run(self, run_id: RunId) -> Run:
@@ -106,6 +132,28 @@ class Runs:
             run, found[0] if found else None, await self._block(run) if refused else None
         )
 
+    async def decide(self, decision: Decision) -> Run:
+        """Answer a question a run waits with; return the run as it is then."""
+        return await self._orchestrator.resume_run(decision)
+
+    async def place(self, run_id: RunId) -> QueuePlace:
+        """Tell where a run stands in line. Raises NotFound."""
+        return await self._orchestrator.queue_place(run_id)
+
+    async def place_if_waiting(self, run: Run) -> QueuePlace | None:
+        """Tell where a run stands that has not begun; None for others, and when nobody says."""
+        if run.state != "pending":
+            return None
+        try:
+            return await self._orchestrator.queue_place(run.id, PLACE_SECONDS)
+        except ArtlabError as error:
+            log.info("place unknown", extra=facts(run=str(run.id), reason=error.reason))
+            return None
+
+    async def pipelines(self) -> tuple[Pipeline, ...]:
+        """List the pipelines a run may follow, by name."""
+        return await self._orchestrator.pipelines()
+
     async def cancel(self, run_id: RunId) -> Run:
         """Stop a run and return it as it ended. Raises NotFound."""
         return await self._orchestrator.cancel_run(run_id)
@@ -134,19 +182,36 @@ class Runs:
     ) -> bool:
         """Wait for the end of a run; False when the time was over, or nobody waits any more.
 
-        `gone` returns when the client has gone away.
+        `gone` returns when the client has gone away. A run that asks a person is not waited for
+        either: whoever waits may be the one who is asked.
         """
         async with self._fanout.listen(run_id) as feed:
             ended = asyncio.ensure_future(feed.ended.wait())
+            asked = asyncio.ensure_future(self._asks(feed))
             left = asyncio.ensure_future(gone())
             try:
                 await asyncio.wait(
-                    {ended, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                    {ended, asked, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
                 )
             finally:
-                ended.cancel()
-                left.cancel()
+                for waiting in (ended, asked, left):
+                    waiting.cancel()
             return feed.final_state is not None
+
+    async def _asks(self, feed: Feed) -> None:
+        """Return once the run waits for a person."""
+        while True:
+            await feed.asked.wait()
+            try:
+                # The feed may be telling the past, with the answer right behind the question.
+                if (await self._recorder.get_run(feed.run_id)).open_questions:
+                    return
+            except ArtlabError as error:
+                log.info(
+                    "questions unknown", extra=facts(run=str(feed.run_id), reason=error.reason)
+                )
+                return
+            await feed.answered.wait()
 
     async def outcome(self, run_id: RunId) -> Outcome:
         """Return what came of a run, with the texts and verdicts that explain it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from services.kit.settings import (
     DEFAULT_PORTS,
@@ -13,6 +13,7 @@ from services.kit.settings import (
     Port,
     Settings,
     Target,
+    Targets,
     default_target,
 )
 
@@ -23,8 +24,9 @@ class GatewaySettings(Settings):
     """What the gateway needs to know."""
 
     port: Port = Field(DEFAULT_PORTS["gateway"], description="port to listen on")
-    orchestrator_target: Target = Field(
-        default_target("orchestrator"), description="where the orchestrator listens"
+    orchestrator_target: Targets = Field(
+        default_target("orchestrator"),
+        description="where the orchestrator listens; several addresses, with commas, are replicas",
     )
     recorder_target: Target = Field(
         default_target("recorder"), description="where the recorder listens"
@@ -53,6 +55,19 @@ class GatewaySettings(Settings):
         description="what everybody who reaches this server may see of runs: student (final "
         "outputs and explanations), advanced (the process), research (everything)",
     )
+    teacher_decisions: bool = Field(
+        False,
+        description="whether whoever reaches this server decides as a teacher, until there is "
+        "sign-in: approves outputs before they are shown; never with the audience student",
+    )
+
+    @field_validator("teacher_decisions")
+    @classmethod
+    def _not_for_students(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("audience") == "student":
+            raise ValueError("not on a server for students; let teachers have one of their own")
+        return value
+
     wait_seconds: float = Field(
         300.0, ge=1.0, le=3600.0, description="longest wait of an execute request for its run"
     )

@@ -14,11 +14,14 @@ from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.gateway.domain.run import (
     FINAL_STATES,
     PREVIEW,
+    Decision,
     Entity,
     Event,
     Fault,
     ModelUse,
     Output,
+    Pipeline,
+    QueuePlace,
     Run,
     RunStart,
 )
@@ -43,6 +46,9 @@ def run_of(message: run_pb2.Run) -> Run:
         outputs=tuple(output_of(output) for output in message.outputs),
         expected_entities=tuple(message.expected_entities),
         models_used=tuple(_model_of(used) for used in message.models_used),
+        parent=RunId.parse_name(message.parent) if message.parent else None,
+        parent_sequence=message.parent_sequence,
+        open_questions=tuple(message.open_questions),
     )
 
 
@@ -85,6 +91,7 @@ def entity_of(message: run_pb2.Entity) -> Entity:
 
 def start_request(start: RunStart) -> orchestrator_pb2.StartRunRequest:
     """Return the message that asks for a run."""
+    rerun = start.rerun
     return orchestrator_pb2.StartRunRequest(
         request_id=str(start.run_id),
         config_name=start.config,
@@ -99,6 +106,45 @@ def start_request(start: RunStart) -> orchestrator_pb2.StartRunRequest:
         input_images=start.input_images,
         parameters={name: orjson.dumps(value).decode() for name, value in start.parameters.items()},
         allow_reuse=start.allow_reuse,
+        pipeline=start.pipeline,
+        pause_before_render=start.pause_before_render,
+        rerun=orchestrator_pb2.Rerun(
+            parent=rerun.parent.name, from_stage=rerun.from_stage, text=rerun.text
+        )
+        if rerun is not None
+        else None,
+    )
+
+
+def resume_request(decision: Decision) -> orchestrator_pb2.ResumeRunRequest:
+    """Return the message that answers a question."""
+    return orchestrator_pb2.ResumeRunRequest(
+        name=decision.run_id.name,
+        question=decision.question,
+        decision=value_of(orchestrator_pb2.Decision, decision.decision),
+        text=decision.text,
+        user_id=decision.user_id,
+        is_teacher=decision.is_teacher,
+    )
+
+
+def place_of(message: orchestrator_pb2.GetQueuePositionResponse) -> QueuePlace:
+    """Return where a run stands in line."""
+
+    def seconds(field: str) -> float | None:
+        return getattr(message, field).ToNanoseconds() / 1e9 if message.HasField(field) else None  # type: ignore[arg-type]
+
+    return QueuePlace(message.position, seconds("estimated_wait"), seconds("estimated_total"))
+
+
+def pipeline_of(message: orchestrator_pb2.PipelineSummary) -> Pipeline:
+    """Return a pipeline that a run may follow."""
+    return Pipeline(
+        name=message.name,
+        title=dict(message.title),
+        description=dict(message.description),
+        steps=tuple(message.steps),
+        mermaid=message.mermaid,
     )
 
 

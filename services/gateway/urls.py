@@ -10,9 +10,9 @@ def run_url(run_id: RunId, part: str) -> str:
     return f"/api/pipeline/{run_id}/{part}"
 
 
-def input_images_url(run_id: RunId) -> str:
-    """Where a run is given the pictures it waits for: this, a slash, and 1 to 4."""
-    return f"/api/runs/{run_id}/input_images"
+def own_url(run_id: RunId, part: str) -> str:
+    """Where a run takes what it waits for (input_images, decisions), and its queue."""
+    return f"/api/runs/{run_id}/{part}"
 
 
 def entity_url(run_id: RunId, sequence: int) -> str:

@@ -49,9 +49,33 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 
-def open_channel(target: str) -> grpc.aio.Channel:
-    """A lazy asyncio channel; close it with ``async with`` or ``await channel.close()``."""
-    return RenewedChannel(lambda: grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS))
+# Replicas are asked for their health all the time, so that calls go to those that serve.
+_ONLY_SERVING = {**_RETRY, "healthCheckConfig": {"serviceName": ""}}
+REPLICA_OPTIONS = (
+    *(option for option in CHANNEL_OPTIONS if option[0] != "grpc.service_config"),
+    ("grpc.service_config", orjson.dumps(_ONLY_SERVING).decode()),
+)
+
+
+def open_channel(target: str, *, only_serving: bool = False) -> grpc.aio.Channel:
+    """A lazy asyncio channel; close it with ``async with`` or ``await channel.close()``.
+
+    Args:
+        target: where the peer is; replicas as numbers with commas between (`settings.Targets`), or
+            by a name with several addresses, get calls in turn.
+        only_serving: whether one of several replicas is left out while it says that it does not
+            serve, as one does that drains. A single peer is always asked.
+    """
+    several = "," in target or target.startswith("dns:")
+    options = REPLICA_OPTIONS if only_serving and several else CHANNEL_OPTIONS
+    address = _address(target)
+    return RenewedChannel(lambda: grpc.aio.insecure_channel(address, options=options))
+
+
+def _address(target: str) -> str:
+    if "," not in target:
+        return target
+    return f"{'ipv6' if target.startswith('[') else 'ipv4'}:{target}"
 
 
 def open_sync_channel(target: str) -> grpc.Channel:

@@ -49,6 +49,15 @@ def _split_commas(value: object) -> object:
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Target = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:\[\]-]{1,200}$")]
+# One target, or replicas of one service: numbers of one family with ports, and commas between.
+Targets = Annotated[
+    str,
+    Field(
+        pattern=r"^([A-Za-z0-9_./:\[\]-]{1,200}"
+        r"|[0-9.]{7,15}:[0-9]{1,5}(,[0-9.]{7,15}:[0-9]{1,5}){1,31}"
+        r"|\[[0-9a-f:]{2,45}\]:[0-9]{1,5}(,\[[0-9a-f:]{2,45}\]:[0-9]{1,5}){1,31})$"
+    ),
+]
 
 
 class Settings(BaseModel):

@@ -13,14 +13,17 @@ import pytest
 import pytest_asyncio
 
 from artlab.common.v1 import common_pb2
+from artlab.orchestrator.v1 import orchestrator_pb2
 from services.gateway.problems import STATUS_OF_REASON
-from tests.fakes.orchestrator import succeed
+from tests.fakes.orchestrator import pause, succeed
 from tests.integration.gateway.world import RUN, World, gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "http-api.md"
 PIPELINE = "/api/pipeline/{run_id}"
+DECISIONS = "/api/runs/{run_id}/decisions"
+QUEUE = "/api/runs/{run_id}/queue"
 ROUTES = {
     "/api/schema/pipeline/execute": "post",
     f"{PIPELINE}/status": "get",
@@ -34,8 +37,12 @@ ROUTES = {
     "/api/system": "get",
     "/api/backends": "get",
     "/api/runs/{run_id}/input_images/{index}": "put",
+    DECISIONS: "post",
+    QUEUE: "get",
+    "/api/pipelines": "get",
 }
-_PLAIN = ("/health", "/ready", "/api/system", "/api/backends")
+_PLAIN = ("/health", "/ready", "/api/system", "/api/backends", "/api/pipelines")
+_BODIES = {DECISIONS: {"question": 1, "decision": "approve"}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -93,8 +100,22 @@ async def test_answers_are_as_documented(world: World, document: dict[str, Any])
         response = await world.client.get(route.format(run_id=RUN))
         assert response.status_code == 200
         assert_as_documented(document, route, response)
+    world.orchestrator.place = orchestrator_pb2.GetQueuePositionResponse(position=3)
+    place = await world.client.get(QUEUE.format(run_id=RUN))
+    assert_as_documented(document, QUEUE, place)
     cancelled = await world.client.post(f"/api/pipeline/{RUN}/cancel")
     assert_as_documented(document, f"{PIPELINE}/cancel", cancelled)
+
+
+async def test_an_answer_to_a_question_is_as_documented(
+    world: World, document: dict[str, Any]
+) -> None:
+    asked = "00000000-0000-4000-8000-0000000000aa"
+    world.recorder.create(asked, ("builtin_image", common_pb2.MEDIA_KIND_IMAGE))
+    await pause(world.recorder, asked)
+    response = await world.client.post(DECISIONS.format(run_id=asked), json=_BODIES[DECISIONS])
+    assert response.status_code == 200
+    assert_as_documented(document, DECISIONS, response)
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if "{run_id}" in route])
@@ -103,7 +124,7 @@ async def test_a_run_that_is_none_is_the_documented_404(
     world: World, document: dict[str, Any], route: str, run_id: str
 ) -> None:
     address = route.format(run_id=run_id, type="input", sequence=1, index=1)
-    response = await world.client.request(ROUTES[route], address)
+    response = await world.client.request(ROUTES[route], address, json=_BODIES.get(route))
     assert response.status_code == 404
     assert response.json()["reason"] == "RUN_NOT_FOUND"
     assert response.json()["field"] == "run_id"
@@ -115,7 +136,10 @@ async def test_an_unknown_parameter_is_the_documented_422(
     world: World, document: dict[str, Any], route: str
 ) -> None:
     address = route.format(run_id=RUN, type="input", sequence=1, index=1)
-    response = await world.client.request(ROUTES[route], address, params={"colour": "red"})
+    body = _BODIES.get(route)
+    response = await world.client.request(
+        ROUTES[route], address, params={"colour": "red"}, json=body
+    )
     assert response.status_code == 422
     assert response.json()["field"] == "colour"
     assert response.json()["reason"] == "UNKNOWN_FIELD"
@@ -145,6 +169,8 @@ async def test_every_field_of_the_request_is_documented(document: dict[str, Any]
     text = DOCS.read_text()
     for name in document["components"]["schemas"]["ExecuteRequest"]["properties"]:
         assert f"| `{name}` |" in text
+    for name in document["components"]["schemas"]["DecisionRequest"]["properties"]:
+        assert f"`{name}`" in text
 
 
 async def test_the_reasons_that_choose_a_status_are_documented() -> None:

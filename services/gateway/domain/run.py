@@ -89,6 +89,11 @@ class Run:
     outputs: tuple[Output, ...] = ()
     expected_entities: tuple[str, ...] = ()
     models_used: tuple[ModelUse, ...] = field(default=())
+    # The run this one goes on from, None for most, and the last entity taken over, as there.
+    parent: RunId | None = None
+    parent_sequence: int = 0
+    # Sequences of questions nobody has answered: the run waits for a person.
+    open_questions: tuple[int, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -97,8 +102,49 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Rerun:
+    """From where a run goes on; `from_stage` 2 to 4, `text` in place of the intercepted one."""
+
+    parent: RunId
+    from_stage: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person says to a question: approve, edit (with the text to go on with) or reject."""
+
+    run_id: RunId
+    question: int
+    decision: str
+    text: str
+    user_id: str
+    is_teacher: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """Runs before one, and seconds it may wait and take; None without a history to tell from."""
+
+    position: int
+    wait_seconds: float | None = None
+    total_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline that a run may follow; titles and descriptions by language."""
+
+    name: str
+    title: Mapping[str, str]
+    description: Mapping[str, str]
+    steps: tuple[str, ...]
+    mermaid: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunStart:
-    """What a person asks for, every field parsed."""
+    """What a person asks for, every field parsed; with `rerun`, what is empty is the parent's."""
 
     run_id: RunId
     config: str
@@ -115,6 +161,10 @@ class RunStart:
     # Values for typed slots of outputs, by name.
     parameters: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     allow_reuse: bool = False
+    # Empty: the usual one.
+    pipeline: str = ""
+    pause_before_render: bool = False
+    rerun: Rerun | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,25 +29,50 @@ ENTITY_TYPES = frozenset(
         "explanation",
         "error",
         "legacy_metadata",
+        "question",
+        "decision",
+        "step_output",
     }
 )
 
 
-# What models wrote on the way to an output.
-_WRITTEN = frozenset({"translation", "interception_pass", "interception", "media_prompt"})
+# What models and persons wrote on the way to an output, and what repeats it.
+_WRITTEN = frozenset(
+    {
+        "translation",
+        "interception_pass",
+        "interception",
+        "media_prompt",
+        "question",
+        "decision",
+        "step_output",
+    }
+)
 
 
-def is_released(run: Run, entity: Entity) -> bool:
+def is_released(run: Run, entity: Entity, *, is_teacher: bool = False) -> bool:
     """Whether the bytes may leave.
 
     Those of an output only once it has succeeded: until then its checks are not all made, and
-    blocked bytes stay where they are. Those of a text that a model wrote until a check says no to
-    what it became.
+    blocked bytes stay where they are. A teacher who is asked about it gets it before: a question
+    about an output comes after its checks. Those of a text that was written on the way until a
+    check says no to what it became.
     """
     states = {output.index: output.state for output in run.outputs}
     if entity.type.startswith("output_"):
-        return states.get(entity.output_index) == "succeeded"
+        succeeded = states.get(entity.output_index) == "succeeded"
+        return succeeded or (is_teacher and _is_asked_about(run, entity))
     return entity.type not in _WRITTEN or not _text_blocked(run)
+
+
+def _is_asked_about(run: Run, entity: Entity) -> bool:
+    return any(
+        question.type == "question"
+        and question.sequence in run.open_questions
+        and question.output_index == entity.output_index
+        and question.sequence > entity.sequence
+        for question in run.entities
+    )
 
 
 def _text_blocked(run: Run) -> bool:
@@ -56,18 +81,25 @@ def _text_blocked(run: Run) -> bool:
     return run.state == "blocked" or as_text or ("blocked" in states and "succeeded" not in states)
 
 
-def by_sequence(run: Run, sequence: int) -> Entity:
+def by_sequence(run: Run, sequence: int, *, is_teacher: bool = False) -> Entity:
     """Return one entity.
 
     Raises NotFound ENTITY_NOT_FOUND or ENTITY_WITHHELD, FailedPrecondition ENTITY_ERASED.
     """
     for entity in run.entities:
         if entity.sequence == sequence:
-            return _released(run, entity)
+            return _released(run, entity, is_teacher)
     raise NotFound("ENTITY_NOT_FOUND", "this run has no entity with this sequence")
 
 
-def latest(run: Run, entity_type: str, output_index: int | None, pass_number: int | None) -> Entity:
+def latest(
+    run: Run,
+    entity_type: str,
+    output_index: int | None,
+    pass_number: int | None,
+    *,
+    is_teacher: bool = False,
+) -> Entity:
     """Return the newest committed entity that matches; None matches everything.
 
     What is withheld or erased never hides what is older and is not. Raises NotFound
@@ -84,13 +116,14 @@ def latest(run: Run, entity_type: str, output_index: int | None, pass_number: in
     ]
     if not found:
         raise NotFound("ENTITY_NOT_FOUND", "this run has no such entity, or not yet")
-    released = [entity for entity in found if is_released(run, entity)]
+    released = [entity for entity in found if is_released(run, entity, is_teacher=is_teacher)]
     there = [entity for entity in released if not entity.is_erased]
-    return _released(run, max(there or released or found, key=lambda entity: entity.sequence))
+    newest = max(there or released or found, key=lambda entity: entity.sequence)
+    return _released(run, newest, is_teacher)
 
 
-def _released(run: Run, entity: Entity) -> Entity:
-    if not is_released(run, entity):
+def _released(run: Run, entity: Entity, is_teacher: bool) -> Entity:
+    if not is_released(run, entity, is_teacher=is_teacher):
         raise NotFound("ENTITY_WITHHELD", "this output is not released: unchecked or blocked")
     if entity.is_erased:
         raise FailedPrecondition("ENTITY_ERASED", "its bytes were erased; the record says why")

@@ -46,7 +46,7 @@ async def entity_of_type(
     run = await parts.runs.get(run_id)
     output = int(query.output) if query.output else None
     pass_number = int(query.pass_number) if query.pass_number else None
-    entity = selection.latest(run, type, output, pass_number)
+    entity = selection.latest(run, type, output, pass_number, is_teacher=parts.teacher_decisions)
     return await _serve(request, parts, run_id, entity)
 
 
@@ -68,7 +68,8 @@ async def entity_by_sequence(
     if not any(entity.sequence == number for entity in run.entities):
         # Perhaps it is there, and not for us.
         await parts.recorder.check_shown(EntityName(run_id, number))
-    return await _serve(request, parts, run_id, selection.by_sequence(run, number))
+    entity = selection.by_sequence(run, number, is_teacher=parts.teacher_decisions)
+    return await _serve(request, parts, run_id, entity)
 
 
 async def _serve(request: Request, parts: Parts, run_id: RunId, entity: Entity) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from services.gateway import present
 from services.gateway.answers import AcceptedResponse, ExecuteResponse
 from services.gateway.domain.preferences import parse_prefer, run_id_for
-from services.gateway.domain.run import Run, RunStart
+from services.gateway.domain.run import Rerun, Run, RunStart
 from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of
@@ -33,7 +34,7 @@ router = APIRouter(tags=["runs"])
     responses={
         200: {"model": ExecuteResponse, "description": "The run has ended."},
         202: {"model": AcceptedResponse, "description": "The run goes on; see Location."},
-        **problems(400, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
+        **problems(400, 403, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
     },
 )
 async def execute(
@@ -50,8 +51,8 @@ async def execute(
     """Start a run and answer with what came of it.
 
     When the wait is over first, with `Prefer: respond-async`, with `input_images`, or when this
-    server stops meanwhile, the answer is 202 and the run goes on. It goes on as well when the
-    client goes away.
+    server stops meanwhile, the answer is 202 and the run goes on; also when it asks a person
+    something (`open_questions`). It goes on as well when the client goes away.
     """
     run_id = run_id_for(idempotency_key, body.user_id)
     # A run that waits for pictures cannot end before its answer says where to send them.
@@ -68,11 +69,14 @@ async def execute(
             if run.final or (waits and await _ends(request, parts, run, preference.wait_seconds)):
                 outcome = await parts.runs.outcome(run.id)
                 return _json(200, present.executed(outcome), headers)
-            run = await parts.runs.get(run.id)
+            run, place = await asyncio.gather(
+                parts.runs.get(run.id), parts.runs.place_if_waiting(run)
+            )
         except ArtlabError as error:
             # The run has begun: an error would make the client start a second one.
             log.warning("outcome unknown", extra=facts(run=str(run.id), reason=error.reason))
-    answer = present.accepted(run)
+            place = None
+    answer = present.accepted(run, place if run.state == "pending" else None)
     return _json(202, answer, {**headers, "Location": answer.urls.status})
 
 
@@ -87,19 +91,25 @@ async def _ends(request: Request, parts: Parts, run: Run, seconds: float) -> boo
 def _start_of(run_id: RunId, body: ExecuteRequest) -> RunStart:
     return RunStart(
         run_id=run_id,
-        config=body.config,
-        input_text=body.input_text,
+        config=body.config or "",
+        input_text=body.input_text or "",
         user_id=body.user_id,
         context=body.context,
         output_configs=tuple(body.output_configs),
         safety_level=body.safety_level or "",
-        execution_mode=body.execution_mode,
+        # What a rerun does not say is as it was.
+        execution_mode=body.execution_mode or ("" if body.rerun else "eco"),
         seed=body.seed,
         language=body.language,
         input_images=body.input_images,
         parameters=body.parameters,
         # Nobody is to get the output, and the run id, of somebody else.
         allow_reuse=body.allow_reuse and body.user_id != ANONYMOUS,
+        pipeline=body.pipeline or "",
+        pause_before_render=body.pause_before_render,
+        rerun=Rerun(RunId(body.rerun.run_id), body.rerun.from_stage, body.rerun.text)
+        if body.rerun
+        else None,
     )
 
 

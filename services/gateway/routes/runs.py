@@ -50,7 +50,7 @@ async def status(request: Request, run_id: RunHere, parts: PartsHere, _: NoParam
 @router.get("/entities", responses=problems(404, 422, 503))
 async def entities(run_id: RunHere, parts: PartsHere, _: NoParameters) -> EntitiesResponse:
     """List everything recorded so far, with an address each."""
-    return present.entities(await parts.runs.get(run_id))
+    return present.entities(await parts.runs.get(run_id), is_teacher=parts.teacher_decisions)
 
 
 @router.post("/cancel", responses=problems(404, 422, 503, 504))

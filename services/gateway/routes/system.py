@@ -12,6 +12,8 @@ from services.gateway.answers import (
     BackendsResponse,
     HealthResponse,
     OutputModel,
+    PipelineModel,
+    PipelinesResponse,
     ReadyResponse,
     ServiceModel,
     SystemResponse,
@@ -85,6 +87,13 @@ async def backends(parts: PartsHere, _: Annotated[NoQuery, Query()]) -> Backends
         raise PermissionDenied("AUDIENCE_TOO_LOW", "this is not meant for whom this server serves")
     found = await parts.system.backends()
     return BackendsResponse(backends=[BackendModel(**asdict(one)) for one in found])
+
+
+@router.get("/api/pipelines", responses=problems(422, 503, 504))
+async def pipelines(parts: PartsHere, _: Annotated[NoQuery, Query()]) -> PipelinesResponse:
+    """Return the pipelines that a run may follow, by name."""
+    found = await parts.runs.pipelines()
+    return PipelinesResponse(pipelines=[PipelineModel(**asdict(one)) for one in found])
 
 
 def _services(services: tuple[ServiceHealth, ...]) -> list[ServiceModel]:

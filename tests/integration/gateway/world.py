@@ -154,6 +154,7 @@ async def gateway(
     away: tuple[str, ...] = (),
     recorder_target: str | None = None,
     audience: str = "research",
+    teacher_decisions: bool = False,
 ) -> AsyncIterator[World]:
     """Serve; peers named in `away` do not listen; a real recorder may stand in for the fake."""
     recorder = FakeRecorder()  # type: ignore[abstract]
@@ -196,6 +197,7 @@ async def gateway(
             start_limit=StartLimit(starts_per_minute, clock),
             wait_seconds=wait_seconds,
             audience=audience,
+            teacher_decisions=teacher_decisions,
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
         app = make_app(parts, allowed_hosts, receive_timeout_seconds, upload_timeout_seconds)
