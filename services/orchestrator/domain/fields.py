@@ -1,12 +1,14 @@
 """Reading a recorded JSON object field by field: every field once, of its type, and no other. Pure.
 
-Every method raises DataLoss PLAN_MALFORMED with the path of the field: what we wrote ourselves is
-either as we wrote it or damaged.
+Every method raises DataLoss RECORD_NOT_UNDERSTOOD with the path of the field: what we wrote
+ourselves is either as we wrote it or damaged.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from services.kit.errors import DataLoss, InvalidArgument
@@ -26,6 +28,17 @@ class Fields:
         self._read: set[str] = set()
 
     @classmethod
+    def parse(cls, document: str | bytes, path: str) -> Fields:
+        """Read a document that is to be one object."""
+        try:
+            return cls.of(json.loads(document), path)
+        except ValueError:
+            raise malformed(path, "is no JSON") from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    @classmethod
     def of(cls, value: object, path: str) -> Fields:
         """Read a JSON value that is to be an object."""
         if not isinstance(value, dict):
@@ -38,7 +51,7 @@ class Fields:
         if unknown:
             raise malformed(self.path, f"has {len(unknown)} fields nobody knows")
 
-    def json(self, name: str) -> Any:
+    def any(self, name: str) -> Any:
         """Any JSON."""
         if name not in self._values:
             raise malformed(self._at(name), "is missing")
@@ -59,7 +72,7 @@ class Fields:
 
     def optional_integer(self, name: str) -> int | None:
         """A whole number, or null."""
-        return None if self.json(name) is None else self.integer(name)
+        return None if self.any(name) is None else self.integer(name)
 
     def word(self, name: str, words: Sequence[Word]) -> Word:
         """One of some words."""
@@ -71,7 +84,7 @@ class Fields:
 
     def optional_word(self, name: str, words: Sequence[Word]) -> Word | None:
         """One of some words, or null."""
-        return None if self.json(name) is None else self.word(name, words)
+        return None if self.any(name) is None else self.word(name, words)
 
     def run_id(self, name: str) -> RunId:
         """The id of a run."""
@@ -79,6 +92,16 @@ class Fields:
             return RunId(self.text(name))
         except InvalidArgument:
             raise malformed(self._at(name), "is no run_id") from None
+
+    def time(self, name: str) -> datetime:
+        """A moment with its zone, ISO 8601."""
+        try:
+            found = datetime.fromisoformat(self.text(name))
+        except ValueError:
+            raise malformed(self._at(name), "is no time") from None
+        if found.tzinfo is None:
+            raise malformed(self._at(name), "has no zone")
+        return found
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
@@ -98,11 +121,11 @@ class Fields:
 
     def child(self, name: str) -> Fields:
         """An object."""
-        return Fields.of(self.json(name), self._at(name))
+        return Fields.of(self.any(name), self._at(name))
 
     def optional_child(self, name: str) -> Fields | None:
         """An object, or null."""
-        return None if self.json(name) is None else self.child(name)
+        return None if self.any(name) is None else self.child(name)
 
     def children(self, name: str) -> list[Fields]:
         """A list of objects."""
@@ -111,7 +134,7 @@ class Fields:
         return [Fields.of(value, f"{at}[{number}]") for number, value in enumerate(values)]
 
     def _typed(self, name: str, kind: type[T]) -> T:
-        value = self.json(name)
+        value = self.any(name)
         # A bool is an int to isinstance.
         if type(value) is not kind:
             raise malformed(self._at(name), f"is not of the type {kind.__name__}")
@@ -123,4 +146,4 @@ class Fields:
 
 def malformed(path: str, problem: str) -> DataLoss:
     """What is said of a document that is not as we write it."""
-    return DataLoss("PLAN_MALFORMED", f"{path} {problem}")
+    return DataLoss("RECORD_NOT_UNDERSTOOD", f"{path} {problem}")

@@ -57,15 +57,18 @@ class Lineage:
 
     Attributes:
         parent: the run.
-        parent_sequence: the last of its entities that is taken over, 0 for none.
         from_stage: the first stage that is done anew, 2 to 4.
         copies: what is taken over, in the order of the parent.
     """
 
     parent: RunId
-    parent_sequence: int
     from_stage: int
     copies: tuple[Copied, ...] = ()
+
+    @property
+    def parent_sequence(self) -> int:
+        """The last entity that is taken over, by its sequence there; 0 for none."""
+        return max((one.sequence for one in self.copies), default=0)
 
     @property
     def texts(self) -> tuple[Copied, ...]:
@@ -78,6 +81,9 @@ class Lineage:
         found = (one for one in self.copies if one.index)
         return tuple(sorted(found, key=lambda one: one.index))
 
-    def source(self, copied: Copied) -> str:
-        """The name of the entity it is a copy of."""
-        return f"{self.parent.name}/entities/{copied.sequence}"
+    def source(self, entity_type: str, pass_number: int = 0, index: int = 0) -> str:
+        """The name of the entity that such a one is a copy of; empty when it is none."""
+        for one in self.copies:
+            if (one.type, one.pass_number, one.index) == (entity_type, pass_number, index):
+                return f"{self.parent.name}/entities/{one.sequence}"
+        return ""

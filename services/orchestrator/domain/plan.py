@@ -166,7 +166,7 @@ def make_plan(
         )
     seed = _drawn_seed(request.run_id) if request.seed is None else request.seed
     offers = _offers(_output_names(request, recipe, catalogue), catalogue)
-    request, lineage = _inherited(request, lineage, offers)
+    request, lineage = _inherited(request, lineage, recipe, offers)
     check_images(request.input_images, offers)
     check_known(request.parameters, offers)
     check_size(request.parameters)
@@ -189,11 +189,17 @@ def make_plan(
 
 
 def _inherited(
-    request: RunRequest, lineage: Lineage | None, offers: tuple[OutputOffer, ...]
+    request: RunRequest,
+    lineage: Lineage | None,
+    recipe: Recipe,
+    offers: tuple[OutputOffer, ...],
 ) -> tuple[RunRequest, Lineage | None]:
-    # What nobody asked for in this request is left out where these outputs have no use for it.
+    # What nobody asked for in this request is left out where this run has no use for it.
     if request.rerun is None or lineage is None:
         return request, lineage
+    if not recipe.translates_input:
+        copies = tuple(one for one in lineage.copies if one.type != "translation")
+        lineage = replace(lineage, copies=copies)
     unset = request.rerun.unset
     if "parameters" in unset:
         known = {name for offer in offers for name in offer.parameters}

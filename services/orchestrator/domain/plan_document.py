@@ -62,15 +62,11 @@ def plan_of(document: str, input_text: str, context: str) -> Plan:
         context: the entity `context`, empty when there is none.
 
     Raises FailedPrecondition PLAN_MISSING (there is none), PLAN_VERSION_UNKNOWN (of another
-    release), DataLoss PLAN_MALFORMED.
+    release), DataLoss RECORD_NOT_UNDERSTOOD.
     """
     if not document:
         raise FailedPrecondition("PLAN_MISSING", "the run was recorded without a plan")
-    try:
-        parsed = json.loads(document)
-    except ValueError:
-        raise malformed("plan", "is no JSON") from None
-    plan = Fields.of(parsed, "plan")
+    plan = Fields.parse(document, "plan")
     version = plan.integer("version")
     if version != VERSION:
         raise FailedPrecondition(
@@ -230,7 +226,6 @@ def _lineage(lineage: Lineage | None) -> dict[str, object] | None:
         return None
     return {
         "parent": str(lineage.parent),
-        "parent_sequence": lineage.parent_sequence,
         "from_stage": lineage.from_stage,
         "copies": [
             {
@@ -247,7 +242,6 @@ def _lineage(lineage: Lineage | None) -> dict[str, object] | None:
 def _lineage_of(lineage: Fields) -> Lineage:
     found = Lineage(
         parent=lineage.run_id("parent"),
-        parent_sequence=lineage.integer("parent_sequence"),
         from_stage=lineage.integer("from_stage"),
         copies=tuple(_copied_of(copied) for copied in lineage.children("copies")),
     )
@@ -268,7 +262,7 @@ def _copied_of(copied: Fields) -> Copied:
 
 def _pipeline_of(pipeline: Fields) -> Definition:
     name, digest = pipeline.text("name"), pipeline.text("sha256")
-    definition = parse_definition(pipeline.json("definition"), f"plan of {name}")
+    definition = parse_definition(pipeline.any("definition"), f"plan of {name}")
     pipeline.nothing_else()
     if definition.sha256 != digest or definition.name != name:
         raise malformed(pipeline.path, "is not the definition its digest says")

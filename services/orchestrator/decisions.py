@@ -1,0 +1,134 @@
+"""Answers of people to the questions runs wait with: recorded first, then the run goes on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from services.kit.clock import Clock
+from services.kit.errors import AlreadyExists, FailedPrecondition, NotFound
+from services.kit.ids import RunId
+from services.kit.log import facts, run_logged
+from services.orchestrator.domain.questions import (
+    QUESTION,
+    Decision,
+    Question,
+    Said,
+    decision_document,
+    decision_of,
+    decision_on,
+    question_of,
+    require_fits,
+    require_may_answer,
+)
+from services.orchestrator.domain.run import EntityDraft, RecordedEntity, RecordedRun
+from services.orchestrator.ports import Recorder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody says to a question; parsed, not yet compared with the question."""
+
+    run_id: RunId
+    question: int
+    said: Said
+    text: str
+    user_id: str
+    is_teacher: bool
+
+
+class Resumes(Protocol):
+    """Has a parked run driven on; a RunQueue does."""
+
+    async def submit(self, run_id: RunId, user_id: str, *, epoch: int = 0) -> None:
+        """Have a run driven now, also before the delay of its parking is over.
+
+        Raises ArtlabError when it cannot be told to anybody.
+        """
+        ...
+
+
+class Decisions:
+    """Takes answers, each question's first one only."""
+
+    def __init__(self, recorder: Recorder, queue: Resumes, clock: Clock) -> None:
+        self._recorder = recorder
+        self._queue = queue
+        self._clock = clock
+
+    async def take(self, answer: Answer) -> None:
+        """Record an answer and have the run go on; the same answer again changes nothing.
+
+        Raises NotFound RUN_NOT_FOUND or QUESTION_NOT_FOUND, PermissionDenied DECISION_NOT_YOURS,
+        InvalidArgument TEXT_NOT_EXPECTED, AlreadyExists ALREADY_DECIDED, FailedPrecondition
+        RUN_FINAL. After Unavailable the answer may be recorded: it is to be given again.
+        """
+        run = await self._recorder.get_run(answer.run_id)
+        entity = _asked(run, answer.question)
+        question = question_of(await self._bytes(run.run_id, entity))
+        require_may_answer(question, run.user_id, answer.user_id, is_teacher=answer.is_teacher)
+        require_fits(question, answer.said)
+        decision = Decision(
+            question=answer.question,
+            said=answer.said,
+            text=answer.text,
+            by="teacher" if answer.is_teacher else "person",
+        )
+        if not await self._is_known(run, decision):
+            if run.is_final:
+                raise FailedPrecondition("RUN_FINAL", "the run has ended; there is nothing to say")
+            await self._record(run.run_id, entity, question, decision, answer.user_id)
+        if not run.is_final:
+            with run_logged(str(run.run_id)):
+                log.info("decided", extra=facts(question=answer.question, decision=answer.said))
+            # Again for a repeated answer as well: it may be repeated because this failed.
+            await self._queue.submit(run.run_id, run.user_id)
+
+    async def _is_known(self, run: RecordedRun, decision: Decision) -> bool:
+        entity = decision_on(run.entities, decision.question)
+        if entity is None:
+            return False
+        if not decision_of(await self._bytes(run.run_id, entity)).is_same(decision):
+            raise AlreadyExists("ALREADY_DECIDED", "this question has another answer")
+        return True
+
+    async def _record(
+        self,
+        run_id: RunId,
+        asked: RecordedEntity,
+        question: Question,
+        decision: Decision,
+        user_id: str,
+    ) -> None:
+        draft = EntityDraft(
+            upload_id=decision.upload_id,
+            type="decision",
+            data=decision_document(decision),
+            stage=asked.stage,
+            audience="student",
+            started=self._clock.now(),
+            duration=timedelta(0),
+            output_index=question.output_index,
+            metadata={QUESTION: str(decision.question), "decided_by": user_id},
+        )
+        try:
+            await self._recorder.record(run_id, draft)
+        except AlreadyExists:
+            # Somebody else was faster, or the time was over just now.
+            if not await self._is_known(await self._recorder.get_run(run_id), decision):
+                raise
+
+    async def _bytes(self, run_id: RunId, entity: RecordedEntity) -> bytes:
+        chunks = [chunk async for chunk in self._recorder.read(run_id, entity.sequence)]
+        return b"".join(chunks)
+
+
+def _asked(run: RecordedRun, sequence: int) -> RecordedEntity:
+    for entity in run.entities:
+        if entity.sequence == sequence and entity.type == "question":
+            return entity
+    raise NotFound("QUESTION_NOT_FOUND", "the run asked no such question", field="question")
