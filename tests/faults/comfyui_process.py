@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,19 @@ class Execution:
 class ComfyProcess:
     """`python -m tests.fakes.comfyui` on a port of its own; its files and its ledger stay."""
 
-    def __init__(self, folder: Path, port: int, *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *arguments: str,
+        host: str = "127.0.0.1",
+        within: Sequence[str] = (),
+    ) -> None:
         self.folder, self.port = folder, port
-        self.url = f"http://127.0.0.1:{port}"
-        self._arguments = arguments
+        self.url = f"http://{host}:{port}"
+        self._arguments = ("--host", host, *arguments)
+        # A command that starts another one somewhere else.
+        self._within = within
         self._process: asyncio.subprocess.Process | None = None
         # When each life was over, by process id.
         self.deaths: dict[int, float] = {}
@@ -40,7 +50,7 @@ class ComfyProcess:
         """Start and wait until it listens."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            *(*self._within, sys.executable),
             *("-m", "tests.fakes.comfyui", "--port", str(self.port)),
             *("--directory", str(self.folder), "--ledger", str(self.ledger), *self._arguments),
             stdout=asyncio.subprocess.PIPE,

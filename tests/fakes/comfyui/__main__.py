@@ -40,7 +40,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with fake_comfyui(
-        arguments.directory, script=script, nodes=nodes, port=arguments.port
+        arguments.directory,
+        script=script,
+        nodes=nodes,
+        port=arguments.port,
+        host=arguments.host,
     ) as fake:
         if arguments.ledger is not None:
             fake.worker.on_execution = Ledger(arguments.ledger).write
@@ -52,6 +56,7 @@ def main() -> None:
     """Parse the arguments and serve until a signal."""
     parser = argparse.ArgumentParser(prog="python -m tests.fakes.comfyui", description=__doc__)
     parser.add_argument("--port", type=int, default=8188, help="0 takes any free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--output-bytes", type=int, help="size of every file it makes")
     parser.add_argument("--output-file", type=Path, help="what it makes, whatever is asked for")
     parser.add_argument("--node-seconds", type=float, default=0.0)

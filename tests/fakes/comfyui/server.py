@@ -289,11 +289,12 @@ async def fake_comfyui(
     script: Script | None = None,
     nodes: Nodes | None = None,
     port: int = 0,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[FakeComfyUI]:
     """Run a fake in this process; its files go to `root`, or to a folder that vanishes."""
     with tempfile.TemporaryDirectory() as folder:
         fake = FakeComfyUI(root or Path(folder), script=script, nodes=nodes)
-        await fake.start(port)
+        await fake.start(port, host)
         try:
             yield fake
         finally:
