@@ -113,7 +113,11 @@ class Decisions:
             started=self._clock.now(),
             duration=timedelta(0),
             output_index=question.output_index,
-            metadata={QUESTION: str(decision.question), "decided_by": user_id},
+            metadata={
+                QUESTION: str(decision.question),
+                "decision": decision.said,
+                "decided_by": user_id,
+            },
         )
         try:
             await self._recorder.record(run_id, draft)

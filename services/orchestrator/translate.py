@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import cast
@@ -15,7 +16,8 @@ from services.kit.enums import parse_enum
 from services.kit.errors import InvalidArgument
 from services.kit.ids import RunId, parse_config_name, parse_pseudonym
 from services.kit.text import MAX_TEXT_CHARACTERS, parse_text
-from services.orchestrator.domain.plan import MAX_OUTPUTS, MAX_SEED, RunRequest
+from services.orchestrator.domain.lineage import Rerun
+from services.orchestrator.domain.plan import DEFAULT_PIPELINE, MAX_OUTPUTS, MAX_SEED, RunRequest
 from services.orchestrator.domain.run import Level, Mode
 from services.orchestrator.domain.slots import Value
 
@@ -24,6 +26,21 @@ MAX_INPUT_IMAGES = 4
 MAX_PICTURE_BYTES = 32 * 1024 * 1024
 MAX_PICTURE_CHUNK_BYTES = 256 * 1024
 MAX_PARAMETERS = 64
+FIRST_RERUN_STAGE, LAST_RERUN_STAGE = 2, 4
+# Fields of StartRunRequest that are the parent's when they are not set.
+_INHERITABLE = (
+    "config_name",
+    "input_text",
+    "context",
+    "output_configs",
+    "safety_level",
+    "execution_mode",
+    "seed",
+    "language",
+    "input_images",
+    "parameters",
+    "pipeline",
+)
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 # A language, and a script or region if need be; the rest of BCP 47 names nothing we could use.
@@ -31,10 +48,17 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}", re.ASCII)
 
 
 def run_request(request: orchestrator_pb2.StartRunRequest) -> RunRequest:
-    """Return what a person asks for. Raises InvalidArgument with the field's path."""
+    """Return what a person asks for. Raises InvalidArgument with the field's path.
+
+    A request that goes on from another run may leave to it what it does not set.
+    """
     run_id = RunId.parse(request.request_id, "request_id")
-    config_name = parse_config_name(request.config_name)
-    input_text = parse_text(request.input_text, "input_text")
+    goes_on = request.HasField("rerun")
+    config_name, input_text = request.config_name, request.input_text
+    if config_name or not goes_on:
+        config_name = parse_config_name(config_name)
+    if input_text or not goes_on:
+        input_text = parse_text(input_text, "input_text")
     user_id = parse_pseudonym(request.user_id)
     context = parse_text(request.context, "context", optional=True)
     if len(request.output_configs) > MAX_OUTPUTS:
@@ -59,6 +83,9 @@ def run_request(request: orchestrator_pb2.StartRunRequest) -> RunRequest:
             "OUT_OF_BOUNDS", f"expected 0 to {MAX_INPUT_IMAGES}", field="input_images"
         )
     parameters = _parameters(request.parameters)
+    pipeline = DEFAULT_PIPELINE
+    if request.pipeline:
+        pipeline = parse_config_name(request.pipeline, "pipeline")
     return RunRequest(
         run_id=run_id,
         config_name=config_name,
@@ -73,7 +100,39 @@ def run_request(request: orchestrator_pb2.StartRunRequest) -> RunRequest:
         input_images=request.input_images,
         parameters=parameters,
         allow_reuse=request.allow_reuse,
+        pipeline=pipeline,
+        pause_before_render=request.pause_before_render,
+        rerun=_rerun(request) if goes_on else None,
     )
+
+
+def _rerun(request: orchestrator_pb2.StartRunRequest) -> Rerun:
+    rerun = request.rerun
+    parent = RunId.parse_name(rerun.parent, "rerun.parent")
+    if not FIRST_RERUN_STAGE <= rerun.from_stage <= LAST_RERUN_STAGE:
+        raise InvalidArgument("OUT_OF_BOUNDS", "expected 2 to 4", field="rerun.from_stage")
+    text = parse_text(rerun.text, "rerun.text", optional=True)
+    if text.strip() and rerun.from_stage == FIRST_RERUN_STAGE:
+        raise InvalidArgument(
+            "TEXT_NOT_EXPECTED", "stage 2 makes a text of its own", field="rerun.text"
+        )
+    text = text if text.strip() else ""
+    unset = [name for name in _INHERITABLE if not _is_set(request, name)]
+    return Rerun(
+        parent=parent,
+        from_stage=rerun.from_stage,
+        text=text,
+        text_sha256=hashlib.sha256(text.encode()).hexdigest() if text else "",
+        unset=tuple(sorted(unset)),
+    )
+
+
+def _is_set(request: orchestrator_pb2.StartRunRequest, name: str) -> bool:
+    if name == "seed":
+        return request.HasField("seed")
+    if name == "context":
+        return bool(request.context.strip())
+    return bool(getattr(request, name))
 
 
 def _parameters(given: Mapping[str, str]) -> dict[str, Value]:

@@ -88,6 +88,9 @@ class RecorderClient(RecorderClaims):
             expected_entities=plan.expected_entities,
             outputs=[output_message(output) for output in plan.outputs],
         )
+        if plan.lineage is not None:
+            run.parent = plan.lineage.parent.name
+            run.parent_sequence = plan.lineage.parent_sequence
         run.deadline.FromDatetime(deadline)
         request = recorder_pb2.CreateRunRequest(
             request_id=str(plan.run_id),

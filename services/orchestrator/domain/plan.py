@@ -149,12 +149,13 @@ def make_plan(
     """Return the plan.
 
     Raises PermissionDenied SAFETY_LEVEL_TOO_LAX, InvalidArgument CONTEXT_NOT_ACCEPTED,
-    CONTEXT_REQUIRED, INPUT_IMAGES_REQUIRED, UNKNOWN_PARAMETER, INVALID_PARAMETER or
-    PARAMETERS_TOO_LARGE, NotFound CONFIG_NOT_FOUND or PIPELINE_NOT_FOUND, FailedPrecondition
-    OUTPUT_NOT_AVAILABLE (when the recipe's kind has no output here at all), each with the field's
-    path.
+    CONTEXT_REQUIRED, INPUT_IMAGES_REQUIRED, UNKNOWN_PARAMETER, INVALID_PARAMETER,
+    PARAMETERS_TOO_LARGE or RERUN_NOT_POSSIBLE, NotFound CONFIG_NOT_FOUND or PIPELINE_NOT_FOUND,
+    FailedPrecondition OUTPUT_NOT_AVAILABLE (when the recipe's kind has no output here at all), each
+    with the field's path.
     """
     pipeline = _pipeline(request.pipeline, pipelines)
+    _require_findable(request, pipeline)
     level = _level(request, policy.level)
     if request.context and not recipe.accepts_context:
         raise InvalidArgument(
@@ -221,6 +222,20 @@ def _pipeline(name: str, pipelines: Mapping[str, Definition]) -> Definition:
             field="pipeline",
         )
     return pipelines[name]
+
+
+def _require_findable(request: RunRequest, pipeline: Definition) -> None:
+    # What is taken over is found by steps that are called as their types, in their first round.
+    if request.rerun is None:
+        return
+    taken = {"translation_and_safety", "interception"}
+    for step in pipeline.steps:
+        if step.kind in taken and step.id != step.kind:
+            raise InvalidArgument(
+                "RERUN_NOT_POSSIBLE",
+                f"in {pipeline.name} the step {step.id} takes nothing over from another run",
+                field="pipeline",
+            )
 
 
 def output_seed(seed: int, occurrence: int) -> int:

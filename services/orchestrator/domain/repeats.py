@@ -6,23 +6,33 @@ import hashlib
 import json
 
 from services.kit.errors import AlreadyExists
-from services.orchestrator.domain.plan import RunRequest
+from services.orchestrator.domain.plan import DEFAULT_PIPELINE, RunRequest
 from services.orchestrator.domain.run import RecordedEntity, RecordedRun
 
 
 def require_same_request(request: RunRequest, run: RecordedRun) -> None:
-    """Raise AlreadyExists REQUEST_ID_REUSED unless the run is that of the request."""
+    """Raise AlreadyExists REQUEST_ID_REUSED unless the run is that of the request.
+
+    What a request that goes on from another run leaves to it is as that one has it, and cannot
+    differ.
+    """
+    rerun = request.rerun
+    unset = rerun.unset if rerun is not None else ()
     recorded = {entity.type: entity for entity in run.entities}
     same = (
-        run.config_name == request.config_name
-        and run.user_id == request.user_id
-        and run.mode == request.mode
+        run.user_id == request.user_id
+        and run.parent == (rerun.parent if rerun is not None else None)
+        and ("config_name" in unset or run.config_name == request.config_name)
+        and ("execution_mode" in unset or run.mode == request.mode)
         and request.level in (None, run.level)
         and request.seed in (None, run.seed)
         and request.output_configs in ((), run.output_configs)
-        and request.input_images == run.expected_entities.count("input_image")
-        and _is_same_text(request.input_text, recorded.get("input"), run)
-        and _is_same_text(request.context, recorded.get("context"), run)
+        and (
+            "input_images" in unset
+            or request.input_images == run.expected_entities.count("input_image")
+        )
+        and ("input_text" in unset or _is_same_text(request.input_text, recorded.get("input"), run))
+        and ("context" in unset or _is_same_text(request.context, recorded.get("context"), run))
         and _has_same_options(request, recorded.get("input"))
     )
     if not same:
@@ -32,10 +42,24 @@ def require_same_request(request: RunRequest, run: RecordedRun) -> None:
 
 
 def options_sha256(request: RunRequest) -> str:
-    """What the slots were given, as one digest for the record; empty when nothing was."""
-    if not (request.parameters or request.allow_reuse):
+    """Return what was asked for besides texts and outputs, as one digest for the record.
+
+    Empty when nothing was. The same before and after the request is filled in from a parent.
+    """
+    rerun = request.rerun
+    unset = rerun.unset if rerun is not None else ()
+    options: dict[str, object] = {}
+    parameters = {} if "parameters" in unset else dict(request.parameters)
+    if parameters or request.allow_reuse:
+        options = {"allow_reuse": request.allow_reuse, "parameters": parameters}
+    if request.pipeline != DEFAULT_PIPELINE and "pipeline" not in unset:
+        options["pipeline"] = request.pipeline
+    if request.pause_before_render:
+        options["pause_before_render"] = True
+    if rerun is not None:
+        options["rerun"] = [str(rerun.parent), rerun.from_stage, rerun.text_sha256]
+    if not options:
         return ""
-    options = {"allow_reuse": request.allow_reuse, "parameters": dict(request.parameters)}
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
 
 
