@@ -16,6 +16,9 @@ from services.kit.errors import (
 )
 from services.kit.ids import EntityName, RunId
 from services.kit.log import facts
+from services.recorder.claiming import Claiming
+from services.recorder.claims import Claims
+from services.recorder.domain.claim import Claimant
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.erasure import with_erased
 from services.recorder.domain.outcome import DEADLINE_REASON, RunError
@@ -30,7 +33,8 @@ from services.recorder.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
-MAX_DEADLINE = timedelta(hours=24)
+# A run may wait for a person as long as a claim may be put off, and then needs time to go on.
+MAX_DEADLINE = timedelta(days=31)
 # These claim that everything is there, so nothing may still be on its way.
 _CLAIM_COMPLETENESS = frozenset({RunState.SUCCEEDED, RunState.PARTIAL})
 
@@ -47,6 +51,8 @@ class Lifecycle:
         threads: Threads,
         clock: Clock,
         run_limit: timedelta,
+        claims: Claims,
+        claiming: Claiming,
     ) -> None:
         self._store = store
         self._table = table
@@ -55,24 +61,31 @@ class Lifecycle:
         self._threads = threads
         self._clock = clock
         self._run_limit = run_limit
+        self._claims = claims
+        self._claiming = claiming
 
-    async def create(self, run_id: RunId, plan: Plan) -> Run:
+    async def create(self, run_id: RunId, plan: Plan, by: Claimant | None) -> tuple[Run, int]:
         """See `Recorder.create_run`."""
-        return await self._threads.unbroken(self._create(run_id, plan))
+        return await self._threads.unbroken(self._create(run_id, plan, by))
 
     async def change(
-        self, run_id: RunId, change: Callable[[Run], Run], *, is_end: bool = False
+        self, run_id: RunId, change: Callable[[Run], Run], epoch: int, *, is_end: bool = False
     ) -> Run:
-        """Return the run after a pure change of it. Raises NotFound and what `change` raises."""
-        return await self._threads.unbroken(self._change(run_id, change, is_end=is_end))
+        """Return the run after a pure change of it.
 
-    async def finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
+        Raises NotFound, FailedPrecondition FENCED and what `change` raises.
+        """
+        return await self._threads.unbroken(self._change(run_id, change, epoch, is_end=is_end))
+
+    async def finalize(
+        self, run_id: RunId, state: RunState, error: RunError | None, epoch: int = 0
+    ) -> Run:
         """See `Recorder.finalize_run`."""
-        return await self._threads.unbroken(self._finalize(run_id, state, error))
+        return await self._threads.unbroken(self._finalize(run_id, state, error, epoch))
 
-    async def erase(self, name: EntityName, reason: str) -> Entity:
+    async def erase(self, name: EntityName, reason: str, epoch: int) -> Entity:
         """See `Recorder.erase_entity`."""
-        return await self._threads.unbroken(self._erase(name, reason))
+        return await self._threads.unbroken(self._erase(name, reason, epoch))
 
     async def delete(
         self, run_id: RunId, is_kept: Callable[[RunId], bool] = lambda _: False
@@ -95,26 +108,35 @@ class Lifecycle:
                         extra=facts(run=str(run.run_id), reason=problem.reason),
                     )
 
-    async def _create(self, run_id: RunId, plan: Plan) -> Run:
+    async def _create(self, run_id: RunId, plan: Plan, by: Claimant | None) -> tuple[Run, int]:
         async with self._table.locked(run_id, absent_ok=True) as held:
             if held.run is not None:
                 if held.run.request_digest != plan.digest():
                     raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
                 if not held.run.is_final:
                     self._library.saved(held.run)  # left by a creation that failed
-                return held.run
+                if by is None:
+                    return held.run, 0
+                return held.run, (await self._claiming.take(held.run, by)).epoch
             if self._store.is_deleted(run_id):
                 raise run_deleted()
             now = self._clock.now()
             deadline = plan.deadline or now + self._run_limit
             if not now < deadline <= now + MAX_DEADLINE:
                 raise InvalidArgument(
-                    "INVALID_DEADLINE", "expected within the next 24 hours", field="run.deadline"
+                    "INVALID_DEADLINE",
+                    f"expected within the next {MAX_DEADLINE.days} days",
+                    field="run.deadline",
                 )
-            run = Run.create(run_id, plan, now, deadline)
+            run = Run.create(run_id, plan, now, deadline, by)
             await self._threads.run(self._store.create_run, run)
             self._table.advance(held, run)
-            return run
+            if by is None:
+                return run, 0
+            # The record says who it is, so the claim has cost nothing.
+            claim = self._claims.next_claim(run_id, by)
+            self._claims.hold(run_id, claim, by)
+            return run, claim.epoch
 
     async def _delete(self, run_id: RunId, is_kept: Callable[[RunId], bool]) -> bool:
         async with self._table.locked(run_id, absent_ok=True, damaged_ok=True) as held:
@@ -141,15 +163,17 @@ class Lifecycle:
         return False
 
     async def _change(
-        self, run_id: RunId, change: Callable[[Run], Run], *, is_end: bool = False
+        self, run_id: RunId, change: Callable[[Run], Run], epoch: int, *, is_end: bool = False
     ) -> Run:
         async with self._table.locked(run_id) as held:
+            self._claims.check(held.current, epoch)
             run = change(held.current)
             await self._table.save(held, run, is_end=is_end)
             return run
 
-    async def _erase(self, name: EntityName, reason: str) -> Entity:
+    async def _erase(self, name: EntityName, reason: str, epoch: int) -> Entity:
         async with self._table.locked(name.run) as held:
+            self._claims.check(held.current, epoch)
             run = with_erased(held.current, name.sequence, reason, self._clock.now())
             # The record first: what it does not say is damage. It may take the room of an end,
             # because it makes some.
@@ -159,8 +183,11 @@ class Lifecycle:
             await self._threads.run(self._store.erase_entity, name.run, entity)
             return entity
 
-    async def _finalize(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
+    async def _finalize(
+        self, run_id: RunId, state: RunState, error: RunError | None, epoch: int
+    ) -> Run:
         async with self._table.locked(run_id) as held:
+            self._claims.check(held.current, epoch)
             run = held.current.finalized(state, error, self._clock.now())
             if run is held.current:
                 return run

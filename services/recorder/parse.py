@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.errors import InvalidArgument
-from services.kit.ids import UploadName, parse_config_name, parse_pseudonym
+from services.kit.ids import RunId, UploadName, parse_config_name, parse_pseudonym
 from services.recorder.commits import Declared
 from services.recorder.domain.entity import EntityDraft, ModelUse, parse_entity_type
 from services.recorder.domain.events import RunWarning
 from services.recorder.domain.outcome import Output, RunError, needs_error
-from services.recorder.domain.plan import Plan
+from services.recorder.domain.plan import MAX_PLAN_BYTES, Parent, Plan, is_plan_document
+from services.recorder.domain.run import MAX_ENTITIES
 from services.recorder.domain.vocabulary import (
     FINAL_OUTPUT_STATES,
     FINAL_RUN_STATES,
@@ -21,6 +22,7 @@ from services.recorder.domain.vocabulary import (
     EntityType,
     RunState,
 )
+from services.recorder.parse_claims import parse_epoch
 from services.recorder.parse_values import (
     MAX_INT64,
     has_control,
@@ -57,8 +59,9 @@ _STEP = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 
 
-def parse_plan(run: run_pb2.Run) -> Plan:
+def parse_plan(request: recorder_pb2.CreateRunRequest) -> Plan:
     """Return what the creator decides of a run."""
+    run = request.run
     return Plan(
         config_name=parse_config_name(run.config_name, "run.config_name"),
         safety_level=SAFETY_LEVELS.word(run.safety_level, "run.safety_level"),
@@ -67,7 +70,9 @@ def parse_plan(run: run_pb2.Run) -> Plan:
         outputs=_outputs(run.outputs),
         expected_entities=_expected(run.expected_entities),
         execution_mode=EXECUTION_MODES.word(run.execution_mode, "run.execution_mode"),
+        parent=_parent(run, request.request_id),
         seed=parse_number(run.seed, "run.seed", most=MAX_SEED),
+        document=_plan_document(request.plan),
     )
 
 
@@ -120,6 +125,7 @@ def parse_chunk(request: recorder_pb2.WriteEntityRequest) -> Chunk:
         said=_declared(request) if request.finish else None,
         draft=parse_draft(request.entity) if request.HasField("entity") else None,
         data=request.data,
+        epoch=parse_epoch(request.epoch),
     )
 
 
@@ -150,6 +156,28 @@ def parse_step(step: str) -> str:
     if _STEP.fullmatch(step) is None:
         raise InvalidArgument("INVALID_STEP", "expected ^[a-z][a-z0-9_]{0,63}$", field="step")
     return step
+
+
+def _parent(run: run_pb2.Run, request_id: str) -> Parent | None:
+    # 0 unless there is a parent.
+    most = MAX_ENTITIES if run.parent else 0
+    run_id = RunId.parse_name(run.parent, "run.parent") if run.parent else None
+    sequence = parse_number(run.parent_sequence, "run.parent_sequence", most=most)
+    if run_id is None:
+        return None
+    if run_id.value == request_id:
+        raise InvalidArgument("INVALID_NAME", "expected another run", field="run.parent")
+    return Parent(run_id, sequence)
+
+
+def _plan_document(text: str) -> str:
+    if text and not is_plan_document(text):
+        raise InvalidArgument(
+            "INVALID_PLAN",
+            f"expected a JSON object of at most {MAX_PLAN_BYTES} bytes",
+            field="plan",
+        )
+    return text
 
 
 def _required_draft(request: recorder_pb2.RecordEntityRequest) -> EntityDraft:

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.kit.errors import InvalidArgument
 
-MAX_DURATION = timedelta(hours=24)
+MAX_DURATION_MS = 24 * 3600 * 1000
 MAX_INT64 = 2**63 - 1
 
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{2,62}", re.ASCII)
@@ -64,13 +64,16 @@ def parse_time(stamp: Timestamp, field: str) -> datetime:
     return start + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
 
 
-def parse_milliseconds(duration: Duration, field: str) -> int:
-    """Return a duration in milliseconds. Raises InvalidArgument INVALID_DURATION."""
-    if not 0 <= duration.nanos < 1_000_000_000 or not (
-        0 <= duration.seconds <= MAX_DURATION.total_seconds()
-    ):
-        raise InvalidArgument("INVALID_DURATION", "expected 0 to 24 hours", field=field)
-    return duration.seconds * 1000 + duration.nanos // 1_000_000
+def parse_milliseconds(
+    duration: Duration, field: str, *, least: int = 0, most: int = MAX_DURATION_MS
+) -> int:
+    """Return a duration in milliseconds within bounds. Raises InvalidArgument INVALID_DURATION."""
+    milliseconds = duration.seconds * 1000 + duration.nanos // 1_000_000
+    if not 0 <= duration.nanos < 1_000_000_000 or not least <= milliseconds <= most:
+        raise InvalidArgument(
+            "INVALID_DURATION", f"expected {least / 1000:g} to {most / 1000:g} seconds", field=field
+        )
+    return milliseconds
 
 
 def has_control(text: str) -> bool:

@@ -6,11 +6,12 @@ reads. Errors of the medium arrive as ResourceExhausted STORAGE_FULL or Internal
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 from services.kit.ids import RunId, UploadName
+from services.recorder.domain.claim import Claim
 from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
@@ -34,12 +35,16 @@ class OpenedUpload:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a store holds when it is opened, after recovery: final runs by their id only."""
+    """What a store holds when it is opened, after recovery: final runs by their id only.
+
+    `claims` are the last ones that were kept of open runs.
+    """
 
     run_ids: Sequence[RunId]
     open_runs: Sequence[Run]
     damaged: Sequence[RunId]
     uploads: Sequence[OpenedUpload]
+    claims: Mapping[RunId, Claim] = field(default_factory=dict)
 
 
 class Stamp(NamedTuple):
@@ -228,6 +233,13 @@ class Store(Protocol):
 
     def set_favourite(self, run_id: RunId, wanted: bool) -> None:
         """Mark a run that is there, or no longer, durably."""
+        ...
+
+    def save_claim(self, run_id: RunId, claim: Claim, durable: bool) -> None:
+        """Replace what is kept of an open run's claim, perhaps only against a crash of ours.
+
+        It goes by itself when the run is final or deleted. Takes room that is kept back if it must.
+        """
         ...
 
     def is_imported(self, run_id: RunId) -> bool:

@@ -15,6 +15,9 @@ from services.kit.log import facts
 from services.recorder.archive.exporting import Exporting, Wish
 from services.recorder.archive.importing import MAX_IMPORT_BYTES, Imported, Importing
 from services.recorder.care import Care, CareLimits
+from services.recorder.claiming import Claiming
+from services.recorder.claims import Claims
+from services.recorder.domain.claim import Claimant
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress, RunWarning
 from services.recorder.domain.filter import Filter
@@ -63,8 +66,10 @@ class Recorder:
         self._clock = clock
         self._threads = Threads()
         self._library = Library(store, index)
-        self._table = RunTable(store, self._threads, [self._library, *followers])
-        self._uploads = Uploads(store, self._table, self._threads, clock, limits)
+        self._claims = Claims(clock)
+        self._table = RunTable(store, self._threads, [self._claims, self._library, *followers])
+        self.claiming = Claiming(store, self._table, self._threads, clock, self._claims)
+        self._uploads = Uploads(store, self._table, self._threads, clock, limits, self._claims)
         self._lifecycle = Lifecycle(
             store,
             self._table,
@@ -73,11 +78,13 @@ class Recorder:
             self._threads,
             clock,
             timedelta(seconds=run_limit_seconds),
+            self._claims,
+            self.claiming,
         )
         self._writing = Writing(self._uploads, self._threads)
         self._reading = Reading(store, self._table, self._threads)
         self._rendered = Rendered(store, self._library, self._threads, self.get_run)
-        self._watching = Watching(self._table)
+        self._watching = Watching(self._table, self._claims)
         self._exporting = Exporting(store, self._table, self._threads, self._library)
         self._importing = Importing(store, self._table, self._threads, max_import_bytes)
         self.care = Care(
@@ -95,6 +102,7 @@ class Recorder:
         contents = await self._threads.run(self._store.open, self._library)
         await self._threads.run(self._library.complete, contents.run_ids)
         self._table.adopt(contents.open_runs)
+        self._claims.adopt(contents.open_runs, contents.claims)
         self._uploads.adopt(contents.uploads)
         self._library.start()
         await self.care.open(contents.damaged)
@@ -118,13 +126,15 @@ class Recorder:
 
     # Runs
 
-    async def create_run(self, run_id: RunId, plan: Plan) -> Run:
-        """Return the run of that id, made now or by the same request before.
+    async def create_run(
+        self, run_id: RunId, plan: Plan, by: Claimant | None = None
+    ) -> tuple[Run, int]:
+        """Return the run of that id, made now or by the same request before, and the epoch.
 
-        Raises AlreadyExists REQUEST_ID_REUSED, InvalidArgument INVALID_DEADLINE,
-        FailedPrecondition RUN_DELETED.
+        That is 0 when nobody claims it, or somebody else has it. Raises AlreadyExists
+        REQUEST_ID_REUSED, InvalidArgument INVALID_DEADLINE, FailedPrecondition RUN_DELETED.
         """
-        return await self._lifecycle.create(run_id, plan)
+        return await self._lifecycle.create(run_id, plan, by)
 
     async def get_run(self, run_id: RunId) -> Run:
         """Return a run. Raises NotFound RUN_NOT_FOUND, DataLoss METADATA_CORRUPT."""
@@ -161,63 +171,72 @@ class Recorder:
         await self._delete(run_id)
 
     async def set_progress(
-        self, run_id: RunId, stage: int, step: str, output_index: int
+        self, run_id: RunId, stage: int, step: str, output_index: int, epoch: int = 0
     ) -> Progress:
-        """Record where the run stands. Raises FailedPrecondition RUN_FINAL."""
+        """Record where the run stands. Raises FailedPrecondition RUN_FINAL, FENCED."""
 
         def move(run: Run) -> Run:
             return run.at(stage, step, output_index, self._clock.now())
 
-        return (await self._lifecycle.change(run_id, move)).progress
+        return (await self._lifecycle.change(run_id, move, epoch)).progress
 
-    async def record_warning(self, run_id: RunId, warning: RunWarning) -> None:
+    async def record_warning(self, run_id: RunId, warning: RunWarning, epoch: int = 0) -> None:
         """See `domain.warning.with_warning`."""
 
         def warn(run: Run) -> Run:
             return with_warning(run, warning, self._clock.now())
 
-        await self._lifecycle.change(run_id, warn)
+        await self._lifecycle.change(run_id, warn, epoch)
 
     async def finalize_output(
-        self, run_id: RunId, index: int, state: RunState, error: RunError | None
+        self,
+        run_id: RunId,
+        index: int,
+        state: RunState,
+        error: RunError | None,
+        epoch: int = 0,
     ) -> Output:
         """Make an output final and return it as recorded, which may be from an earlier call.
 
-        Raises NotFound OUTPUT_NOT_FOUND, FailedPrecondition OUTPUT_HAS_NO_ENTITY.
+        Raises NotFound OUTPUT_NOT_FOUND, FailedPrecondition OUTPUT_HAS_NO_ENTITY, FENCED.
         """
 
         def end(run: Run) -> Run:
             return run.with_final_output(index, state, error, self._clock.now())
 
-        run = await self._lifecycle.change(run_id, end, is_end=True)
+        run = await self._lifecycle.change(run_id, end, epoch, is_end=True)
         return run.outputs[index - 1]
 
-    async def finalize_run(self, run_id: RunId, state: RunState, error: RunError | None) -> Run:
+    async def finalize_run(
+        self, run_id: RunId, state: RunState, error: RunError | None, epoch: int = 0
+    ) -> Run:
         """Make a run final and return it as recorded, which may be from an earlier call.
 
         Unfinished uploads are discarded, except that a run does not succeed (wholly or in part)
         while somebody writes one: FailedPrecondition UPLOADS_OPEN. Raises FailedPrecondition
-        OUTPUTS_DISAGREE too.
+        OUTPUTS_DISAGREE and FENCED too.
         """
-        return await self._lifecycle.finalize(run_id, state, error)
+        return await self._lifecycle.finalize(run_id, state, error, epoch)
 
     # Entities
 
-    async def record_entity(self, name: UploadName, draft: EntityDraft, data: bytes) -> Entity:
+    async def record_entity(
+        self, name: UploadName, draft: EntityDraft, data: bytes, epoch: int = 0
+    ) -> Entity:
         """See `Uploads.record`."""
-        return await self._unbroken(self._uploads.record(name, draft, data))
+        return await self._unbroken(self._uploads.record(name, draft, data, epoch))
 
     async def write_entity(self, chunks: AsyncIterator[Chunk]) -> Written:
         """See `Writing.write`."""
         return await self._writing.write(chunks)
 
-    async def get_upload(self, name: UploadName) -> tuple[int, Entity | None]:
+    async def get_upload(self, name: UploadName, epoch: int = 0) -> tuple[int, Entity | None]:
         """See `Uploads.progress`."""
-        return await self._uploads.progress(name)
+        return await self._uploads.progress(name, epoch)
 
-    async def delete_upload(self, name: UploadName) -> None:
+    async def delete_upload(self, name: UploadName, epoch: int = 0) -> None:
         """See `Uploads.delete`."""
-        await self._unbroken(self._uploads.delete(name))
+        await self._unbroken(self._uploads.delete(name, epoch))
 
     async def read_entity(
         self, name: EntityName, offset: int, limit: int, audience: Audience
@@ -228,13 +247,14 @@ class Recorder:
                 async for chunk in chunks:
                     yield chunk
 
-    async def erase_entity(self, name: EntityName, reason: str) -> Entity:
+    async def erase_entity(self, name: EntityName, reason: str, epoch: int = 0) -> Entity:
         """Remove the bytes of an entity for ever and return what the record says of it.
 
-        Raises NotFound ENTITY_NOT_FOUND, FailedPrecondition RUN_FINAL; Internal STORAGE_ERROR when
-        nobody can read them any more and they may still be on the disk: ask again.
+        Raises NotFound ENTITY_NOT_FOUND, FailedPrecondition RUN_FINAL, FENCED; Internal
+        STORAGE_ERROR when nobody can read them any more and they may still be on the disk: ask
+        again.
         """
-        return await self._lifecycle.erase(name, reason)
+        return await self._lifecycle.erase(name, reason, epoch)
 
     # Watching
 
@@ -242,9 +262,9 @@ class Recorder:
         """See `Watching.watch`."""
         return self._watching.watch(run_id, after_seq)
 
-    async def publish_hints(self, run_id: RunId, hints: Sequence[Hint]) -> None:
+    async def publish_hints(self, run_id: RunId, hints: Sequence[Hint], epoch: int = 0) -> None:
         """See `Watching.publish`."""
-        await self._watching.publish(run_id, hints)
+        await self._watching.publish(run_id, hints, epoch)
 
     @property
     def watchers(self) -> int:

@@ -9,6 +9,7 @@ import grpc.aio
 from artlab.recorder.v1 import recorder_pb2_grpc
 from services.recorder.recorder import Recorder
 from services.recorder.rpc.archive import ArchiveRpcs
+from services.recorder.rpc.claims import ClaimsRpcs
 from services.recorder.rpc.entities import EntitiesRpcs
 from services.recorder.rpc.library import LibraryRpcs
 from services.recorder.rpc.runs import RunsRpcs
@@ -31,6 +32,7 @@ class RecorderServicer(
     LibraryRpcs,
     ArchiveRpcs,
     StoreRpcs,
+    ClaimsRpcs,
     recorder_pb2_grpc.RecorderServiceServicer,
 ):
     """See recorder.proto; one class a subject in `rpc/`."""

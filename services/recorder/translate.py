@@ -22,6 +22,7 @@ from services.recorder.domain.events import (
     StateChanged,
 )
 from services.recorder.domain.outcome import Output, RunError
+from services.recorder.domain.questions import open_questions
 from services.recorder.domain.stats import RunStats
 from services.recorder.domain.summary import Summary
 from services.recorder.domain.views import RunView, view
@@ -44,8 +45,8 @@ def run_message(seen: RunView) -> run_pb2.Run:
         config_name=run.config_name,
         safety_level=SAFETY_LEVELS.value(run.safety_level),
         user_id=run.user_id,
-        create_time=_time(run.created_at),
-        deadline=_time(run.deadline),
+        create_time=moment_message(run.created_at),
+        deadline=moment_message(run.deadline),
         progress=progress_message(run.progress),
         last_event_seq=run.last_event_seq,
         entities=[entity_message(run.run_id, one) for one in seen.entities],
@@ -54,9 +55,13 @@ def run_message(seen: RunView) -> run_pb2.Run:
         execution_mode=EXECUTION_MODES.value(run.execution_mode),
         models_used=[_model(one) for one in seen.models_used],
         seed=run.seed,
+        open_questions=open_questions(run),
     )
+    if run.parent is not None:
+        message.parent = run.parent.run_id.name
+        message.parent_sequence = run.parent.sequence
     if run.finished_at is not None:
-        message.finish_time.CopyFrom(_time(run.finished_at))
+        message.finish_time.CopyFrom(moment_message(run.finished_at))
     if seen.error is not None:
         message.error.CopyFrom(_error(seen.error))
     return message
@@ -70,6 +75,7 @@ def listed_message(summary: Summary, audience: Audience, *, is_favourite: bool) 
     del message.models_used[:]
     message.models_used.extend(_model(one) for one in summary.models_used[audience])
     message.favourite = is_favourite
+    message.open_questions.extend(summary.open_questions)
     return message
 
 
@@ -105,7 +111,7 @@ def entity_message(run_id: RunId, entity: Entity) -> run_pb2.Entity:
         filename=entity.filename,
         media_type=entity.media_type,
         digest=common_pb2.Digest(sha256=entity.sha256, size_bytes=entity.size_bytes),
-        create_time=_time(entity.created_at),
+        create_time=moment_message(entity.created_at),
         output_index=draft.output_index,
         metadata=draft.metadata,
         stage=draft.stage,
@@ -115,11 +121,11 @@ def entity_message(run_id: RunId, entity: Entity) -> run_pb2.Entity:
     )
     setattr(message, "pass", draft.pass_number)  # a keyword in Python
     if draft.started_at is not None:
-        message.start_time.CopyFrom(_time(draft.started_at))
+        message.start_time.CopyFrom(moment_message(draft.started_at))
     if draft.duration_ms is not None:
         message.duration.CopyFrom(_duration(draft.duration_ms))
     if entity.erased_at is not None:
-        message.erase_time.CopyFrom(_time(entity.erased_at))
+        message.erase_time.CopyFrom(moment_message(entity.erased_at))
     return message
 
 
@@ -150,7 +156,7 @@ def progress_message(progress: Progress) -> run_pb2.Progress:
 
 def event_message(seen: RunView, event: RunEvent) -> run_pb2.RunEvent:
     """A fact as one audience hears it; the run seen is any state of it that contains the fact."""
-    message = run_pb2.RunEvent(seq=event.seq, time=_time(event.time))
+    message = run_pb2.RunEvent(seq=event.seq, time=moment_message(event.time))
     match seen.event(event).payload:
         case StateChanged(state, error):
             message.state_changed.state = RUN_STATES.value(state)
@@ -165,7 +171,7 @@ def event_message(seen: RunView, event: RunEvent) -> run_pb2.RunEvent:
         case EntityErased(sequence, reason):
             message.entity_erased.sequence = sequence
             message.entity_erased.reason = reason
-            message.entity_erased.erase_time.CopyFrom(_time(event.time))
+            message.entity_erased.erase_time.CopyFrom(moment_message(event.time))
         case RunWarning(reason, text, output_index):
             message.ignorable = True
             message.warning.reason = reason
@@ -196,7 +202,8 @@ def _model(use: ModelUse) -> common_pb2.ModelUse:
     return common_pb2.ModelUse(task=use.task, backend=use.backend, model=use.model)
 
 
-def _time(moment: datetime) -> Timestamp:
+def moment_message(moment: datetime) -> Timestamp:
+    """A moment."""
     stamp = Timestamp()
     stamp.FromDatetime(moment)
     return stamp

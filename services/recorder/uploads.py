@@ -20,6 +20,7 @@ from services.kit.errors import (
 )
 from services.kit.ids import RunId, UploadName
 from services.kit.log import facts
+from services.recorder.claims import Claims
 from services.recorder.commits import Commits, Declared, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.run import Run
@@ -39,13 +40,20 @@ class Uploads:
     """All unfinished uploads, and how they become entities."""
 
     def __init__(
-        self, store: Store, table: RunTable, threads: Threads, clock: Clock, limits: UploadLimits
+        self,
+        store: Store,
+        table: RunTable,
+        threads: Threads,
+        clock: Clock,
+        limits: UploadLimits,
+        claims: Claims,
     ) -> None:
         self.limits = limits
         self._store = store
         self._table = table
         self._threads = threads
         self._clock = clock
+        self._claims = claims
         self._commits = Commits(store, clock)
         self._open: dict[UploadName, Upload] = {}
 
@@ -56,13 +64,14 @@ class Uploads:
                 one.record, one.size_bytes, self._clock.monotonic()
             )
 
-    async def progress(self, name: UploadName) -> tuple[int, Entity | None]:
+    async def progress(self, name: UploadName, epoch: int) -> tuple[int, Entity | None]:
         """Return durable bytes and, once complete, the entity.
 
-        Raises NotFound RUN_NOT_FOUND, UPLOAD_NOT_FOUND.
+        Raises NotFound RUN_NOT_FOUND, UPLOAD_NOT_FOUND; FailedPrecondition FENCED.
         """
         upload = await self._settled(name)
         run = await self._table.read(name.run)
+        self._claims.check(run, epoch)
         entity = run.entity_of_upload(name.upload_id)
         if entity is not None:
             return entity.size_bytes, entity
@@ -70,15 +79,16 @@ class Uploads:
             raise NotFound("UPLOAD_NOT_FOUND", "no such upload")
         return upload.durable_size, None
 
-    async def record(self, name: UploadName, draft: EntityDraft, data: bytes) -> Entity:
+    async def record(self, name: UploadName, draft: EntityDraft, data: bytes, epoch: int) -> Entity:
         """Commit bytes as an entity, all in one.
 
         Raises AlreadyExists UPLOAD_COMPLETE, Aborted UPLOAD_BUSY, OutOfRange OFFSET_MISMATCH
-        (somebody began it in pieces), FailedPrecondition RUN_FINAL or OUTPUT_FINAL, and what
-        `media_type_of` does.
+        (somebody began it in pieces), FailedPrecondition RUN_FINAL, OUTPUT_FINAL or FENCED, and
+        what `media_type_of` does.
         """
         await self._settled(name)
         async with self._table.locked(name.run) as held:
+            self._claims.check(held.current, epoch)
             done = held.current.entity_of_upload(name.upload_id)
             if done is not None:
                 said = Declared(hashlib.sha256(data).hexdigest(), len(data))
@@ -97,15 +107,18 @@ class Uploads:
             self._table.advance(held, run)
             return entity
 
-    async def begin(self, name: UploadName, draft: EntityDraft | None) -> Upload | Entity:
+    async def begin(
+        self, name: UploadName, draft: EntityDraft | None, epoch: int
+    ) -> Upload | Entity:
         """Return the upload, busy for this caller, or the entity it has become.
 
         Raises InvalidArgument ENTITY_REQUIRED (a new upload without a draft), Aborted
         UPLOAD_BUSY, AlreadyExists UPLOAD_DIFFERS, ResourceExhausted TOO_MANY_UPLOADS,
-        FailedPrecondition RUN_FINAL or OUTPUT_FINAL, NotFound RUN_NOT_FOUND.
+        FailedPrecondition RUN_FINAL, OUTPUT_FINAL or FENCED, NotFound RUN_NOT_FOUND.
         """
         await self._settled(name)
         async with self._table.locked(name.run) as held:
+            self._claims.check(held.current, epoch)
             done = held.current.entity_of_upload(name.upload_id)
             if done is not None:
                 return done
@@ -135,14 +148,16 @@ class Uploads:
         """Write the next chunks. Blocking: called in a thread. Raises Aborted UPLOAD_DISCARDED."""
         upload.bytes_open().append(chunks)
 
-    async def commit(self, upload: Upload, said: Declared) -> Entity:
+    async def commit(self, upload: Upload, said: Declared, epoch: int) -> Entity:
         """Make the upload an entity.
 
-        Raises InvalidArgument SIZE_MISMATCH, DIGEST_MISMATCH and what `media_type_of` does, each
+        Raises FailedPrecondition FENCED, which keeps the upload for the next driver;
+        InvalidArgument SIZE_MISMATCH, DIGEST_MISMATCH and what `media_type_of` does, each
         of which discards the upload; ResourceExhausted STORAGE_FULL, which keeps it unless its
         bytes could not be synced; Internal STORAGE_ERROR, which discards it.
         """
         async with self._table.locked(upload.record.name.run) as held:
+            self._claims.check(held.current, epoch)
             data = upload.bytes_open()
             try:
                 run, entity = await self._threads.run(
@@ -187,13 +202,14 @@ class Uploads:
             upload.settled.set()
         return upload.durable_size
 
-    async def delete(self, name: UploadName) -> None:
+    async def delete(self, name: UploadName, epoch: int) -> None:
         """Discard an unfinished upload, also under its writer; nothing happens without one.
 
-        Raises FailedPrecondition UPLOAD_COMPLETE.
+        Raises FailedPrecondition UPLOAD_COMPLETE, FENCED.
         """
         await self._settled(name)
         async with self._table.locked(name.run) as held:
+            self._claims.check(held.current, epoch)
             if held.current.entity_of_upload(name.upload_id) is not None:
                 raise FailedPrecondition("UPLOAD_COMPLETE", "the upload is an entity already")
             if name in self._open:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from services.kit.errors import OutOfRange, Unavailable
 from services.kit.ids import RunId
+from services.recorder.claims import Claims
 from services.recorder.domain.events import RunEvent
 from services.recorder.domain.run import Run
 from services.recorder.table import OpenRun, RunTable
@@ -19,8 +20,9 @@ Update = tuple[Run, RunEvent | None, Hint | None]
 class Watching:
     """Opens watches and passes hints on."""
 
-    def __init__(self, table: RunTable) -> None:
+    def __init__(self, table: RunTable, claims: Claims) -> None:
         self._table = table
+        self._claims = claims
         self._is_draining = False
         self._watchers: set[Watcher] = set()
 
@@ -51,12 +53,16 @@ class Watching:
                 held.watchers.discard(watcher)
                 self._watchers.discard(watcher)
 
-    async def publish(self, run_id: RunId, hints: Sequence[Hint]) -> None:
-        """Offer hints to whoever watches. Raises NotFound RUN_NOT_FOUND."""
+    async def publish(self, run_id: RunId, hints: Sequence[Hint], epoch: int) -> None:
+        """Offer hints to whoever watches.
+
+        Raises NotFound RUN_NOT_FOUND, FailedPrecondition FENCED.
+        """
         held = self._table.find(run_id)
         if held is None or held.run is None:
-            await self._table.read(run_id)
+            self._claims.check(await self._table.read(run_id), epoch)
             return
+        self._claims.check(held.current, epoch)
         for watcher in held.watchers:
             watcher.offer(held.current.last_event_seq, hints)
 

@@ -31,6 +31,7 @@ class Chunk:
     said: Declared | None
     draft: EntityDraft | None
     data: bytes
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Writing:
         first = await _next(chunks)
         if first is None or first.name is None:
             raise InvalidArgument("NAME_REQUIRED", "the first message names it", field="upload")
-        begun = await self._begin(first.name, first.draft)
+        begun = await self._begin(first.name, first.draft, first.epoch)
         if isinstance(begun, Entity):
             return await _repeat(begun, first, chunks)
         stream = _Stream(self._uploads, self._threads, begun)
@@ -76,8 +77,10 @@ class Writing:
             size = await self._threads.unbroken(self._leave(stream))
         return Written(size if finished is None else finished.size_bytes, finished)
 
-    async def _begin(self, name: UploadName, draft: EntityDraft | None) -> Upload | Entity:
-        task = self._threads.start(self._uploads.begin(name, draft))
+    async def _begin(
+        self, name: UploadName, draft: EntityDraft | None, epoch: int
+    ) -> Upload | Entity:
+        task = self._threads.start(self._uploads.begin(name, draft, epoch))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -99,6 +102,8 @@ class _Stream:
     def __init__(self, uploads: Uploads, threads: Threads, upload: Upload) -> None:
         self.upload = upload
         self.said: Declared | None = None
+        # The newest that the writer told: its job may have passed to another driver meanwhile.
+        self._epoch = 0
         self._uploads = uploads
         self._threads = threads
         self._position = 0 if upload.data is None else upload.data.content.size_bytes
@@ -126,6 +131,7 @@ class _Stream:
             if self._keepalives > MAX_KEEPALIVES:
                 raise ResourceExhausted("TOO_MANY_KEEPALIVES", "send data instead")
         self._is_first = False
+        self._epoch = max(self._epoch, chunk.epoch)
         if chunk.data:
             self._position += len(chunk.data)
             await self._uploads.check_size(self.upload, self._position)
@@ -149,7 +155,7 @@ class _Stream:
 
     async def commit(self, said: Declared) -> Entity:
         """Make everything an entity; it goes on to its end even when the writer goes away."""
-        self._committing = self._threads.start(self._uploads.commit(self.upload, said))
+        self._committing = self._threads.start(self._uploads.commit(self.upload, said, self._epoch))
         return await asyncio.shield(self._committing)
 
     async def drain(self) -> None:

@@ -36,8 +36,10 @@ def run_document(run: Run, entities: list[Document], events: list[Document]) -> 
         run: the run.
         entities: `entity_document` of each of its entities; they grow, so they are kept.
         events: `event_document` of each of its events.
+
+    What few runs have is there only where it says something: lineage, creator, plan.
     """
-    return {
+    document: Document = {
         "layout_version": LAYOUT_VERSION,
         "run_id": run.run_id.value,
         "timestamp": time_text(run.created_at),
@@ -64,6 +66,15 @@ def run_document(run: Run, entities: list[Document], events: list[Document]) -> 
         "events": events,
         "request_digest": run.request_digest,
     }
+    if run.parent is not None:
+        document["parent_run_id"] = run.parent.run_id.value
+        document["parent_sequence"] = run.parent.sequence
+    if run.creator is not None:
+        document["creator"] = {"owner": run.creator.owner, "ttl_ms": run.creator.ttl_ms}
+    if run.plan_document:
+        # As text, because whoever wrote it reads it byte for byte.
+        document["plan"] = run.plan_document
+    return document
 
 
 def entity_document(entity: Entity) -> Document:

@@ -62,6 +62,13 @@ class Fields:
             raise self.wrong(key, f"expected a whole number from {least} to {most}")
         return value
 
+    def numbers(self, key: str, least: int = 0, most: int = MAX_INT32) -> tuple[int, ...]:
+        """A list of whole numbers."""
+        values = self._list(key)
+        if not all(type(one) is int and least <= one <= most for one in values):
+            raise self.wrong(key, f"expected whole numbers from {least} to {most}")
+        return tuple(values)
+
     def flag(self, key: str) -> bool:
         """True or false."""
         value = self.get(key)

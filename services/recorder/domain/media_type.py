@@ -40,6 +40,9 @@ JSON_TYPES = frozenset(
         EntityType.SAFETY_IMAGE,
         EntityType.EXPLANATION,
         EntityType.ERROR,
+        EntityType.QUESTION,
+        EntityType.DECISION,
+        EntityType.STEP_OUTPUT,
         EntityType.LEGACY_METADATA,
     }
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from services.kit.errors import InvalidArgument
 from services.kit.ids import RunId, UploadName, parse_config_name, parse_pseudonym
+from services.recorder.domain.claim import MAX_TTL_MS, MIN_TTL_MS, Claimant, parse_owner
 from services.recorder.domain.document import LAYOUT_VERSION
 from services.recorder.domain.entity import Entity, EntityDraft, ModelUse, filename_of
 from services.recorder.domain.events import (
@@ -23,6 +24,7 @@ from services.recorder.domain.events import (
 from services.recorder.domain.fields import MAX_INT64, DocumentError, Fields
 from services.recorder.domain.media_type import EXTENSIONS, allowed_media_types
 from services.recorder.domain.outcome import Output, RunError
+from services.recorder.domain.plan import MAX_PLAN_BYTES, Parent, is_plan_document
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import (
@@ -74,6 +76,9 @@ def read_bare_run(document: object) -> Run:
             models_used=tuple(read_model(one) for one in fields.objects("models_used")),
             finished_at=fields.time_or_none("finished_at"),
             error=_error(fields, "error"),
+            parent=_parent(fields),
+            plan_document=fields.text("plan") if fields.has("plan") else "",
+            creator=_creator(fields),
         )
     except InvalidArgument as error:
         raise DocumentError(f"{error.field}: {error.message}") from None
@@ -97,7 +102,23 @@ def read_upload(document: object) -> UploadRecord:
     return UploadRecord(name, _draft(fields), fields.time("begun_at"), intent)
 
 
+def _parent(fields: Fields) -> Parent | None:
+    if not fields.has("parent_run_id"):
+        return None
+    return Parent(RunId.parse(fields.text("parent_run_id")), fields.number("parent_sequence"))
+
+
+def _creator(fields: Fields) -> Claimant | None:
+    if not fields.has("creator"):
+        return None
+    creator = fields.object("creator")
+    owner = parse_owner(creator.text("owner"), "creator.owner")
+    return Claimant(owner, creator.number("ttl_ms", MIN_TTL_MS, MAX_TTL_MS))
+
+
 def _check(run: Run, fields: Fields) -> None:
+    if fields.has("plan") and not is_plan_document(run.plan_document):
+        raise fields.wrong("plan", f"expected a JSON object of at most {MAX_PLAN_BYTES} bytes")
     if [one.sequence for one in run.entities] != list(range(1, len(run.entities) + 1)):
         raise fields.wrong("entities", "sequences are not 1..n")
     if [one.seq for one in run.events] != list(range(1, len(run.events) + 1)):

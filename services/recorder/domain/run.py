@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.kit.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from services.kit.ids import RunId
+from services.recorder.domain.claim import Claimant
 from services.recorder.domain.entity import Entity, EntityDraft, ModelUse, filename_of
 from services.recorder.domain.events import (
     EntityCommitted,
@@ -19,7 +20,7 @@ from services.recorder.domain.events import (
 )
 from services.recorder.domain.media_type import EXTENSIONS
 from services.recorder.domain.outcome import Output, RunError, check_outcome, state_at_end
-from services.recorder.domain.plan import Plan
+from services.recorder.domain.plan import Parent, Plan
 from services.recorder.domain.vocabulary import EntityType, ExecutionMode, RunState, SafetyLevel
 
 MAX_ENTITIES = 10_000
@@ -58,10 +59,21 @@ class Run:
     models_used: tuple[ModelUse, ...] = ()
     finished_at: datetime | None = None
     error: RunError | None = None
+    parent: Parent | None = None
+    plan_document: str = ""
+    # Who claimed it as it was created, under epoch 1; later claims are not part of the record.
+    creator: Claimant | None = None
 
     @classmethod
-    def create(cls, run_id: RunId, plan: Plan, now: datetime, deadline: datetime) -> Run:
-        """A new run in state PENDING, with its first event."""
+    def create(
+        cls,
+        run_id: RunId,
+        plan: Plan,
+        now: datetime,
+        deadline: datetime,
+        creator: Claimant | None = None,
+    ) -> Run:
+        """A new run in state PENDING, with its first event; claimed by its creator if given."""
         run = cls(
             run_id=run_id,
             state=RunState.PENDING,
@@ -75,6 +87,9 @@ class Run:
             request_digest=plan.digest(),
             expected_entities=plan.expected_entities,
             outputs=plan.outputs,
+            parent=plan.parent,
+            plan_document=plan.document,
+            creator=creator,
         )
         return run.told(now, StateChanged(RunState.PENDING, None))
 

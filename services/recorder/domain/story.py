@@ -35,6 +35,9 @@ TITLES: Mapping[EntityType, str] = {
     EntityType.SAFETY_OUTPUT: "Safety check of the output",
     EntityType.SAFETY_IMAGE: "Safety check of the picture",
     EntityType.ERROR: "Error",
+    EntityType.QUESTION: "What a person was asked",
+    EntityType.DECISION: "What the person decided",
+    EntityType.STEP_OUTPUT: "What a step keeps",
     EntityType.LEGACY_METADATA: "What the predecessor had recorded",
 }
 _RUN_ENDS: Mapping[RunState, str] = {

@@ -12,6 +12,7 @@ from datetime import timedelta
 from services.recorder.domain.document import Document, model_document, run_document
 from services.recorder.domain.entity import Entity, ModelUse
 from services.recorder.domain.fields import MAX_INT64, Fields
+from services.recorder.domain.questions import open_questions
 from services.recorder.domain.reading import read_bare_run, read_model
 from services.recorder.domain.run import Run
 from services.recorder.domain.views import view
@@ -24,7 +25,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 class Summary:
     """A listed run.
 
-    `run` has neither entities nor events. `models_used` is what each audience may know of them.
+    `run` has no entities, events and plan. `models_used` is what each audience may know of them.
     """
 
     run: Run
@@ -32,6 +33,7 @@ class Summary:
     events: int
     size_bytes: int
     models_used: Mapping[Audience, tuple[ModelUse, ...]]
+    open_questions: tuple[int, ...]
 
     @property
     def duration_ms(self) -> int | None:
@@ -45,11 +47,12 @@ class Summary:
 def summarize(run: Run) -> Summary:
     """Return what a list tells of a run."""
     return Summary(
-        run=replace(run, entities=(), events=()),
+        run=replace(run, entities=(), events=(), plan_document=""),
         entities=len(run.entities),
         events=len(run.events),
         size_bytes=sum(one.size_bytes for one in run.entities if not one.is_erased),
         models_used={audience: view(run, audience).models_used for audience in Audience},
+        open_questions=open_questions(run),
     )
 
 
@@ -72,6 +75,7 @@ def summary_document(summary: Summary) -> Document:
             audience.value: [model_document(one) for one in models]
             for audience, models in summary.models_used.items()
         },
+        "open_questions": list(summary.open_questions),
     }
 
 
@@ -88,4 +92,5 @@ def read_summary(document: object) -> Summary:
             audience: tuple(read_model(one) for one in models.objects(audience.value))
             for audience in Audience
         },
+        open_questions=fields.numbers("open_questions", 1),
     )

@@ -55,8 +55,13 @@ class RunView:
     def least_audience(self, entity: Entity) -> Audience:
         """The least audience that may see it now; never less than what was recorded with it."""
         recorded = entity.draft.audience
+        if entity.type is EntityType.STEP_OUTPUT:
+            # Anything a step had in hand, texts included that nobody has checked.
+            return Audience.RESEARCH
         if entity.type.is_output and not self._has_succeeded(entity.draft.output_index):
             return Audience.RESEARCH
+        if entity.type is EntityType.QUESTION and self._is_text_refused:
+            return Audience.RESEARCH  # it may show what was refused
         if entity.type in _WRITTEN:
             if self._is_text_refused:
                 return Audience.RESEARCH

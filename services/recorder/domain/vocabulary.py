@@ -76,6 +76,11 @@ class EntityType(StrEnum):
     SAFETY_IMAGE = "safety_image"
     EXPLANATION = "explanation"
     ERROR = "error"
+    # What a person is asked while the run waits, and what they answered.
+    QUESTION = "question"
+    DECISION = "decision"
+    # What a step of a pipeline remembers, for whoever goes on with the run.
+    STEP_OUTPUT = "step_output"
     # The whole metadata.json of a run that was taken over from the predecessor.
     LEGACY_METADATA = "legacy_metadata"
 

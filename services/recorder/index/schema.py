@@ -13,7 +13,7 @@ from pathlib import Path
 from services.recorder.store import atomic
 from services.recorder.store.files import open_folder
 
-VERSION = 2
+VERSION = 3
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
 _COPY = ".new"

@@ -9,6 +9,7 @@ from artlab.recorder.v1 import recorder_pb2 as pb
 from services.kit.ids import EntityName, UploadName
 from services.kit.interceptors import Context
 from services.recorder.parse import parse_chunk, parse_small_entity
+from services.recorder.parse_claims import parse_epoch
 from services.recorder.parse_values import MAX_INT64, parse_number, parse_reason
 from services.recorder.recorder import Recorder
 from services.recorder.translate import (
@@ -29,7 +30,8 @@ class EntitiesRpcs:
         """See recorder.proto."""
         name = UploadName.parse(request.upload)
         draft = parse_small_entity(request)
-        entity = await self._recorder.record_entity(name, draft, request.data)
+        epoch = parse_epoch(request.epoch)
+        entity = await self._recorder.record_entity(name, draft, request.data, epoch)
         return pb.RecordEntityResponse(entity=entity_message(name.run, entity))
 
     async def WriteEntity(
@@ -56,7 +58,7 @@ class EntitiesRpcs:
     ) -> pb.GetUploadResponse:
         """See recorder.proto."""
         name = UploadName.parse(request.upload)
-        size, entity = await self._recorder.get_upload(name)
+        size, entity = await self._recorder.get_upload(name, parse_epoch(request.epoch))
         return pb.GetUploadResponse(
             committed_size=size,
             entity=None if entity is None else entity_message(name.run, entity),
@@ -66,7 +68,8 @@ class EntitiesRpcs:
         self, request: pb.DeleteUploadRequest, context: Context
     ) -> pb.DeleteUploadResponse:
         """See recorder.proto."""
-        await self._recorder.delete_upload(UploadName.parse(request.upload))
+        name = UploadName.parse(request.upload)
+        await self._recorder.delete_upload(name, parse_epoch(request.epoch))
         return pb.DeleteUploadResponse()
 
     async def EraseEntity(
@@ -74,7 +77,8 @@ class EntitiesRpcs:
     ) -> pb.EraseEntityResponse:
         """See recorder.proto."""
         name = EntityName.parse(request.name)
-        entity = await self._recorder.erase_entity(name, parse_reason(request.reason, "reason"))
+        reason = parse_reason(request.reason, "reason")
+        entity = await self._recorder.erase_entity(name, reason, parse_epoch(request.epoch))
         return pb.EraseEntityResponse(entity=entity_message(name.run, entity))
 
     async def ReadEntity(

@@ -16,6 +16,7 @@ from services.recorder.parse import (
     parse_step,
     parse_warning,
 )
+from services.recorder.parse_claims import parse_claimant, parse_epoch
 from services.recorder.parse_values import parse_number
 from services.recorder.recorder import Recorder
 from services.recorder.translate import (
@@ -36,20 +37,24 @@ class RunsRpcs:
     ) -> pb.CreateRunResponse:
         """See recorder.proto."""
         run_id = RunId.parse(request.request_id, "request_id")
-        run = await self._recorder.create_run(run_id, parse_plan(request.run))
-        return pb.CreateRunResponse(run=run_message(view(run, Audience.RESEARCH)))
+        plan = parse_plan(request)
+        by = parse_claimant(request) if request.HasField("claim") else None
+        run, epoch = await self._recorder.create_run(run_id, plan, by)
+        return pb.CreateRunResponse(run=run_message(view(run, Audience.RESEARCH)), epoch=epoch)
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
         audience = AUDIENCES.word(request.audience, "audience")
-        if request.include_document and audience is not Audience.RESEARCH:
+        for_research = request.include_document or request.include_plan
+        if for_research and audience is not Audience.RESEARCH:
             raise audience_too_low()
         run = await self._recorder.get_run(run_id)
         document = await self._recorder.read_document(run_id) if request.include_document else b""
         message = run_message(view(run, audience))
         message.favourite = self._recorder.care.favourites.has(run_id)
-        return pb.GetRunResponse(run=message, document=document)
+        plan = run.plan_document if request.include_plan else ""
+        return pb.GetRunResponse(run=message, document=document, plan=plan)
 
     async def DeleteRun(
         self, request: pb.DeleteRunRequest, context: Context
@@ -67,6 +72,7 @@ class RunsRpcs:
             parse_number(request.stage, "stage", most=MAX_STAGE),
             parse_step(request.step),
             parse_number(request.output_index, "output_index", most=MAX_OUTPUTS),
+            parse_epoch(request.epoch),
         )
         return pb.SetProgressResponse(progress=progress_message(progress))
 
@@ -75,7 +81,9 @@ class RunsRpcs:
     ) -> pb.FinalizeOutputResponse:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
-        output = await self._recorder.finalize_output(run_id, *parse_output_end(request.output))
+        output = await self._recorder.finalize_output(
+            run_id, *parse_output_end(request.output), parse_epoch(request.epoch)
+        )
         return pb.FinalizeOutputResponse(output=output_message(output))
 
     async def RecordWarning(
@@ -83,7 +91,8 @@ class RunsRpcs:
     ) -> pb.RecordWarningResponse:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
-        await self._recorder.record_warning(run_id, parse_warning(request.warning))
+        warning = parse_warning(request.warning)
+        await self._recorder.record_warning(run_id, warning, parse_epoch(request.epoch))
         return pb.RecordWarningResponse()
 
     async def FinalizeRun(
@@ -91,5 +100,7 @@ class RunsRpcs:
     ) -> pb.FinalizeRunResponse:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
-        run = await self._recorder.finalize_run(run_id, *parse_run_end(request))
+        run = await self._recorder.finalize_run(
+            run_id, *parse_run_end(request), parse_epoch(request.epoch)
+        )
         return pb.FinalizeRunResponse(run=run_message(view(run, Audience.RESEARCH)))

@@ -11,6 +11,7 @@ from services.kit.ids import RunId
 from services.kit.interceptors import Context
 from services.recorder.domain.views import RunView, view
 from services.recorder.hints import check_hints, hint_for
+from services.recorder.parse_claims import parse_epoch
 from services.recorder.parse_values import MAX_INT64, parse_number
 from services.recorder.recorder import Recorder
 from services.recorder.translate import (
@@ -49,5 +50,6 @@ class WatchingRpcs:
     ) -> pb.PublishHintsResponse:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
-        await self._recorder.publish_hints(run_id, check_hints(request.hints))
+        hints = check_hints(request.hints)
+        await self._recorder.publish_hints(run_id, hints, parse_epoch(request.epoch))
         return pb.PublishHintsResponse()

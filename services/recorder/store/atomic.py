@@ -98,7 +98,7 @@ def replace_file(dir_fd: int, name: str, data: bytes) -> None:
     Raises OSError with the old file in place, or UnsureError with the new one in place.
     """
     put_file(dir_fd, name, data, durable=True)
-    _sync_change(dir_fd)
+    sync_change(dir_fd)
 
 
 def put_file(dir_fd: int, name: str, data: bytes, *, durable: bool = False) -> None:
@@ -162,7 +162,7 @@ def replace_in_order(dir_fd: int, first: File, last: File, syncs: Syncs) -> None
             syncs.sync(first_fd, last_fd, dir_fd)
         _put(dir_fd, last[0])
         undo.pop_all()
-    _sync_change(dir_fd)
+    sync_change(dir_fd)
 
 
 @contextlib.contextmanager
@@ -197,7 +197,7 @@ def mark(dir_fd: int, name: str) -> None:
         # One that is there may be left by a sync that failed, so it is made again.
         remove(folder, name)
         write_new(folder, name, b"", durable=False)
-        _sync_change(folder)
+        sync_change(folder)
 
 
 def unmark(dir_fd: int, name: str) -> None:
@@ -212,7 +212,7 @@ def unmark(dir_fd: int, name: str) -> None:
             # A second sync would mean nothing without a second change.
             write_new(folder, name, b"", durable=False)
             remove(folder, name)
-        _sync_change(folder)
+        sync_change(folder)
 
 
 def remove(dir_fd: int, name: str) -> None:
@@ -242,7 +242,8 @@ def erase(dir_fd: int, name: str) -> None:
     remove(dir_fd, name)
 
 
-def _sync_change(dir_fd: int) -> None:
+def sync_change(dir_fd: int) -> None:
+    """Make the names in a folder durable after a change. Raises UnsureError."""
     try:
         sync_folder(dir_fd)
     except OSError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from services.kit.errors import Internal, ResourceExhausted
 from services.kit.ids import RunId, UploadName
+from services.recorder.domain.claim import Claim
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
@@ -13,6 +15,7 @@ from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import Contents, Inspection, Intake, Stamp, UploadBytes
 from services.recorder.store import atomic
 from services.recorder.store.atomic import Syncs
+from services.recorder.store.claims import ClaimFiles
 from services.recorder.store.deletions import Deletions
 from services.recorder.store.erasures import Erasures
 from services.recorder.store.faults import storage_errors
@@ -52,6 +55,7 @@ class DiskStore:
         self._reserve = Reserve(self._layout, self._reserve_bytes)
         self._uploads = UploadFiles(self._layout, self._runs, self._reserve)
         self._erasures = Erasures(self._layout)
+        self._claims = ClaimFiles(self._layout)
         self._recovery = Recovery(self._layout, self._runs, self._uploads, self._erasures)
         try:
             sweep_imports(self._layout)
@@ -59,6 +63,10 @@ class DiskStore:
             if intake is not None:
                 intake.begin()
             contents = self._recovery.recover_all(intake)
+            # A damaged run may come back from a backup, and its drivers with it.
+            keep = {run.run_id for run in contents.open_runs} | set(contents.damaged)
+            with storage_errors():
+                contents = replace(contents, claims=self._claims.recover(keep))
         except BaseException:
             self._layout.close()
             raise
@@ -95,6 +103,8 @@ class DiskStore:
         else:
             with storage_errors(), self._reserve.ordinary():
                 self._runs.save(run)
+        if run.is_final:
+            self._claims.drop(run.run_id)
 
     def load_run(self, run_id: RunId) -> Run:
         """Return a run."""
@@ -103,7 +113,10 @@ class DiskStore:
     def reload_run(self, run_id: RunId) -> Run:
         """Finish or undo what a failed write left behind, then load."""
         # Without it nothing can end the run. It takes no room that it does not give back.
-        return self._reserve.end(lambda: self._recovery.recover_run(run_id))
+        run = self._reserve.end(lambda: self._recovery.recover_run(run_id))
+        if run.is_final:
+            self._claims.drop(run_id)
+        return run
 
     def stamp(self, run_id: RunId) -> Stamp:
         """Return the stamp of metadata.json."""
@@ -151,6 +164,16 @@ class DiskStore:
             with self._reserve.ordinary():
                 atomic.mark(marks, run_id.value)
 
+    def save_claim(self, run_id: RunId, claim: Claim, durable: bool) -> None:
+        """Replace what is kept of a run's claim."""
+
+        def save() -> None:
+            with storage_errors():
+                self._claims.save(run_id, claim, durable=durable)
+
+        # Without a driver nothing can end the run. It takes no room but that of a name.
+        self._reserve.end(save)
+
     def is_imported(self, run_id: RunId) -> bool:
         """Whether a run came in by an import."""
         return self._layout.is_imported(run_id)
@@ -159,6 +182,7 @@ class DiskStore:
         """Remove every byte of a run."""
         self._runs.forget(run_id)
         self._reserve.end(lambda: self._deletions.delete(run_id))
+        self._claims.drop(run_id)
 
     def is_deleted(self, run_id: RunId) -> bool:
         """Whether the run was here and was deleted."""

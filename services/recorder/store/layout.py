@@ -16,6 +16,7 @@ Only this module joins paths; `upload_names` and `orphans` name what lies in the
     <root>/.tombstones/<run_id>                    empty: the run is deleted, since this file's time
     <root>/.favourites/<run_id>                    empty: somebody wants to keep the run
     <root>/.imported/<run_id>                      empty: the run came in by an import
+    <root>/.claims/<run_id>.<claim>                empty: who drives an open run (`store.claims`)
     <root>/.scrub.json                             how far the scrubber is, and what it found
 
 Where the tombstones are is a setting, so that a backup of the root need not bring old ones back.
@@ -63,6 +64,7 @@ _IMPORTS = ".imports"
 _TOMBSTONES = ".tombstones"
 _FAVOURITES = ".favourites"
 _IMPORTED = ".imported"
+_CLAIMS = ".claims"
 SCRUB = ".scrub.json"
 # What people typed is nobody else's on a shared machine.
 _FOLDER_MODE = 0o750
@@ -90,6 +92,7 @@ class Layout:
             self._trash_fd = self._inner(_TRASH)
             self.favourites_fd = self._inner(_FAVOURITES)
             self.imported_fd = self._inner(_IMPORTED)
+            self.claims_fd = self._inner(_CLAIMS)
             if tombstones is None:
                 self.tombstones_fd = self._inner(_TOMBSTONES)
             else:
@@ -98,6 +101,7 @@ class Layout:
             # What is found there may be visible without being durable, and is answered from now on.
             atomic.sync_folder(self.favourites_fd)
             atomic.sync_folder(self.imported_fd)
+            atomic.sync_folder(self.claims_fd)
             atomic.sync_folder(self.tombstones_fd)
             # Ids: a folder of such a name is no run, wherever it came from. Only files: a setting
             # that names a folder of runs by mistake must not delete them.
@@ -115,6 +119,7 @@ class Layout:
             self._trash_fd,
             self.favourites_fd,
             self.imported_fd,
+            self.claims_fd,
             self.tombstones_fd,
             self.root_fd,
         ):

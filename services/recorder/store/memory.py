@@ -7,6 +7,7 @@ import uuid
 
 from services.kit.errors import DataLoss, FailedPrecondition, NotFound
 from services.kit.ids import RunId, UploadName
+from services.recorder.domain.claim import Claim
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.room import Room, Supply, may_open
@@ -45,6 +46,7 @@ class MemoryStore:
         self._deleted: set[RunId] = set()
         self._favourites: set[RunId] = set()
         self._imported: set[RunId] = set()
+        self._claims: dict[RunId, Claim] = {}
         self._scrub = b""
         self._is_open = False
 
@@ -71,7 +73,8 @@ class MemoryStore:
             OpenedUpload(record, len(self._data[name])) for name, record in self._records.items()
         ]
         open_runs = [run for run in runs if not run.is_final]
-        return Contents([run.run_id for run in runs], open_runs, damaged, uploads)
+        claims = dict(self._claims)
+        return Contents([run.run_id for run in runs], open_runs, damaged, uploads, claims)
 
     def close(self) -> None:
         """Let somebody else open it."""
@@ -94,6 +97,8 @@ class MemoryStore:
     def save_run(self, run: Run, *, is_end: bool) -> None:
         """Replace the run's metadata."""
         self._documents[run.run_id] = self._encoded(run, is_end=is_end)
+        if run.is_final:
+            self._claims.pop(run.run_id, None)
 
     def load_run(self, run_id: RunId) -> Run:
         """Return a run."""
@@ -153,6 +158,10 @@ class MemoryStore:
         else:
             self._favourites.discard(run_id)
 
+    def save_claim(self, run_id: RunId, claim: Claim, durable: bool) -> None:
+        """Replace what is kept of a run's claim."""
+        self._claims[run_id] = claim
+
     def is_imported(self, run_id: RunId) -> bool:
         """Whether a run came in by an import."""
         return run_id in self._imported
@@ -163,6 +172,7 @@ class MemoryStore:
             self._deleted.add(run_id)
         self._favourites.discard(run_id)
         self._imported.discard(run_id)
+        self._claims.pop(run_id, None)
         for key in [key for key in self._entities if key[0] == run_id]:
             del self._entities[key]
         for name in [name for name in self._data if name.run == run_id]:

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from artlab.recorder.v1 import recorder_pb2 as pb
 from services.kit.clock import ManualClock
 from services.kit.errors import (
     ArtlabError,
@@ -156,8 +157,12 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
     def create(self, fault: Fault | None, power: str | int) -> Any:
         run = KnownRun(RunId(f"00000000-0000-4000-8000-{len(self._known):012}"))
         self._known.append(run)
-        answer = self._try(self._recorder.create_run(run.run_id, parse_plan(plan())), fault, power)
-        run.is_created = isinstance(answer, Run)
+        answer = self._try(
+            self._recorder.create_run(run.run_id, parse_plan(pb.CreateRunRequest(run=plan()))),
+            fault,
+            power,
+        )
+        run.is_created = isinstance(answer, tuple)
         run.may_be_created = answer is None or isinstance(answer, Internal)
         self._settle()
         return multiple(run)
@@ -166,8 +171,12 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
     def create_again(self, run: KnownRun, fault: Fault | None, power: str | int) -> None:
         if run.may_be_deleted or run.is_deleted:
             return
-        answer = self._try(self._recorder.create_run(run.run_id, parse_plan(plan())), fault, power)
-        run.is_created |= isinstance(answer, Run)
+        answer = self._try(
+            self._recorder.create_run(run.run_id, parse_plan(pb.CreateRunRequest(run=plan()))),
+            fault,
+            power,
+        )
+        run.is_created |= isinstance(answer, tuple)
         run.may_be_created |= answer is None or isinstance(answer, Internal)
         self._settle()
 
