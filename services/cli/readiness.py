@@ -1,4 +1,4 @@
-"""Whether a service answers: gRPC health, or the gateway's ``/ready``."""
+"""Whether a service answers: gRPC health, the gateway's ``/ready``, or NATS' greeting."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ async def probe(spec: ServiceSpec) -> bool:
     """Whether the service is ready for work now; False covers every failure."""
     if not await _listens(spec.target):
         return False
-    if spec.name == "gateway":
+    if spec.kind == "gateway":
         return await _http_ready(spec.target)
+    if spec.kind == "nats":
+        return await _greets(spec.target)
     return await is_serving(spec.target, PROBE_SECONDS)
 
 
@@ -37,6 +39,22 @@ async def _listens(target: str) -> bool:
     with suppress(OSError):
         await writer.wait_closed()
     return True
+
+
+async def _greets(target: str) -> bool:
+    """Whether a NATS server with JetStream says that it is there; it speaks first."""
+    host, _, port = target.rpartition(":")
+    writer = None
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            told = await reader.readline()
+    except (OSError, TimeoutError, ValueError):
+        return False
+    finally:
+        if writer is not None:
+            writer.close()
+    return told.startswith(b"INFO ") and b'"jetstream":true' in told
 
 
 async def _http_ready(target: str) -> bool:

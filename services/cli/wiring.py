@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,7 +22,7 @@ STOP_TIERS: tuple[tuple[str, ...], ...] = (
     ("gateway",),
     ("orchestrator",),
     ("media", "interception", "safety"),
-    ("recorder",),
+    ("recorder", "nats"),
 )
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # a look-up
 _PORT: TypeAdapter[int] = TypeAdapter(Port)
@@ -30,13 +30,26 @@ _PORT: TypeAdapter[int] = TypeAdapter(Port)
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """How to start one service and where it will listen."""
+    """How to start one process and where it will listen.
+
+    Attributes:
+        name: what people call it, e.g. ``orchestrator-2``.
+        service: what it is, where that is not its name.
+        variable: what moves it elsewhere, where that is not the port of its service.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     host: str
     port: int
+    service: str = ""
+    variable: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Which service it is one of."""
+        return self.service or self.name
 
     @property
     def target(self) -> str:
@@ -47,7 +60,7 @@ class ServiceSpec:
     @property
     def port_variable(self) -> str:
         """The variable that moves it elsewhere."""
-        return f"{PREFIX}{self.name.upper()}_PORT"
+        return self.variable or f"{PREFIX}{self.kind.upper()}_PORT"
 
 
 def wire(
@@ -63,17 +76,28 @@ def wire(
     Raises SettingsError for a port that is none, and for two services on one port.
     """
     chosen = {name: (ports or {}).get(name) or _port(environ, name) for name in SERVICES}
-    _refuse_duplicates(chosen)
     hosts = {name: environ.get(f"{PREFIX}{name.upper()}_HOST", "127.0.0.1") for name in SERVICES}
     specs = {
         name: ServiceSpec(name, _command(name), {}, hosts[name], chosen[name]) for name in SERVICES
     }
+    refuse_duplicates(specs.values())
     return {
         name: ServiceSpec(
             name, spec.command, _environment(environ, name, specs), spec.host, spec.port
         )
         for name, spec in specs.items()
     }
+
+
+def refuse_duplicates(specs: Iterable[ServiceSpec]) -> None:
+    """Raise SettingsError when two processes are to listen on one port, naming what to change."""
+    seen: dict[int, str] = {}
+    for spec in specs:
+        if spec.port in seen:
+            raise SettingsError(
+                f"{spec.port_variable}: {spec.port} is the port of {seen[spec.port]} already"
+            )
+        seen[spec.port] = spec.name
 
 
 def _command(name: str) -> tuple[str, ...]:
@@ -104,13 +128,3 @@ def _port(environ: Mapping[str, str], name: str) -> int:
         return _PORT.validate_python(text)
     except ValidationError:
         raise SettingsError(f"{variable}: expected a port from 1 to 65535") from None
-
-
-def _refuse_duplicates(ports: Mapping[str, int]) -> None:
-    seen: dict[int, str] = {}
-    for name, port in ports.items():
-        if port in seen:
-            raise SettingsError(
-                f"{PREFIX}{name.upper()}_PORT: {port} is the port of {seen[port]} already"
-            )
-        seen[port] = name

@@ -46,6 +46,9 @@ def status_document(run: run_pb2.Run, audience: str) -> bytes:
         "models_used": [_model(used) for used in run.models_used],
         "entities": [_entity(entity) for entity in run.entities],
     }
+    if run.parent:
+        document["parent_run_id"] = run.parent.removeprefix("runs/")
+        document["parent_sequence"] = run.parent_sequence
     return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
 

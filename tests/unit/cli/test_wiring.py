@@ -63,6 +63,6 @@ def test_two_services_on_one_port_are_refused_by_name() -> None:
 
 def test_every_service_stops_exactly_once_and_the_recorder_last() -> None:
     order = [name for tier in STOP_TIERS for name in tier]
-    assert sorted(order) == sorted(SERVICES)
+    assert sorted(order) == sorted([*SERVICES, "nats"])
     assert order[0] == "gateway"
-    assert order[-1] == "recorder"
+    assert STOP_TIERS[-1] == ("recorder", "nats")
