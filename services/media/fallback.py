@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from services.kit.errors import ArtlabError, FailedPrecondition
+from services.kit.errors import ArtlabError, FailedPrecondition, NotFound
 from services.kit.ids import UploadName
 from services.kit.log import facts
 from services.media.domain.fallback import another_may_help, carried_over, chain_of, upload_for
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 FALLBACK_FROM = "fallback_from"
 NOT_AVAILABLE = "OUTPUT_NOT_AVAILABLE"
+NOT_FOUND = "LATE_RESULT_NOT_FOUND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +83,40 @@ class FallbackChains:
             failure.metadata["tried"] = ", ".join(passed)
         raise failure
 
+    async def adopt(self, job: RenderJob, given: Mapping[str, Value]) -> Rendered:
+        """Take what an earlier attempt has made, by whichever config of the chain; begin nothing.
+
+        Raises NotFound LATE_RESULT_NOT_FOUND, and what the backends raise.
+        """
+        chain = chain_of(job.config, self._configs)
+        jobs = [
+            job if config is job.config else _taken_over(job, config, given) for config in chain
+        ]
+        products = await asyncio.gather(*(self._adopted(one) for one in jobs))
+        passed: list[str] = []
+        for one, product in zip(jobs, products, strict=True):
+            if product is not None:
+                return Rendered(one, _noted(product, one, passed))
+            passed.append(f"{one.config.name} ({NOT_FOUND})")
+        raise NotFound(NOT_FOUND, "no earlier attempt has made this output")
+
     async def stop(self, upload: UploadName) -> bool:
         """Stop what an earlier life of this service, or a copy of it, has begun for an output.
 
         Whether that stopped it.
         """
-        for name, backend in self._backends.items():
-            resuming: object = backend
-            if not isinstance(resuming, Resuming):
-                continue
-            own = [config for config in self._configs.values() if config.backend == name]
-            for one in dict.fromkeys((upload, *(upload_for(upload, config) for config in own))):
-                if await resuming.stop(one):
-                    return True
-        return False
+        names = dict.fromkeys(
+            (upload, *(upload_for(upload, config) for config in self._configs.values()))
+        )
+        backends: list[object] = list(self._backends.values())
+        stopped = await asyncio.gather(
+            *(one.stop(names) for one in backends if isinstance(one, Resuming))
+        )
+        return any(stopped)
+
+    async def _adopted(self, job: RenderJob) -> Product | None:
+        backend: object = self._backends.get(job.config.backend)
+        return await backend.adopt(job) if isinstance(backend, Resuming) else None
 
     async def _unavailable(self, job: RenderJob) -> ArtlabError | None:
         reason = await self._reason(job.config)

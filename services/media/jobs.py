@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from typing import Any
 
 from services.kit.clock import Clock
 from services.kit.deadline import no_deadline
@@ -12,25 +13,31 @@ from services.kit.errors import (
     ArtlabError,
     Cancelled,
     Internal,
+    NotFound,
     ResourceExhausted,
     Unavailable,
 )
 from services.kit.ids import UploadName
 from services.kit.log import facts, run_logged
+from services.media.claim import fenced
 from services.media.domain.advice import advise
 from services.media.domain.output_config import OutputConfig
 from services.media.domain.request import MediaRequest, Result
+from services.media.fallback import NOT_FOUND
 from services.media.making import Availability, Making, differs
 from services.media.output_deadline import output_deadline
 from services.media.ports import Backend
-from services.media.progress import News, ProgressBoard
+from services.media.progress import Fence, News
 from services.media.recording import Recording
+from services.media.work import Work
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10.0
 BUSY_RETRY_SECONDS = 5.0
 STOP_SECONDS = 20.0
+# How long who may only take what is there waits for a job that is in work.
+ADOPT_SECONDS = 5.0
 
 Update = News | Result
 
@@ -38,15 +45,17 @@ Update = News | Result
 class _Job:
     """One job in work; its task owns everything, callers only watch the board."""
 
-    def __init__(
-        self, request: MediaRequest, run: Callable[[_Job], Coroutine[None, None, Result]]
-    ) -> None:
-        self.request = request
-        self.digest = request.digest()
-        self.board = ProgressBoard()
-        self.callers = 0
-        self.farewell: asyncio.TimerHandle | None = None
-        self.task = asyncio.create_task(run(self), name=f"media {request.upload}")
+    def __init__(self, work: Work, run: Callable[[Work], Coroutine[None, None, Result]]) -> None:
+        self.work = work
+        self.farewell: asyncio.Task[None] | None = None
+        self.task = asyncio.create_task(run(work), name=f"media {work.request.upload}")
+
+    def join(self) -> None:
+        """One more waits for it."""
+        self.work.callers += 1
+        if self.farewell is not None:
+            self.farewell.cancel()
+            self.farewell = None
 
 
 class Jobs:
@@ -87,15 +96,23 @@ class Jobs:
         """Start or join the job of this upload; yields news of it, at last what was recorded.
 
         Raises AlreadyExists JOB_DIFFERS (the name was used for another request), ResourceExhausted
-        MEDIA_BUSY, DeadlineExceeded DEADLINE, Cancelled MEDIA_CANCELLED, FailedPrecondition
-        OUTPUT_NOT_AVAILABLE, and what the backend and the recorder raise.
+        MEDIA_BUSY, DeadlineExceeded DEADLINE, Cancelled MEDIA_CANCELLED, FailedPrecondition FENCED
+        (another driver has the run) and OUTPUT_NOT_AVAILABLE, NotFound LATE_RESULT_NOT_FOUND, and
+        what the backend and the recorder raise.
         """
         while (job := self._join(request)) is None:
-            # It is being stopped: what comes after its end is a job of its own.
+            # What comes after its end is a job of its own.
             await asyncio.wait({self._jobs[request.upload].task})
         try:
-            async for news in job.board.watch(job.task):
-                yield news
+            if request.adopt_only and not job.work.request.adopt_only:
+                await asyncio.wait({job.task}, timeout=ADOPT_SECONDS)
+                if not job.task.done() and not job.work.board.is_recording:
+                    raise NotFound(NOT_FOUND, "it is at work and not done")
+            async for news in job.work.board.watch(job.task):
+                if not isinstance(news, Fence):
+                    yield news
+                elif 0 < request.epoch <= news.epoch:
+                    raise fenced()
             # Shielded: a caller that goes away does not take the job along.
             yield await asyncio.shield(job.task)
         except asyncio.CancelledError as error:
@@ -110,17 +127,22 @@ class Jobs:
     async def cancel(self, upload: UploadName) -> bool:
         """Stop the job of this upload; True only if that stopped it."""
         job = self._jobs.get(upload)
-        if job is None or job.task.done():
-            # It may have been begun before a restart, or by a copy of this service.
-            return await self._making.stop(upload)
-        job.task.cancel()
-        await asyncio.wait({job.task}, timeout=STOP_SECONDS)
-        return job.task.cancelled()
+        stopped = False
+        if job is not None and not job.task.done():
+            job.work.is_called_off = True
+            job.task.cancel()
+            await asyncio.wait({job.task}, timeout=STOP_SECONDS)
+            stopped = job.task.cancelled()
+            if not job.work.claim.is_lost:
+                return stopped
+        # It may have been begun before a restart, or by a copy of this service.
+        return await self._making.stop(upload) or stopped
 
     async def close(self) -> None:
         """Stop all jobs and wait for their ends; new ones are refused."""
         self._draining = True
-        tasks = {job.task for job in self._jobs.values()}
+        tasks: set[asyncio.Task[Any]] = {job.task for job in self._jobs.values()}
+        tasks |= {job.farewell for job in self._jobs.values() if job.farewell is not None}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -132,9 +154,15 @@ class Jobs:
         job = self._jobs.get(request.upload)
         if job is not None and job.task.cancelling():
             return None
-        if job is not None and job.digest != request.digest():
-            raise differs()
-        if job is None:
+        if job is not None:
+            job.work.claim.check(request.epoch)
+            if job.work.digest != request.digest():
+                raise differs()
+            if job.work.request.adopt_only and not request.adopt_only:
+                # It makes nothing, and is over soon.
+                return None
+            job.work.claim.take_over(request.epoch)
+        else:
             if len(self._jobs) >= self._max_jobs:
                 raise ResourceExhausted(
                     "MEDIA_BUSY",
@@ -143,20 +171,28 @@ class Jobs:
                 )
             # What the first caller has left of its time is not the job's.
             with no_deadline(), run_logged(str(request.upload.run)):
-                job = _Job(request, self._run)
+                job = _Job(Work(request, self._making.confirm), self._run)
             self._jobs[request.upload] = job
             job.task.add_done_callback(lambda task: self._ended(request.upload, task))
-        job.callers += 1
-        if job.farewell is not None:
-            job.farewell.cancel()
-            job.farewell = None
+        job.join()
         return job
 
     def _leave(self, job: _Job) -> None:
-        job.callers -= 1
-        if job.callers == 0 and not job.task.done():
-            loop = asyncio.get_running_loop()
-            job.farewell = loop.call_later(self._grace, job.task.cancel)
+        job.work.callers -= 1
+        if not job.work.is_wanted and not job.task.done():
+            with no_deadline():
+                name = f"farewell {job.work.request.upload}"
+                job.farewell = asyncio.create_task(self._say_farewell(job), name=name)
+
+    async def _say_farewell(self, job: _Job) -> None:
+        """Stop a job that nobody asks for any more."""
+        await asyncio.sleep(self._grace)
+        try:
+            # If another driver has the run, that one may follow what is at work by a copy.
+            await job.work.look_at_claim()
+        except ArtlabError as error:
+            log.info("job let go", extra=facts(reason=error.reason))
+        job.task.cancel()
 
     def _ended(self, upload: UploadName, task: asyncio.Task[Result]) -> None:
         job = self._jobs.pop(upload)
@@ -166,12 +202,12 @@ class Jobs:
         if not task.cancelled():
             task.exception()
 
-    async def _run(self, job: _Job) -> Result:
-        request, began = job.request, self._clock.monotonic()
-        config = self.config(request.output_config)
+    async def _run(self, work: Work) -> Result:
+        began = self._clock.monotonic()
+        config = self.config(work.request.output_config)
         try:
-            async with output_deadline(config.deadline_seconds, job.board.warn):
-                result = await self._making.make(request, job.board, lambda: job.callers > 0)
+            async with output_deadline(config.deadline_seconds, work.board.warn):
+                result = await self._making.make(work)
         except ArtlabError as error:
             advise(error)
             log.info("job failed", extra=facts(config=config.name, reason=error.reason))

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import statistics
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +14,7 @@ from services.kit.clock import Clock
 from services.kit.errors import AlreadyExists, DataLoss, FailedPrecondition, NotFound
 from services.kit.ids import UploadName
 from services.kit.log import facts
+from services.media.claim import Claim, is_fenced
 from services.media.domain.output_config import OutputConfig
 from services.media.domain.render_digest import render_digest
 from services.media.domain.request import (
@@ -22,7 +23,6 @@ from services.media.domain.request import (
     RENDER_DIGEST,
     REQUEST_DIGEST,
     EntityDraft,
-    MediaRequest,
     Recorded,
     Result,
     entity_metadata,
@@ -30,8 +30,8 @@ from services.media.domain.request import (
 )
 from services.media.fallback import FallbackChains
 from services.media.ports import Backend, Product, RenderJob, RenderProgress
-from services.media.progress import ProgressBoard
 from services.media.recording import Recording
+from services.media.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -82,16 +82,16 @@ class Making:
         found = await asyncio.gather(*(self._chains.able(self._configs[name]) for name in names))
         return [self._available(name, *one) for name, one in zip(names, found, strict=True)]
 
-    async def make(
-        self, request: MediaRequest, board: ProgressBoard, wanted: Callable[[], bool]
-    ) -> Result:
-        """Return what is recorded under this name, made if need be.
+    async def make(self, work: Work) -> Result:
+        """Return what is recorded under this name, made if need be and may be.
 
-        `wanted` tells whether anybody still waits for it. Raises AlreadyExists JOB_DIFFERS,
-        FailedPrecondition OUTPUT_NOT_AVAILABLE, and what the backend and the recorder raise.
+        Raises AlreadyExists JOB_DIFFERS, FailedPrecondition FENCED and OUTPUT_NOT_AVAILABLE,
+        NotFound LATE_RESULT_NOT_FOUND (when nothing may be made), and what the backend and the
+        recorder raise.
         """
-        config, digest = self.config(request.output_config), request.digest()
-        found = await self._found(request.upload, digest)
+        request, board = work.request, work.board
+        config = self.config(request.output_config)
+        found = await self._found(work)
         if found and None not in found:
             return Result(tuple(one for one in found if one is not None))
         values = config.values(request.parameters)
@@ -106,62 +106,72 @@ class Making:
             values=values,
             user_id=request.user_id,
             images=await self._recording.earlier.images(request.input_images),
+            standing=work,
         )
         board.report(RenderProgress("queued"))
-        if request.allow_reuse and request.user_id and not found:
-            result = await self._reused(render, digest, board, wanted)
+        if request.allow_reuse and request.user_id and not found and not request.adopt_only:
+            result = await self._reused(render, work)
             if result is not None:
                 return result
-            found = await self._found(request.upload, digest)
+            found = await self._found(work)
         started_at, began = self._clock.now(), self._clock.monotonic()
-        done = await self._chains.render(render, request.parameters, board.report)
+        if request.adopt_only:
+            done = await self._chains.adopt(render, request.parameters)
+        else:
+            done = await self._chains.render(render, request.parameters, board.report)
         seconds = self._clock.monotonic() - began
-        drafts = _drafts(done.job, done.product, digest, started_at, seconds)
-        result = await self._record(request.upload, done.product, drafts, found, board, wanted)
+        drafts = _drafts(done.job, done.product, work.digest, started_at, seconds)
+        result = await self._record(work, done.product, drafts, found)
+        if request.adopt_only:
+            # How long that took says nothing about the config.
+            return result
         used = done.job.config.name
         self._durations.setdefault(used, deque(maxlen=REMEMBERED_JOBS)).append(seconds)
         return result
+
+    async def confirm(self, upload: UploadName, claim: Claim) -> None:
+        """Raise FailedPrecondition FENCED when another driver is known to have the run."""
+        await self._recording.confirm(upload, claim)
 
     async def stop(self, upload: UploadName) -> bool:
         """Stop what this process is not at work on itself; whether that stopped it."""
         return await self._chains.stop(upload)
 
-    async def _reused(
-        self, render: RenderJob, digest: str, board: ProgressBoard, wanted: Callable[[], bool]
-    ) -> Result | None:
+    async def _reused(self, render: RenderJob, work: Work) -> Result | None:
         """Record what was made for this person in exactly this way before; None if nothing is."""
         started_at, kind = self._clock.now(), f"output_{render.config.kind}"
         product = await self._recording.earlier.render(render.user_id, _digest_of(render), kind)
         if product is None:
             return None
-        drafts = _drafts(render, product, digest, started_at, 0.0)
+        drafts = _drafts(render, product, work.digest, started_at, 0.0)
         try:
-            return await self._record(render.upload, product, drafts, [], board, wanted)
+            return await self._record(work, product, drafts, [])
         except (DataLoss, NotFound, FailedPrecondition) as error:
+            if is_fenced(error):
+                raise
             # Erased, deleted or damaged meanwhile; if the run itself is over, that is told again.
             log.warning("not reused after all", extra=facts(reason=error.reason))
             return None
 
-    async def _found(self, upload: UploadName, digest: str) -> list[Recorded | None]:
+    async def _found(self, work: Work) -> list[Recorded | None]:
         """What is recorded of an output, file after file; empty when nothing is."""
-        first = await self._recording.find(upload)
+        upload = work.request.upload
+        first = await self._recording.find(upload, work.claim)
         if first is None:
             return []
-        if first.request_digest != digest:
+        if first.request_digest != work.digest:
             raise differs()
         found: list[Recorded | None] = [first]
         for number in range(2, first.files + 1):
-            found.append(await self._recording.find(upload_of_file(upload, number)))
+            found.append(await self._recording.find(upload_of_file(upload, number), work.claim))
         return found
 
     async def _record(
         self,
-        upload: UploadName,
+        work: Work,
         product: Product,
         drafts: Sequence[EntityDraft],
         found: Sequence[Recorded | None],
-        board: ProgressBoard,
-        wanted: Callable[[], bool],
     ) -> Result:
         """Write the files that are not there yet, one after the other: they stay in order."""
         products = (product, *product.others)
@@ -179,16 +189,18 @@ class Making:
                 def counted(size: int, before: int = sent) -> None:
                     nonlocal largest
                     largest = before + size
-                    board.recording(largest, total)
+                    work.board.recording(largest, total)
 
-                board.recording(sent, total)
-                name = upload_of_file(upload, number)
-                one = await self._recording.write(name, file, draft, counted, wanted)
+                work.board.recording(sent, total)
+                name = upload_of_file(work.request.upload, number)
+                one = await self._recording.write(
+                    name, work.claim, file, draft, counted, lambda: work.is_wanted
+                )
             sent = max(largest, sent + (file.size_bytes or 0))
             files.append(one)
             if len(files) < len(products):
                 _go_on()
-        board.recorded()
+        work.board.recorded()
         return Result(tuple(files))
 
     def _available(self, name: str, able: OutputConfig | None, reason: str | None) -> Availability:

@@ -23,6 +23,32 @@ class InputImage:
     size_bytes: int
 
 
+class Standing(Protocol):
+    """Whether a job is still to be done here."""
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Somebody else follows it now: what is at work at the backend is left there."""
+        ...
+
+    async def confirm(self) -> None:
+        """To be called before something is begun after a wait.
+
+        Raises FailedPrecondition FENCED (another driver has the run) and Cancelled MEDIA_CANCELLED
+        (nobody waits for it any more).
+        """
+        ...
+
+
+class Undisputed:
+    """The standing of a job that nobody else can have."""
+
+    is_taken_over = False
+
+    async def confirm(self) -> None:
+        """See `Standing.confirm`."""
+
+
 @dataclass(frozen=True, slots=True)
 class RenderJob:
     """One output to make. Everything in it is parsed and within bounds."""
@@ -35,11 +61,11 @@ class RenderJob:
     recipe: str
     # A value for every slot of the config, defaults filled in; without prompt and seed.
     values: Mapping[str, Value]
-    attempt: int = 1
     # Whose job it is, so that a queue can be fair; empty means nobody in particular.
     user_id: str = ""
     # A picture for every image slot of the config.
     images: Mapping[str, InputImage] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Undisputed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +199,16 @@ class Resuming(Protocol):
         """
         ...
 
-    async def stop(self, upload: UploadName) -> bool:
-        """Stop what this process is not following itself; whether that stopped it."""
+    async def adopt(self, job: RenderJob) -> Product | None:
+        """Return what an earlier attempt at this job has made; None when there is no such thing.
+
+        Nothing is begun, and what is still at work is waited for a few seconds at most.
+        """
+        ...
+
+    async def stop(self, uploads: Collection[UploadName]) -> bool:
+        """Stop what is at work for any of these, whoever began it, within 2 s.
+
+        Whether that stopped something. What this process follows itself need not be among it.
+        """
         ...

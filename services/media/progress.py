@@ -36,6 +36,13 @@ class JobWarning:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Callers of this epoch, and older ones, have lost the run to another driver."""
+
+    epoch: int
+
+
 News = JobProgress | Preview | JobWarning
 
 
@@ -45,7 +52,7 @@ class ProgressBoard:
     def __init__(self) -> None:
         self._latest = JobProgress("queued", 0.0)
         # By kind: the newest, with the number of the change that brought it.
-        self._news: dict[type, tuple[int, News]] = {}
+        self._news: dict[type, tuple[int, News | Fence]] = {}
         self._version = 0
         self._changed = asyncio.Event()
 
@@ -77,9 +84,18 @@ class ProgressBoard:
         """The bytes are durable."""
         self._put(JobProgress("recording", 1.0))
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether it is made, and on its way to the recorder."""
+        return self._latest.phase == "recording"
+
     def warn(self, warning: JobWarning) -> None:
         """Say something to everybody who watches, or joins later."""
         self._tell(warning)
+
+    def fence(self, epoch: int) -> None:
+        """Say that drivers up to this epoch have lost the run."""
+        self._tell(Fence(epoch))
 
     def _put(self, progress: JobProgress) -> None:
         if progress.fraction < self._latest.fraction:
@@ -90,13 +106,13 @@ class ProgressBoard:
         self._latest = progress
         self._tell(progress)
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, news: News | Fence) -> None:
         self._version += 1
         self._news[type(news)] = self._version, news
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def watch(self, work: asyncio.Task[object]) -> AsyncIterator[News]:
+    async def watch(self, work: asyncio.Task[object]) -> AsyncIterator[News | Fence]:
         """Yield news, and the progress at least every 8 s, until the work is done."""
         seen = 0
         while True:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import grpc
 import grpc.aio
 
-from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.kit.errors import (
     Aborted,
@@ -30,14 +29,10 @@ from services.kit.errors import (
 from services.kit.ids import UploadName
 from services.kit.log import facts
 from services.kit.status import remote_errors
-from services.media.domain.request import (
-    FILES,
-    MAX_FILES,
-    REQUEST_DIGEST,
-    EntityDraft,
-    Recorded,
-)
+from services.media.claim import Claim, is_fenced
+from services.media.domain.request import EntityDraft, Recorded
 from services.media.earlier import Earlier
+from services.media.entity_message import entity_message, recorded_of
 from services.media.inspection import Inspector
 from services.media.ports import Product
 from services.media.recorder_calls import (
@@ -50,8 +45,6 @@ from services.media.upload_stream import UploadStream
 
 log = logging.getLogger(__name__)
 
-STAGE_MEDIA_GENERATION = 4
-
 Count = Callable[[int], None]
 # Somebody else writes this upload, or took it over.
 _TAKEN = ("UPLOAD_BUSY", "UPLOAD_DISCARDED")
@@ -62,6 +55,7 @@ class _Course:
     """How far one recording is."""
 
     upload: UploadName
+    claim: Claim
     product: Product
     entity: run_pb2.Entity
     counted: Count
@@ -74,6 +68,8 @@ class _Course:
     # SHA-256 of what was sent up to each offset, to know whether a product read anew is the same.
     prefixes: dict[int, bytes] = field(default_factory=dict)
     futile: int = 0
+    # Of the claim, as last sent with bytes.
+    epoch: int = 0
 
 
 class Recording:
@@ -108,25 +104,38 @@ class Recording:
         """Let the threads end; streams under way were cancelled by their tasks."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def find(self, upload: UploadName) -> Recorded | None:
+    async def find(self, upload: UploadName, claim: Claim) -> Recorded | None:
         """Return what is recorded under this name; an unfinished rest of it is discarded.
 
         A rest is of a process that is gone, or of a copy of this service that nobody asks any
-        more: only who asks here can say what it is to become. Raises NotFound RUN_NOT_FOUND and
-        what the recorder raises.
+        more: only who asks here can say what it is to become. Raises NotFound RUN_NOT_FOUND,
+        FailedPrecondition FENCED (another driver has the run) and what the recorder raises.
         """
-        state = await patiently(lambda: self._get(upload))
+        state = await patiently(lambda: claim.under(lambda epoch: self._get(upload, epoch)))
         if state is None:
             return None
         if state.HasField("entity"):
-            return _recorded(state.entity)
+            return recorded_of(state.entity)
         log.info("discarding a rest", extra=facts(size_bytes=state.committed_size))
-        await patiently(lambda: self._delete(upload))
+        await patiently(lambda: claim.under(lambda epoch: self._delete(upload, epoch)))
         return None
+
+    async def confirm(self, upload: UploadName, claim: Claim) -> None:
+        """Raise FailedPrecondition FENCED when another driver is known to have the run.
+
+        A recorder that cannot tell now says nothing against it.
+        """
+        try:
+            await claim.under(lambda epoch: self._get(upload, epoch))
+        except ArtlabError as error:
+            if is_fenced(error):
+                raise
+            log.info("claim not confirmed", extra=facts(reason=error.reason))
 
     async def write(
         self,
         upload: UploadName,
+        claim: Claim,
         product: Product,
         draft: EntityDraft,
         counted: Count,
@@ -138,11 +147,11 @@ class Recording:
         nobody waits any more, as `wanted` tells.
 
         The recorder may restart meanwhile. When cancelled nothing is left behind, or, if the last
-        byte was already taken, the entity is returned nonetheless. Raises what the product, the
-        inspection and the recorder raise; Unavailable RECORDER_UNAVAILABLE when the recorder
-        stays away.
+        byte was already taken, the entity is returned nonetheless. When another driver has the
+        run, it waits with the product for that one to ask. Raises what the product, the inspection
+        and the recorder raise; Unavailable RECORDER_UNAVAILABLE when the recorder stays away.
         """
-        course = _Course(upload, product, _entity(draft), counted, wanted)
+        course = _Course(upload, claim, product, entity_message(draft), counted, wanted)
         try:
             while True:
                 try:
@@ -152,16 +161,17 @@ class Recording:
                     if recorded is not None:
                         return recorded
         except (Exception, asyncio.CancelledError):
-            recorded = await asyncio.shield(self._clean_up(upload)) if course.owned else None
+            recorded = await asyncio.shield(self._clean_up(course)) if course.owned else None
             if recorded is not None:
                 return recorded
             raise
 
     async def _attempt(self, course: _Course) -> Recorded:
         loop = asyncio.get_running_loop()
-        course.owned = True
+        course.owned, course.epoch = True, course.claim.epoch
         stream = UploadStream(
             upload=str(course.upload),
+            epoch=course.epoch,
             product=course.product,
             entity=course.entity,
             committed=course.committed,
@@ -181,17 +191,22 @@ class Recording:
             if not work.cancelled() and work.exception() is None:
                 answer = work.result()
                 if answer.HasField("entity"):
-                    return _recorded(answer.entity)
+                    return recorded_of(answer.entity)
             raise
         if not answer.HasField("entity"):
             raise Internal("RECORDER_PROTOCOL", "the recorder ended a finished upload without it")
-        return _recorded(answer.entity)
+        return recorded_of(answer.entity)
 
     async def _recover(self, course: _Course, error: ArtlabError) -> Recorded | None:
         """Prepare the next attempt after an error; return the entity if it exists after all."""
-        if error.reason in _TAKEN:
+        if is_fenced(error):
+            # What is unfinished there is that driver's now; what was made is kept for it here.
             course.owned = False
-        if not _may_pass(error) or not (course.owned or course.wanted()):
+            course.claim.lose(course.epoch)
+            await course.claim.regained()
+        elif error.reason in _TAKEN:
+            course.owned = False
+        if (not is_fenced(error) and not _may_pass(error)) or not (course.owned or course.wanted()):
             raise error
         state = None
         while True:
@@ -200,40 +215,50 @@ class Recording:
                 raise error
             await asyncio.sleep(pause_seconds(course.futile))
             try:
-                state = await self._get(course.upload)
+                state = await self._state(course)
                 break
             except (Unavailable, DeadlineExceeded):
                 continue
+            except FailedPrecondition as refusal:
+                if not is_fenced(refusal):
+                    raise
+                await course.claim.regained()
         log.info(
             "recording resumes",
             extra=facts(reason=error.reason, committed=state.committed_size if state else 0),
         )
         if state is not None and state.HasField("entity"):
-            return _recorded(state.entity)
+            return recorded_of(state.entity)
         committed = state.committed_size if state is not None else 0
         if committed and (isinstance(error, DataLoss) or committed not in course.prefixes):
-            await self._delete(course.upload)
+            await course.claim.under(lambda epoch: self._delete(course.upload, epoch))
             committed = 0
         if committed > course.committed:
             course.futile = 0
         course.committed = committed
         return None
 
-    async def _clean_up(self, upload: UploadName) -> Recorded | None:
+    async def _clean_up(self, course: _Course) -> Recorded | None:
         """Discard what is unfinished; return the entity if the recorder finished it meanwhile."""
         try:
-            await self._delete(upload)
-        except FailedPrecondition:
-            state = await self._get(upload)
+            await self._delete(course.upload, course.claim.epoch)
+        except FailedPrecondition as error:
+            if is_fenced(error):
+                # It is no affair of ours any more.
+                return None
+            state = await self._get(course.upload, 0)
             if state is not None and state.HasField("entity"):
-                return _recorded(state.entity)
+                return recorded_of(state.entity)
         except ArtlabError as error:
             # It expires at the recorder, or the next job of this name discards it.
             log.warning("a rest stays for now", extra=facts(reason=error.reason))
         return None
 
-    async def _get(self, upload: UploadName) -> recorder_pb2.GetUploadResponse | None:
-        request = recorder_pb2.GetUploadRequest(upload=str(upload))
+    async def _state(self, course: _Course) -> recorder_pb2.GetUploadResponse | None:
+        return await course.claim.under(lambda epoch: self._get(course.upload, epoch))
+
+    async def _get(self, upload: UploadName, epoch: int) -> recorder_pb2.GetUploadResponse | None:
+        request = recorder_pb2.GetUploadRequest(upload=str(upload), epoch=epoch)
         try:
             with remote_errors("recorder"):
                 return await self._recorder.GetUpload(request, timeout=CALL_SECONDS)
@@ -242,8 +267,8 @@ class Recording:
                 raise
             return None
 
-    async def _delete(self, upload: UploadName) -> None:
-        request = recorder_pb2.DeleteUploadRequest(upload=str(upload))
+    async def _delete(self, upload: UploadName, epoch: int) -> None:
+        request = recorder_pb2.DeleteUploadRequest(upload=str(upload), epoch=epoch)
         with remote_errors("recorder"):
             await self._recorder.DeleteUpload(request, timeout=CALL_SECONDS)
 
@@ -268,33 +293,3 @@ def _may_pass(error: ArtlabError) -> bool:
         "RECORDER_INTERNAL",
         "RECORDER_UNKNOWN",
     )
-
-
-def _recorded(entity: run_pb2.Entity) -> Recorded:
-    return Recorded(
-        name=entity.name,
-        request_digest=entity.metadata.get(REQUEST_DIGEST, ""),
-        wire=entity.SerializeToString(),
-        files=_number_of_files(entity.metadata.get(FILES, "1")),
-    )
-
-
-def _number_of_files(text: str) -> int:
-    # Ours, but read back from a disk.
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 1
-    return min(max(number, 1), MAX_FILES)
-
-
-def _entity(draft: EntityDraft) -> run_pb2.Entity:
-    entity = run_pb2.Entity(
-        type=draft.type,
-        output_index=draft.output_index,
-        metadata=draft.metadata,
-        stage=STAGE_MEDIA_GENERATION,
-        attempt=draft.attempt,
-        audience=run_pb2.AUDIENCE_STUDENT,
-        models_used=[common_pb2.ModelUse(task="media", backend=draft.backend, model=draft.model)],
-    )
-    entity.start_time.FromDatetime(draft.started_at)
-    entity.duration.FromTimedelta(draft.duration)
-    return entity

@@ -48,6 +48,9 @@ def parse_generate(request: media_pb2.GenerateMediaRequest) -> MediaRequest:
     parameters = _parameters(request.parameters)
     recipe = parse_config_name(request.recipe, "recipe") if request.recipe else ""
     user_id = parse_pseudonym(request.user_id) if request.user_id else ""
+    input_images = _input_images(request.input_images, upload)
+    if request.epoch < 0:
+        raise InvalidArgument("OUT_OF_BOUNDS", "expected 0 or more", field="epoch")
     return MediaRequest(
         upload=upload,
         output_config=output_config,
@@ -57,8 +60,10 @@ def parse_generate(request: media_pb2.GenerateMediaRequest) -> MediaRequest:
         recipe=recipe,
         parameters=parameters,
         user_id=user_id,
-        input_images=_input_images(request.input_images, upload),
+        input_images=input_images,
         allow_reuse=request.allow_reuse,
+        epoch=request.epoch,
+        adopt_only=request.adopt_only,
     )
 
 

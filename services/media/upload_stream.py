@@ -30,6 +30,7 @@ class UploadStream:
     """Sends a product from `committed` on; everything before is read again and hashed.
 
     Args:
+        epoch: of the claim it is written under; 0 is nobody's.
         prefixes: SHA-256 of the bytes up to each offset sent so far; read and added to.
         inspection: sees every byte; what it finds is told with the last message, and what it
             refuses is not recorded.
@@ -40,6 +41,7 @@ class UploadStream:
         self,
         *,
         upload: str,
+        epoch: int,
         product: Product,
         entity: run_pb2.Entity,
         committed: int,
@@ -48,7 +50,8 @@ class UploadStream:
         counted: Counted,
         inspection: Inspection,
     ) -> None:
-        self._upload, self._product, self._entity = upload, product, entity
+        self._upload, self._epoch = upload, epoch
+        self._product, self._entity = product, entity
         self._committed, self._prefixes = committed, prefixes
         self._max_bytes, self._counted = max_bytes, counted
         self._inspection = inspection
@@ -143,7 +146,7 @@ class UploadStream:
         yield message
 
     def _message(self, first: bool, offset: int, data: bytes) -> recorder_pb2.WriteEntityRequest:
-        message = recorder_pb2.WriteEntityRequest(offset=offset, data=data)
+        message = recorder_pb2.WriteEntityRequest(offset=offset, data=data, epoch=self._epoch)
         if first:
             message.upload = self._upload
             message.entity.CopyFrom(self._entity)

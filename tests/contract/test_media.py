@@ -66,6 +66,7 @@ BAD_FIELDS: list[tuple[str, Any, str, str]] = [
     ("parameters", {f"p{i}": "1" for i in range(65)}, "TOO_MANY_PARAMETERS", "parameters"),
     *(("user_id", value, "INVALID_USER_ID", "user_id") for value in ("Ada", "a b", "a" * 65, "ä")),
     *(("recipe", value, "INVALID_CONFIG_NAME", "recipe") for value in BAD_CONFIGS if value),
+    *(("epoch", value, "OUT_OF_BOUNDS", "epoch") for value in (-1, -(2**63))),
 ]
 
 

@@ -17,6 +17,8 @@ from services.kit.errors import (
 from services.kit.ids import UploadName
 from services.kit.log import facts
 from services.media.comfy.address import SETTING, parse_address
+from services.media.comfy.adoption import Adoption
+from services.media.comfy.calling_off import CallingOff
 from services.media.comfy.course import Course
 from services.media.comfy.errors import execution_failed, interrupted
 from services.media.comfy.etiquette import Etiquette
@@ -26,7 +28,7 @@ from services.media.comfy.input_images import names_of, sent
 from services.media.comfy.instance import Instance, Look
 from services.media.comfy.journal import HandIn, Journal, MemoryJournal
 from services.media.comfy.overview import instance_status, pool_status
-from services.media.comfy.placement import Place, Placement
+from services.media.comfy.placement import LOOKED_SECONDS, Place, Placement
 from services.media.comfy.pool import Pool
 from services.media.comfy.products import Leavings
 from services.media.comfy.recall import seated, unless_recalled
@@ -93,6 +95,8 @@ class ComfyBackend:
         )
         self._etiquette = etiquette or Etiquette()
         self._stopping = Stopping(self._journal)
+        self._calling_off = CallingOff(self._instances, self._journal)
+        self._adoption = Adoption(self._journal, self._placement, clock)
 
     async def start(self) -> None:
         """Say which instances answer; the service starts whether they do or not."""
@@ -134,9 +138,19 @@ class ComfyBackend:
         """See `services.media.ports.Resuming`."""
         return await self._resumption.began(str(upload))
 
-    async def stop(self, upload: UploadName) -> bool:
+    async def stop(self, uploads: Collection[UploadName]) -> bool:
         """See `services.media.ports.Resuming`."""
-        return await self._resumption.stop(str(upload))
+        return await self._calling_off.stop(uploads)
+
+    async def adopt(self, job: RenderJob) -> Product | None:
+        """See `services.media.ports.Resuming`."""
+        workflow = workflow_of(job.config).chained(job.values)
+        found = await self._adoption.find(workflow, job)
+        if found is None:
+            return None
+        product = self._product(found.instance, workflow, found.prompt_id, job, found.entry)
+        late = {"late": "true"} if found.late else {}
+        return replace(product, attempt=found.attempt, metadata={**product.metadata, **late})
 
     async def render(self, job: RenderJob, report: Report) -> Product:
         """Make one output; see `services.media.ports.Backend`.
@@ -168,6 +182,7 @@ class ComfyBackend:
                 if past.place is not None:
                     place = Place(*past.place, self._pool.sit(past.place[0], workflow))
                 while entry is None:
+                    asked_at = self._clock.monotonic()
                     if place is None:
                         place = await self._placement.place(
                             workflow, job, tell, again=course is not None, cause=cause
@@ -180,6 +195,10 @@ class ComfyBackend:
                     # A prefix of its own, or ComfyUI's cache names a file of an earlier job.
                     prefix = f"artlab/{prompt_id}"
                     is_new = place.look.state == "unknown"
+                    waited = self._clock.monotonic() - asked_at > LOOKED_SECONDS
+                    if is_new and (waited or course is not None):
+                        # Somebody may have stopped it meanwhile, at a copy of this service.
+                        await job.standing.confirm()
                     images = await sent(instance, job.images) if is_new else names_of(job.images)
                     graph = workflow.fill(
                         prompt=job.prompt,
@@ -224,7 +243,7 @@ class ComfyBackend:
                 instance, hand_in = earlier
                 course = Course(instance, workflow, {}, hand_in, self._journal, report, self._clock)
                 course.adopted = True
-            if course is not None and not finished:
+            if course is not None and not finished and not job.standing.is_taken_over:
                 await self._stopping.stop(course)
             if place is not None:
                 place.seat.release()

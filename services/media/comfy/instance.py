@@ -13,7 +13,7 @@ from services.media.comfy.errors import Unanswered, protocol_error, rejected
 from services.media.comfy.events import EventStream
 from services.media.comfy.health import Health
 from services.media.comfy.inventory import Inventory
-from services.media.comfy.queue import QueueReader
+from services.media.comfy.queue import Queue, QueueReader
 from services.media.comfy.rest import Reply, Rest
 from services.media.comfy.seats import Seats
 from services.media.domain.workflow import Workflow
@@ -96,6 +96,10 @@ class Instance:
             return Look("pending", position=before, idle=not queue.running)
         entry = await self.history(prompt_id)
         return Look("unknown") if entry is None else Look("finished", entry=entry)
+
+    async def queue(self) -> Queue:
+        """What runs and waits there now. Raises Unreachable, Unanswered, COMFY_PROTOCOL."""
+        return await self._queue.read()
 
     async def history(self, prompt_id: str) -> Mapping[str, Any] | None:
         """Return the history entry of a finished job; None when there is none.

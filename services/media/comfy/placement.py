@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.kit.errors import ArtlabError, FailedPrecondition, Unavailable
+from services.kit.ids import UploadName
 from services.media.comfy.address import SETTING
 from services.media.comfy.download import view_path
 from services.media.comfy.errors import UNAVAILABLE
@@ -29,13 +30,13 @@ MAX_REPEATS = 16
 LOOKED_SECONDS = 0.5
 
 
-def prompt_id_of(job: RenderJob, repeat: int = 0) -> str:
-    """The prompt id of one attempt: the same job gives the same id, another attempt another.
+def prompt_id_of(upload: UploadName, repeat: int = 0) -> str:
+    """The prompt id of one output: the same upload gives the same id.
 
     `repeat` counts the times it failed at ComfyUI: an id that stands in its history already
     would be answered from there.
     """
-    return str(uuid.uuid5(_PROMPT_IDS, f"{job.upload}#{job.attempt}.{repeat}"))
+    return str(uuid.uuid5(_PROMPT_IDS, f"{upload}#1.{repeat}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,13 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """Where a job is already, if anywhere, and which instances could be asked."""
 
     prompt_id: str
     at: tuple[Instance, Look] | None
     asked: Sequence[Instance]
+    all_asked: bool
     failure: ArtlabError | None
 
 
@@ -87,7 +89,7 @@ class Placement:
         may_wait = again and (cause is None or cause.reason == "COMFY_LOST")
         while True:
             fit = await self._fitness.of(workflow)
-            found = await self._find(workflow, job)
+            found = await self.find(workflow, job)
             if found.at is not None:
                 return self._adopt(workflow, found, *found.at)
             suited = [instance for instance in fit.suited if instance in found.asked]
@@ -101,7 +103,7 @@ class Placement:
             try:
                 if self._now() - began > LOOKED_SECONDS or instance not in suited:
                     # Much may have happened meanwhile; it must not be handed in a second time.
-                    found = await self._find(workflow, job)
+                    found = await self.find(workflow, job)
                 if found.at is not None:
                     return self._adopt(workflow, found, *found.at)
                 if instance in found.asked:
@@ -112,19 +114,22 @@ class Placement:
                     seat.release()
             again = may_wait = True
 
-    def _adopt(self, workflow: Workflow, found: _Found, instance: Instance, look: Look) -> Place:
+    def _adopt(self, workflow: Workflow, found: Found, instance: Instance, look: Look) -> Place:
         # Of ours, from before a restart or of a call that was cut: taken up, whatever waits.
         return Place(instance, look, found.prompt_id, self._pool.sit(instance, workflow))
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def _find(self, workflow: Workflow, job: RenderJob) -> _Found:
-        """Look at every instance that answers, also at those that get no jobs now."""
+    async def find(self, workflow: Workflow, job: RenderJob) -> Found:
+        """Look at every instance that answers, also at those that get no jobs now.
+
+        Raises Unavailable when one goes away while it is asked for a job's files.
+        """
         answering = [instance for instance in self._instances if instance.health.answers]
         failure: ArtlabError | None = None
         for repeat in range(MAX_REPEATS):
-            prompt_id = prompt_id_of(job, repeat)
+            prompt_id = prompt_id_of(job.upload, repeat)
             looks = await asyncio.gather(*(self._look(one, prompt_id) for one in answering))
             asked = [i for i, look in zip(answering, looks, strict=True) if isinstance(look, Look)]
             known = [
@@ -132,13 +137,14 @@ class Placement:
                 for instance, look in zip(answering, looks, strict=True)
                 if isinstance(look, Look) and look.state != "unknown"
             ]
+            all_asked = len(asked) == len(self._instances)
             failure = next((look for look in looks if isinstance(look, ArtlabError)), failure)
             for instance, look in known:
                 if look.entry is None or await self.is_usable(instance, workflow, look.entry):
-                    return _Found(prompt_id, (instance, look), asked, failure)
+                    return Found(prompt_id, (instance, look), asked, all_asked, failure)
             if not known:
-                return _Found(prompt_id, None, asked, failure)
-        return _Found(prompt_id, known[0], asked, failure)
+                return Found(prompt_id, None, asked, all_asked, failure)
+        return Found(prompt_id, known[0], asked, all_asked, failure)
 
     async def _look(self, instance: Instance, prompt_id: str) -> Look | ArtlabError:
         try:

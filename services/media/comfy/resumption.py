@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from services.kit.clock import Clock
@@ -55,27 +55,6 @@ class Resumption:
         if found is None or found.stopped or found.url not in self._instances:
             return None
         return self._instances[found.url], found
-
-    async def stop(self, upload: str) -> bool:
-        """Stop what an earlier life of this service, or a copy of it, handed in.
-
-        Whether that stopped it: what is over, or cannot be asked, is not stopped.
-        """
-        found = await self._journal.get(upload)
-        instance = self._instances.get(found.url) if found is not None else None
-        if found is None or found.stopped or instance is None:
-            return False
-        try:
-            if (await instance.look(found.prompt_id)).state not in ("pending", "running"):
-                return False
-            stopped = await instance.cancel(found.prompt_id)
-        except Unavailable as error:
-            log.warning("cancel failed", extra=facts(upload=upload, why=error.message))
-            return False
-        if stopped:
-            await self._journal.put(replace(found, stopped=True))
-        log.info("stopped from here", extra=facts(upload=upload, stopped=stopped))
-        return stopped
 
     async def recall(self, workflow: Workflow, job: RenderJob) -> Past:
         """Find out what became of the job.

@@ -41,6 +41,10 @@ class MediaRequest:
     input_images: Mapping[str, EntityName] = field(default_factory=dict)
     # Whether an equal output of the same person will do; the answer is as good either way.
     allow_reuse: bool = False
+    # Of the caller's claim on the run; 0 is nobody's.
+    epoch: int = 0
+    # Only take what was made before: nothing is begun.
+    adopt_only: bool = False
 
     def drawn_seed(self) -> int:
         """The seed asked for, or one drawn from the upload's name.

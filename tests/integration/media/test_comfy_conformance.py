@@ -37,7 +37,7 @@ async def test_a_job_finished_before_the_post_answered_is_found_at_once() -> Non
         assert await read(await backend.render(job, ignore))
         # Told by its events: it was looked for before it was handed in, and not again.
         assert [seen.path for seen in fake.requests].count("/queue") == looks + 1
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_the_history_may_be_written_after_success_was_told() -> None:
@@ -154,7 +154,7 @@ async def test_after_a_restart_at_any_step_it_is_handed_in_once_more(step: str) 
         await fake.restart()
         fake.script.hang_at, fake.script.step_seconds = None, 0.02
         assert await read(await asyncio.wait_for(task, 15))
-        assert fake.executions == {prompt_id_of(job): 2}, "lost once, made again once"
+        assert fake.executions == {prompt_id_of(job.upload): 2}, "lost once, made again once"
         assert "KSampler" in {classes.get(node) for node in nodes}, "live, on a new socket"
 
 
@@ -171,7 +171,7 @@ async def test_a_restart_while_it_waits_hands_it_in_once_more(jobs_api: bool) ->
         fake.script.hang_at = None
         assert await read(await asyncio.wait_for(task, 15))
         assert await read(await asyncio.wait_for(before, 15))
-        assert fake.executions[prompt_id_of(job)] == 1
+        assert fake.executions[prompt_id_of(job.upload)] == 1
 
 
 async def test_after_a_restart_just_before_the_prompt_was_taken_in_it_runs_once() -> None:
@@ -183,7 +183,7 @@ async def test_after_a_restart_just_before_the_prompt_was_taken_in_it_runs_once(
         await fake.restart()
         script.hold = ""
         assert await read(await asyncio.wait_for(task, 15))
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_after_a_restart_between_success_and_history_the_picture_is_not_made_again() -> None:
@@ -195,7 +195,7 @@ async def test_after_a_restart_between_success_and_history_the_picture_is_not_ma
         await asyncio.sleep(0.1)
         await fake.restart()
         assert await read(await asyncio.wait_for(task, 15))
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_a_comfyui_that_comes_back_late_gets_the_job_it_lost(
@@ -212,7 +212,7 @@ async def test_a_comfyui_that_comes_back_late_gets_the_job_it_lost(
             fake.script.hang_at = None
             await fake.start()
             assert await read(await asyncio.wait_for(task, 15))
-            assert fake.executions == {prompt_id_of(job): 2}
+            assert fake.executions == {prompt_id_of(job.upload): 2}
 
 
 async def test_a_job_that_is_lost_twice_is_said_to_be_lost() -> None:
@@ -221,7 +221,9 @@ async def test_a_job_that_is_lost_twice_is_said_to_be_lost() -> None:
             job = make_job()
             task = asyncio.create_task(backend.render(job, ignore))
             for count in (1, 2):
-                await until(lambda count=count: fake.executions.get(prompt_id_of(job)) == count, 15)  # type: ignore[misc]
+                await until(
+                    lambda count=count: fake.executions.get(prompt_id_of(job.upload)) == count, 15
+                )  # type: ignore[misc]
                 await fake.restart()
             with pytest.raises(Unavailable) as caught:
                 await asyncio.wait_for(task, 15)
@@ -239,7 +241,7 @@ async def test_a_job_lost_with_its_instance_moves_to_another(
             await until(lambda: one.worker.running is not None)
             await one.stop()
             assert await read(await asyncio.wait_for(task, 15))
-            assert two.executions == {prompt_id_of(job): 1}
+            assert two.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_a_machine_that_cannot_be_reached_for_a_while_keeps_its_job(
@@ -264,7 +266,7 @@ async def test_a_machine_that_cannot_be_reached_for_a_while_keeps_its_job(
             monkeypatch.setattr(HTTPConnection, "connect", connect)
             fake.script.hang_at = None
             assert await read(await asyncio.wait_for(task, 15))
-            assert fake.executions == {prompt_id_of(job): 1}
+            assert fake.executions == {prompt_id_of(job.upload): 1}
             assert not other.prompts
 
 
@@ -303,7 +305,7 @@ async def test_a_job_at_a_dead_worker_moves_and_the_instance_gets_no_more(
         async with connected(dead.url, well.url) as backend:
             job = make_job()
             assert await read(await asyncio.wait_for(backend.render(job, ignore), 15))
-            assert (dead.worker.remaining, well.executions) == (0, {prompt_id_of(job): 1})
+            assert (dead.worker.remaining, well.executions) == (0, {prompt_id_of(job.upload): 1})
             sent = len(dead.prompts)
             assert await read(await backend.render(make_job(), ignore))
             assert len(dead.prompts) == sent
@@ -328,7 +330,7 @@ async def test_a_history_evicted_at_once_is_replaced_by_what_the_events_told() -
             product = await backend.render(job, ignore)
             assert await read(product)
             assert product.model == "sd3.5_large.safetensors"
-            assert fake.executions == {prompt_id_of(job): 1}
+            assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_a_history_evicted_while_the_events_were_lost_is_a_lost_job() -> None:

@@ -43,7 +43,7 @@ async def test_cancelling_a_running_job_stops_exactly_it(jobs_api: bool) -> None
     async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
         job, other = make_job(), make_job()
         first = asyncio.create_task(backend.render(job, ignore))
-        await until(lambda: fake.executions.get(prompt_id_of(job), 0) == 1)
+        await until(lambda: fake.executions.get(prompt_id_of(job.upload), 0) == 1)
         second = asyncio.create_task(backend.render(other, ignore))
         await until(lambda: len(fake.worker.pending) == 1)
         began = time.monotonic()
@@ -52,7 +52,7 @@ async def test_cancelling_a_running_job_stops_exactly_it(jobs_api: bool) -> None
             await first
         assert time.monotonic() - began < 2.0
         await second
-        last = fake.worker.history[prompt_id_of(job)]["status"]["messages"][-1][0]
+        last = fake.worker.history[prompt_id_of(job.upload)]["status"]["messages"][-1][0]
         assert last == "execution_interrupted"
 
 
@@ -70,7 +70,7 @@ async def test_cancelling_a_queued_job_means_that_it_never_runs(jobs_api: bool) 
             await second
         assert not fake.worker.pending
         await first
-        assert prompt_id_of(job) not in fake.executions
+        assert prompt_id_of(job.upload) not in fake.executions
 
 
 async def test_cancelling_while_the_prompt_is_on_its_way_leaves_nothing_behind() -> None:
@@ -161,8 +161,8 @@ async def test_who_asks_again_before_the_cancel_arrived_gets_the_job_that_runs(
             await asyncio.sleep(0.5)
             fake.script.hang_at = None
             product = await asyncio.wait_for(task, 10)
-            assert product.metadata["prompt_id"] == prompt_id_of(job)
-            assert fake.executions == {prompt_id_of(job): 1}
+            assert product.metadata["prompt_id"] == prompt_id_of(job.upload)
+            assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_a_job_that_moved_is_stopped_where_it_was_when_that_instance_comes_back(
@@ -178,13 +178,13 @@ async def test_a_job_that_moved_is_stopped_where_it_was_when_that_instance_comes
             await until(lambda: one.worker.running is not None)
             route.is_there = False
             product = await asyncio.wait_for(task, 15)
-            assert (product.attempt, two.executions) == (2, {prompt_id_of(job): 1})
+            assert (product.attempt, two.executions) == (2, {prompt_id_of(job.upload): 1})
             assert one.worker.running is not None
             route.is_there = True
             await until(lambda: one.worker.running is None)
             again = await backend.render(job, ignore)
-            assert again.metadata["prompt_id"] == prompt_id_of(job)
-            assert two.executions == {prompt_id_of(job): 1}, "taken from where it is done"
+            assert again.metadata["prompt_id"] == prompt_id_of(job.upload)
+            assert two.executions == {prompt_id_of(job.upload): 1}, "taken from where it is done"
 
 
 @pytest.mark.parametrize("jobs_api", [True, False], ids=["new", "old"])
@@ -207,7 +207,7 @@ async def test_who_took_a_job_up_makes_it_anew_when_the_one_who_began_it_takes_i
         if waits:
             await until(lambda: len(fake.worker.pending) == 1)
         else:
-            await until(lambda: fake.executions.get(prompt_id_of(job), 0) == 1)
+            await until(lambda: fake.executions.get(prompt_id_of(job.upload), 0) == 1)
         told: list[str] = []
         second = asyncio.create_task(two.render(job, lambda progress: told.append(progress.phase)))
         await until(lambda: bool(told))
@@ -216,7 +216,7 @@ async def test_who_took_a_job_up_makes_it_anew_when_the_one_who_began_it_takes_i
             await first
         product = await second
         # What was interrupted stands in the history under its id; what only waited left no trace.
-        assert product.metadata["prompt_id"] == prompt_id_of(job, 0 if waits else 1)
+        assert product.metadata["prompt_id"] == prompt_id_of(job.upload, 0 if waits else 1)
         assert fake.executions[product.metadata["prompt_id"]] == 1
         if before is not None:
             await before

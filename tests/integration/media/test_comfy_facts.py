@@ -54,7 +54,7 @@ async def test_1_a_prompt_id_is_sent_again_only_after_two_looks(answer: str) -> 
             ] * 2
         script.hang_at = None
         assert await read(await task)
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_1_a_post_that_froze_on_its_way_is_not_sent_twice(
@@ -74,7 +74,7 @@ async def test_1_a_post_that_froze_on_its_way_is_not_sent_twice(
         await until(lambda: bool(fake.executions))
         fake.script.frozen = False
         assert await read(await task)
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_2_no_number_is_ever_sent_and_a_worker_it_killed_is_noticed(
@@ -135,7 +135,7 @@ async def test_5_a_client_that_stops_reading_stalls_events_and_not_our_job() -> 
         job = make_job()
         assert await read(await backend.render(job, lambda told: seen.append(told.node)))
         assert not any(seen), "no event came through"
-        assert fake.executions[prompt_id_of(job)] == 1
+        assert fake.executions[prompt_id_of(job.upload)] == 1
         writer.transport.abort()
 
 
@@ -172,7 +172,7 @@ async def test_7_a_cached_run_has_its_outputs_because_a_client_id_is_always_sent
         await backend.render(make_job(), ignore)
         job = make_job()
         assert await read(await backend.render(job, ignore))
-        entry = fake.worker.history[prompt_id_of(job)]
+        entry = fake.worker.history[prompt_id_of(job.upload)]
         assert "3" in entry["status"]["messages"][1][1]["nodes"], "the sampler was cached"
         assert all(isinstance(body["client_id"], str) for body in fake.prompts)
 
@@ -221,13 +221,13 @@ async def test_10_a_job_that_somebody_took_out_of_the_queue_is_cancelled_and_say
             job = make_job()
             task = asyncio.create_task(backend.render(job, ignore))
             await until(lambda: len(fake.worker.pending) == 1)
-            fake.worker.delete(prompt_id_of(job))
+            fake.worker.delete(prompt_id_of(job.upload))
             with pytest.raises(Cancelled) as caught:
                 await asyncio.wait_for(task, 5)
             assert caught.value.reason == "COMFY_INTERRUPTED"
             fake.script.hang_at = None
             await before
-            assert prompt_id_of(job) not in fake.executions, "not put there again"
+            assert prompt_id_of(job.upload) not in fake.executions, "not put there again"
 
 
 async def test_11_a_restart_loses_the_history_and_not_a_picture_that_is_being_fetched() -> None:

@@ -141,7 +141,7 @@ async def test_a_job_already_at_one_instance_is_never_given_to_another() -> None
         async with connected(first.url, second.url) as backend:
             await backend.render(job, ignore)
         assert first.executions == {}
-        assert second.executions == {prompt_id_of(job): 1}
+        assert second.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_the_same_address_twice_is_one_instance() -> None:

@@ -73,7 +73,7 @@ async def batch_of(*urls: str, max_waiting: int = 64) -> AsyncIterator[Batch]:
 
 def order_of(fake: FakeComfyUI, jobs: list[RenderJob]) -> list[int]:
     """Which of these jobs were executed here, in order."""
-    numbers = {prompt_id_of(job): number for number, job in enumerate(jobs)}
+    numbers = {prompt_id_of(job.upload): number for number, job in enumerate(jobs)}
     return [numbers[prompt_id] for prompt_id in fake.executions]
 
 

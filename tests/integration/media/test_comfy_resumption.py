@@ -72,7 +72,7 @@ async def test_a_job_at_an_instance_that_is_down_at_the_restart_is_waited_for() 
             one.script.frozen = False
             product = await asyncio.wait_for(task, 15)
             assert await read(product)
-        assert (one.executions, two.executions) == ({prompt_id_of(job): 1}, {})
+        assert (one.executions, two.executions) == ({prompt_id_of(job.upload): 1}, {})
         assert product.attempt == 1
 
 
@@ -90,13 +90,13 @@ async def test_a_job_at_an_instance_that_is_gone_for_good_moves(
         async with life(journal, one, two) as backend:
             told: list[RenderProgress] = []
             product = await asyncio.wait_for(backend.render(job, told.append), 15)
-        assert two.executions == {prompt_id_of(job): 1}
+        assert two.executions == {prompt_id_of(job.upload): 1}
         assert (product.attempt, told[-1].attempt) == (2, 2)
 
 
 async def test_a_job_at_an_instance_that_was_taken_off_the_list_is_made_anew() -> None:
     journal, job = MemoryJournal(), make_job()
-    away = HandIn(str(job.upload), prompt_id_of(job), "http://127.0.0.1:9", 1, 0.0)
+    away = HandIn(str(job.upload), prompt_id_of(job.upload), "http://127.0.0.1:9", 1, 0.0)
     await journal.put(away)
     async with fake_comfyui() as fake, life(journal, fake) as backend:
         assert not await backend.began(job.upload)
@@ -120,7 +120,7 @@ async def test_a_post_that_was_cut_and_arrives_after_the_restart_is_found_by_the
             # What was on its way is taken in only now.
             script.hold = ""
             assert await read(await asyncio.wait_for(task, 15))
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
         assert len(fake.prompts) == 1
 
 
@@ -164,7 +164,7 @@ async def test_attempts_are_told_and_survive() -> None:
             task = asyncio.create_task(backend.render(job, ignore))
             await until(lambda: fake.worker.running is not None)
             await fake.restart()
-            await until(lambda: fake.executions.get(prompt_id_of(job)) == 2, 15)
+            await until(lambda: fake.executions.get(prompt_id_of(job.upload)) == 2, 15)
             await crash(task)
         fake.script.hang_at = None
         async with life(journal, fake) as backend:
@@ -172,7 +172,7 @@ async def test_attempts_are_told_and_survive() -> None:
             product = await backend.render(job, told.append)
         assert product.attempt == 2
         assert {progress.attempt for progress in told} <= {2}
-        assert fake.executions == {prompt_id_of(job): 2}
+        assert fake.executions == {prompt_id_of(job.upload): 2}
 
 
 async def test_what_ends_after_its_deadline_is_a_late_result_for_who_asks_again() -> None:
@@ -187,7 +187,7 @@ async def test_what_ends_after_its_deadline_is_a_late_result_for_who_asks_again(
         product = await backend.render(job, ignore)
         assert await read(product)
         assert (product.metadata["late"], product.attempt) == ("true", 1)
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_what_still_runs_after_its_deadline_is_followed_for_who_asks_again() -> None:
@@ -203,7 +203,7 @@ async def test_what_still_runs_after_its_deadline_is_followed_for_who_asks_again
         script.hang_at = None
         product = await asyncio.wait_for(task, 15)
         assert product.metadata["late"] == "true"
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_what_was_stopped_in_time_is_made_anew_at_once_and_is_not_late() -> None:
@@ -351,4 +351,4 @@ async def test_what_cannot_be_asked_is_not_said_to_be_stopped() -> None:
             await until(lambda: fake.worker.running is not None)
             await crash(task)
             await fake.stop()
-            assert not await backend.stop(job.upload)
+            assert not await backend.stop([job.upload])

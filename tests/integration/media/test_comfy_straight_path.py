@@ -24,7 +24,7 @@ async def test_every_shipped_workflow_ends_in_a_picture_of_the_size_asked_for(na
         assert (picture.format, picture.size) == ("PNG", (256, 256))
         assert product.backend == "comfyui"
         assert product.model
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 async def test_the_prompt_arrives_byte_identical_in_the_node_it_belongs_to() -> None:
@@ -43,19 +43,17 @@ async def test_the_request_is_ours_alone() -> None:
         body = fake.prompts[0]
         assert set(body) - {"extra_data"} == {"prompt", "client_id", "prompt_id"}
         assert body.get("extra_data", {}) in ({}, {"preview_method": "auto"})
-        assert str(uuid.UUID(body["prompt_id"])) == body["prompt_id"] == prompt_id_of(job)
+        assert str(uuid.UUID(body["prompt_id"])) == body["prompt_id"] == prompt_id_of(job.upload)
         assert body["client_id"] in fake.client_ids
         prefix = body["prompt"]["9"]["inputs"]["filename_prefix"]
         assert prefix == f"artlab/{body['prompt_id']}"
         assert not [seen for seen in fake.requests if "Origin" in seen.headers]
 
 
-async def test_attempts_and_uploads_have_prompt_ids_of_their_own() -> None:
-    job = make_job()
-    again = make_job(upload=job.upload)
-    second = make_job(upload=job.upload, attempt=2)
-    assert prompt_id_of(job) == prompt_id_of(again)
-    assert len({prompt_id_of(found) for found in (job, second, make_job())}) == 3
+async def test_uploads_and_repetitions_have_prompt_ids_of_their_own() -> None:
+    one, other = make_job().upload, make_job().upload
+    assert prompt_id_of(one) == prompt_id_of(one)
+    assert len({prompt_id_of(one), prompt_id_of(one, 1), prompt_id_of(other)}) == 3
 
 
 async def test_progress_is_one_fraction_that_never_goes_back() -> None:

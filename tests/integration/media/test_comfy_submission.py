@@ -42,7 +42,7 @@ async def test_an_unanswered_post_never_makes_the_picture_twice(answer: str) -> 
     async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
         job = make_job()
         assert await read(await backend.render(job, ignore))
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
         looks = [seen.path for seen in fake.requests]
         after = looks[looks.index("/prompt", looks.index("/queue")) :]
         assert "/queue" in after, "it looked before it sent anything again"
@@ -55,7 +55,7 @@ async def test_a_job_of_an_earlier_life_is_taken_up_and_not_repeated() -> None:
             first = await read(await backend.render(job, ignore))
         async with connected(fake.url) as backend:
             assert await read(await backend.render(job, ignore)) == first
-        assert fake.executions == {prompt_id_of(job): 1}
+        assert fake.executions == {prompt_id_of(job.upload): 1}
 
 
 @pytest.mark.parametrize("fail", ["failed", "interrupted", "file deleted"])
