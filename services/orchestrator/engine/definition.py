@@ -11,14 +11,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+from services.kit.catalogue import CatalogueError
+from services.orchestrator.engine.flow_check import check_flow
 from services.orchestrator.engine.graph import Flow, Path, Retry, StepDefinition
-from services.orchestrator.engine.kinds import Factories
+from services.orchestrator.engine.kinds import Factories, defect_of
+from services.orchestrator.engine.reader import Reader, kind_of
+from services.orchestrator.engine.reference_check import check_references
+from services.orchestrator.engine.step_parser import StepParser
 
 __all__ = ["Definition", "Flow", "Path", "Retry", "StepDefinition", "parse_definition"]
+
+MAX_DOCUMENT_CHARACTERS = 256 * 1024
+_NAME = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
+_FIELDS = ("name", "title", "description", "steps", "flow")
 
 
 @dataclass(frozen=True)
@@ -27,10 +39,11 @@ class Definition:
 
     Attributes:
         name: ``^[a-z0-9_]{1,64}$``.
-        title, description: by language, BCP 47.
         flow: what is to be done.
         document: canonical JSON of the file; `parse_definition(json.loads(document), …)` gives an
             equal definition.
+        title: by language, BCP 47.
+        description: by language, BCP 47.
     """
 
     name: str
@@ -61,4 +74,54 @@ def parse_definition(data: object, source: str, factories: Factories | None = No
 
     Raises CatalogueError with all defects, each with the path of its field.
     """
-    raise NotImplementedError(json, source, factories)
+    reader = Reader(source)
+    data = reader.plain(data, "")
+    document = _canonical(data, reader)
+    fields = reader.fields(data, "", _FIELDS)
+    name = _name(reader, fields)
+    title = _by_language(reader, fields, "title")
+    description = _by_language(reader, fields, "description")
+    parser = StepParser(reader)
+    flow = parser.flow(fields.get("steps"), fields.get("flow"), "")
+    if factories is not None:
+        for place, step in parser.places.items():
+            reason = defect_of(step.kind, factories) if step.kind else None
+            if reason is not None:
+                reader.wrong(f"{place}.type", reason)
+    check_flow(reader, flow, parser.flow_places)
+    if not reader.defects:
+        # Before that, half of what is referred to may be missing for another reason.
+        check_references(reader, flow, parser, factories)
+    if reader.defects:
+        raise CatalogueError(reader.defects)
+    return Definition(name, flow, document, title, description)
+
+
+def _canonical(data: object, reader: Reader) -> str:
+    text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    if len(text) > MAX_DOCUMENT_CHARACTERS:
+        reader.wrong("", f"larger than {MAX_DOCUMENT_CHARACTERS} characters")
+    return text
+
+
+def _name(reader: Reader, fields: Mapping[str, Any]) -> str:
+    if "name" not in fields:
+        reader.wrong("name", "is missing")
+        return ""
+    name = fields["name"]
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        found = name if isinstance(name, str) else kind_of(name)
+        reader.wrong("name", f"expected 1 to 64 of a-z, 0-9 and _, found {found}")
+        return ""
+    return name
+
+
+def _by_language(reader: Reader, fields: Mapping[str, Any], key: str) -> Mapping[str, str]:
+    if key not in fields:
+        return {}
+    found = reader.mapping(fields[key], key)
+    for language, text in found.items():
+        if _LANGUAGE.fullmatch(language) is None:
+            reader.wrong(f"{key}.{language}", "expected a language like en or de")
+        reader.text(text, f"{key}.{language}", most=2_000)
+    return found

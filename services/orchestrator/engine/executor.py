@@ -9,10 +9,12 @@ from collections.abc import Collection
 from services.kit.clock import Clock, SystemClock
 from services.kit.ids import RunId
 from services.orchestrator.engine.definition import Definition
+from services.orchestrator.engine.flow_run import FlowRun
 from services.orchestrator.engine.kinds import Factories
 from services.orchestrator.engine.memory import InMemory, Memory
 from services.orchestrator.engine.observer import Observer, Unobserved
-from services.orchestrator.engine.step import JsonObject, PipelineResult, ServiceRegistry
+from services.orchestrator.engine.step import Json, JsonObject, PipelineResult, ServiceRegistry
+from services.orchestrator.engine.work import Work
 
 # Errors which say that somebody else has the run, or that it is over: not the step's affair.
 FATAL_REASONS = frozenset({"FENCED", "RUN_FINAL"})
@@ -71,4 +73,20 @@ class Executor:
         done; ArtlabError from the memory and for fatal reasons. When it is cancelled or raises, no
         task of it is left.
         """
-        raise NotImplementedError(given, plan)
+        work = Work(
+            run_id=self._run_id,
+            factories=self._factories,
+            services=self._services,
+            memory=self._memory,
+            observer=self._observer,
+            clock=self._clock,
+            randomness=self._random,
+            outputs_at_once=self._outputs_at_once,
+            output_slots=self._output_slots,
+            fatal_reasons=self._fatal_reasons,
+            given=given,
+            plan=plan,
+        )
+        known: dict[str, Json] = {"input": given, "plan": plan, "steps": {}}
+        end = await FlowRun(work, self._definition.flow, known).run()
+        return PipelineResult(given, end.output, end.steps, end.state, end.failed_step)

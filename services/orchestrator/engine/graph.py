@@ -70,6 +70,9 @@ class Path:
     condition: Condition = SUCCEEDED
     limit: int | None = None
 
+    def __hash__(self) -> int:
+        return hash((self.from_step, self.to_step, self.limit))
+
     @property
     def is_loop(self) -> bool:
         """Whether it leads back."""
