@@ -47,7 +47,7 @@ demo: override export PROMPT := $(value PROMPT)
 demo: override export CONFIG := $(value CONFIG)
 
 test: check ## everything that proves it works, in under 10 minutes
-	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile -m "not long and not compose"
+	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m "not long and not compose"
 
 test-long: $(STAMP) ## the long proofs: kill loops, big files
 	@$(BIN)/pytest -m long --timeout=3600
