@@ -20,6 +20,7 @@ from tests.support.rpc import refused
 RUN = "runs/528e5af9-59b3-4551-b101-27e13dd6e43e"
 RESEARCH = run_pb2.AUDIENCE_RESEARCH
 RUN_ID = RUN.removeprefix("runs/")
+OTHER_RUN = "runs/00000000-0000-4000-8000-000000000001"
 UPLOAD = f"{RUN}/uploads/x"
 BAD_RUN_IDS = [
     "",
@@ -88,6 +89,12 @@ def time(seconds: int, nanos: int) -> Timestamp:
         ({"execution_mode": 5}, "run.execution_mode"),
         ({"seed": -1}, "run.seed"),
         ({"seed": 2**53}, "run.seed"),
+        ({"parent": RUN_ID}, "run.parent"),
+        ({"parent": "runs/x"}, "run.parent"),
+        ({"parent": RUN}, "run.parent"),  # itself
+        ({"parent_sequence": 1}, "run.parent_sequence"),
+        ({"parent": OTHER_RUN, "parent_sequence": -1}, "run.parent_sequence"),
+        ({"parent": OTHER_RUN, "parent_sequence": 10_001}, "run.parent_sequence"),
     ],
 )
 async def test_create_run_names_the_malformed_field(
@@ -97,6 +104,136 @@ async def test_create_run_names_the_malformed_field(
         await world.stub.CreateRun(pb.CreateRunRequest(request_id=RUN_ID, run=plan(**changes)))
     async with refused("NOT_FOUND"):
         await world.stub.GetRun(pb.GetRunRequest(name=RUN, audience=run_pb2.AUDIENCE_RESEARCH))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "no JSON",
+        "[]",
+        "null",
+        '{"a": NaN}',
+        '{"a": 1',
+        "[" * 100_000,
+        '{"a": "' + "x" * (256 * 1024 - 8) + '"}',
+        '{"a": "' + "ü" * (128 * 1024 - 3) + '"}',
+    ],
+)
+async def test_a_plan_is_a_json_object_of_at_most_256_kib(world: World, document: str) -> None:
+    async with refused("INVALID_ARGUMENT", "INVALID_PLAN", "plan"):
+        await world.stub.CreateRun(
+            pb.CreateRunRequest(request_id=RUN_ID, run=plan(), plan=document)
+        )
+    async with refused("NOT_FOUND"):
+        await world.stub.GetRun(pb.GetRunRequest(name=RUN, audience=RESEARCH))
+
+
+def claim(**changes: Any) -> pb.Claim:
+    return pb.Claim(**({"owner": "driver-1", "ttl": Duration(seconds=5)} | changes))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "field"),
+    [
+        (None, "CLAIM_REQUIRED", "claim"),
+        (pb.Claim(), "INVALID_OWNER", "claim.owner"),
+        (claim(owner="Driver"), "INVALID_OWNER", "claim.owner"),
+        (claim(owner="a.b"), "INVALID_OWNER", "claim.owner"),
+        (claim(owner="a/b"), "INVALID_OWNER", "claim.owner"),
+        (claim(owner="a\n"), "INVALID_OWNER", "claim.owner"),
+        (claim(owner="a" * 65), "INVALID_OWNER", "claim.owner"),
+        (pb.Claim(owner="a"), "INVALID_DURATION", "claim.ttl"),
+        (claim(ttl=Duration(nanos=499_000_000)), "INVALID_DURATION", "claim.ttl"),
+        (claim(ttl=Duration(seconds=60, nanos=1_000_000)), "INVALID_DURATION", "claim.ttl"),
+        (claim(ttl=Duration(seconds=-1)), "INVALID_DURATION", "claim.ttl"),
+        (claim(ttl=Duration(seconds=1, nanos=-1)), "INVALID_DURATION", "claim.ttl"),
+        (claim(ttl=Duration(seconds=2**62)), "INVALID_DURATION", "claim.ttl"),
+    ],
+)
+async def test_a_claim_names_the_malformed_field(
+    world: World, bad: pb.Claim | None, reason: str, field: str
+) -> None:
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await world.stub.ClaimRun(pb.ClaimRunRequest(name=RUN, claim=bad))
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await world.stub.RenewClaims(pb.RenewClaimsRequest(claim=bad))
+    if bad is not None:
+        async with refused("INVALID_ARGUMENT", reason, field):
+            request = pb.CreateRunRequest(request_id=RUN_ID, run=plan(), claim=bad)
+            await world.stub.CreateRun(request)
+        async with refused("NOT_FOUND"):
+            await world.stub.GetRun(pb.GetRunRequest(name=RUN, audience=RESEARCH))
+
+
+def held(**changes: Any) -> pb.HeldClaim:
+    return pb.HeldClaim(**({"name": RUN, "epoch": 1} | changes))
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason", "field"),
+    [
+        ([held()] * 10_001, "TOO_MANY", "held"),
+        ([held(), held(name=RUN_ID)], "INVALID_NAME", "held[1].name"),
+        ([held(epoch=0)], "OUT_OF_BOUNDS", "held[0].epoch"),
+        ([held(epoch=-1)], "OUT_OF_BOUNDS", "held[0].epoch"),
+    ],
+)
+async def test_renew_claims_names_the_malformed_field(
+    world: World, claims: list[pb.HeldClaim], reason: str, field: str
+) -> None:
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await world.stub.RenewClaims(pb.RenewClaimsRequest(claim=claim(), held=claims))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"owner": ""}, "INVALID_OWNER", "owner"),
+        ({"owner": "../x"}, "INVALID_OWNER", "owner"),
+        ({"epoch": 0}, "OUT_OF_BOUNDS", "epoch"),
+        ({"delay": Duration(seconds=-1)}, "INVALID_DURATION", "delay"),
+        ({"delay": Duration(nanos=2_000_000_000)}, "INVALID_DURATION", "delay"),
+        ({"delay": Duration(seconds=30 * 86400, nanos=1_000_000)}, "INVALID_DURATION", "delay"),
+    ],
+)
+async def test_release_claim_names_the_malformed_field(
+    world: World, changes: dict[str, Any], reason: str, field: str
+) -> None:
+    values: dict[str, Any] = {"name": RUN, "owner": "driver-1", "epoch": 1, **changes}
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await world.stub.ReleaseClaim(pb.ReleaseClaimRequest(**values))
+
+
+async def test_list_claimable_runs_names_the_malformed_field(world: World) -> None:
+    async with refused("INVALID_ARGUMENT", "OUT_OF_BOUNDS", "page_size"):
+        await world.stub.ListClaimableRuns(pb.ListClaimableRunsRequest(page_size=-1))
+
+
+async def test_an_epoch_is_no_negative_number(world: World) -> None:
+    await world.create(RUN_ID)
+    warning = run_pb2.Warning(reason="SOME_REASON")
+    ended = run_pb2.Output(index=1, state=run_pb2.RUN_STATE_CANCELLED)
+    hint = run_pb2.Hint(text_delta=run_pb2.TextDelta(entity_type="interception", text="x"))
+    calls: list[Any] = [
+        pb.SetProgressRequest(name=RUN, step="one"),
+        pb.PublishHintsRequest(name=RUN, hints=[hint]),
+        pb.RecordEntityRequest(upload=UPLOAD, entity=entity("input"), data=b"x"),
+        pb.GetUploadRequest(upload=UPLOAD),
+        pb.DeleteUploadRequest(upload=UPLOAD),
+        pb.EraseEntityRequest(name=f"{RUN}/entities/1", reason="SOME_REASON"),
+        pb.RecordWarningRequest(name=RUN, warning=warning),
+        pb.FinalizeOutputRequest(name=RUN, output=ended),
+        pb.FinalizeRunRequest(name=RUN, state=run_pb2.RUN_STATE_CANCELLED),
+    ]
+    for request in calls:
+        request.epoch = -1
+        method = type(request).__name__.removesuffix("Request")
+        async with refused("INVALID_ARGUMENT", "OUT_OF_BOUNDS", "epoch"):
+            await getattr(world.stub, method)(request)
+    message = pb.WriteEntityRequest(upload=UPLOAD, entity=entity("input"), data=b"x", epoch=-1)
+    async with refused("INVALID_ARGUMENT", "OUT_OF_BOUNDS", "epoch"):
+        await world.stub.WriteEntity(iter([message]))
+    assert (await world.get(RUN)).last_event_seq == 1
 
 
 async def test_the_first_malformed_field_in_proto_order_is_named(world: World) -> None:
@@ -113,6 +250,8 @@ async def test_only_a_canonical_uuid_is_a_run_id(world: World, run_id: str) -> N
     calls: list[tuple[str, Any, str]] = [
         ("GetRun", pb.GetRunRequest(name=name, audience=run_pb2.AUDIENCE_RESEARCH), "name"),
         ("DeleteRun", pb.DeleteRunRequest(name=name), "name"),
+        ("ClaimRun", pb.ClaimRunRequest(name=name), "name"),
+        ("ReleaseClaim", pb.ReleaseClaimRequest(name=name), "name"),
         ("SetProgress", pb.SetProgressRequest(name=name), "name"),
         ("PublishHints", pb.PublishHintsRequest(name=name), "name"),
         ("RecordWarning", pb.RecordWarningRequest(name=name), "name"),

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import grpc.aio
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from artlab.recorder.v1 import recorder_pb2 as pb
@@ -15,6 +16,7 @@ from tests.faults.hostile_names import RUN_ID
 from tests.integration.recorder.harness import entity, picture, plan, stream
 
 PICTURE = picture(3000)
+CLAIM = pb.Claim(owner="driver-1", ttl=Duration(seconds=5))
 REFUSALS = {
     "INVALID_ARGUMENT",
     "NOT_FOUND",
@@ -43,7 +45,11 @@ def requests_about(run: str) -> list[Message]:
     output = run_pb2.Output(index=1, state=run_pb2.RUN_STATE_FAILED, error=error)
     lines = pb.EXPORT_FORMAT_JSON_LINES
     return [
-        pb.CreateRunRequest(request_id=RUN_ID, run=plan()),
+        pb.CreateRunRequest(request_id=RUN_ID, run=plan(), plan="{}", claim=CLAIM),
+        pb.ClaimRunRequest(name=run, claim=CLAIM),
+        pb.RenewClaimsRequest(claim=CLAIM, held=[pb.HeldClaim(name=run, epoch=1)]),
+        pb.ReleaseClaimRequest(name=run, owner=CLAIM.owner, epoch=1, delay=CLAIM.ttl),
+        pb.ListClaimableRunsRequest(),
         pb.GetRunRequest(name=run, include_document=True, audience=RESEARCH),
         pb.ListRunsRequest(audience=RESEARCH),
         pb.GetRunStatsRequest(audience=RESEARCH),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
@@ -39,10 +40,13 @@ READ_ONLY = {
     "GetRunStats",
     "GetStoreStatus",
     "GetUpload",
+    "ListClaimableRuns",
     "ListRuns",
     "ReadEntity",
     "WatchRun",
 }
+# No claim runs out while a test takes its time.
+LONG = Duration(seconds=60)
 
 
 @pytest.fixture(params=["disturbed", "at once"])
@@ -183,6 +187,54 @@ async def test_delete_run_is_idempotent_under_faults(chaos: Chaos) -> None:
     assert not chaos.folder(run).exists()
     await eventually(lambda: chaos.leftovers(run) == [], what="its bytes are gone")
     await chaos.document(other)
+
+
+async def test_claim_run_is_idempotent_under_faults_for_an_owner_keeps_its_epoch(
+    chaos: Chaos,
+) -> None:
+    run = await chaos.create()
+    before = await chaos.document(run)
+    claim = pb.Claim(owner="driver-1", ttl=LONG)
+    answer = await chaos.repeat("ClaimRun", pb.ClaimRunRequest(name=run, claim=claim))
+    assert answer == pb.ClaimRunResponse(claimed=True, epoch=1)
+    force = pb.ClaimRunRequest(name=run, claim=pb.Claim(owner="driver-2", ttl=LONG), force=True)
+    answer = await chaos.repeat("ClaimRun", force)
+    assert answer == pb.ClaimRunResponse(claimed=True, epoch=2)
+    assert await chaos.document(run) == before
+    assert len(list((chaos.root / ".claims").glob(f"{run.removeprefix('runs/')}.*"))) == 1
+
+
+async def test_create_run_is_idempotent_under_faults_with_a_claim_too(chaos: Chaos) -> None:
+    request = chaos.create_request()
+    request.claim.CopyFrom(pb.Claim(owner="driver-1", ttl=LONG))
+    assert (await chaos.repeat("CreateRun", request)).epoch == 1
+    request.claim.owner = "driver-2"
+    assert (await chaos.repeat("CreateRun", request)).epoch == 0
+
+
+async def test_renew_claims_is_idempotent_under_faults(chaos: Chaos) -> None:
+    claim = pb.Claim(owner="driver-1", ttl=LONG)
+    run, lost = await chaos.create(), await chaos.create()
+    await chaos.call("ClaimRun", pb.ClaimRunRequest(name=run, claim=claim))
+    held = [pb.HeldClaim(name=run, epoch=1), pb.HeldClaim(name=lost, epoch=1)]
+    answer = await chaos.repeat("RenewClaims", pb.RenewClaimsRequest(claim=claim, held=held))
+    assert answer == pb.RenewClaimsResponse(lost=[pb.LostClaim(name=lost, reason="FENCED")])
+
+
+async def test_release_claim_is_idempotent_under_faults(chaos: Chaos) -> None:
+    run = await chaos.create()
+    claim = pb.ClaimRunRequest(name=run, claim=pb.Claim(owner="driver-1", ttl=LONG))
+    assert (await chaos.call("ClaimRun", claim)).epoch == 1
+    request = pb.ReleaseClaimRequest(name=run, owner="driver-1", epoch=1, delay=LONG)
+    await chaos.repeat("ReleaseClaim", request)
+    refused = await chaos.call("ClaimRun", claim)
+    assert not refused.claimed
+    assert 0 < refused.retry_after.ToSeconds() <= LONG.ToSeconds()
+    # What is repeated after somebody has it again takes nothing from them.
+    claim.force = True
+    assert (await chaos.call("ClaimRun", claim)).epoch == 2
+    await chaos.repeat("ReleaseClaim", request)
+    assert (await chaos.call("ClaimRun", claim)).epoch == 2
 
 
 @pytest.mark.parametrize("is_one", [True, False])
