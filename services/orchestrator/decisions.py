@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Protocol
 
 from services.kit.clock import Clock
@@ -12,18 +11,17 @@ from services.kit.errors import AlreadyExists, FailedPrecondition, NotFound
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
 from services.orchestrator.domain.questions import (
-    QUESTION,
     Decision,
     Question,
     Said,
-    decision_document,
+    decision_draft,
     decision_of,
     decision_on,
     question_of,
     require_fits,
     require_may_answer,
 )
-from services.orchestrator.domain.run import EntityDraft, RecordedEntity, RecordedRun
+from services.orchestrator.domain.run import RecordedEntity, RecordedRun
 from services.orchestrator.ports import Recorder
 
 log = logging.getLogger(__name__)
@@ -104,20 +102,8 @@ class Decisions:
         decision: Decision,
         user_id: str,
     ) -> None:
-        draft = EntityDraft(
-            upload_id=decision.upload_id,
-            type="decision",
-            data=decision_document(decision),
-            stage=asked.stage,
-            audience="student",
-            started=self._clock.now(),
-            duration=timedelta(0),
-            output_index=question.output_index,
-            metadata={
-                QUESTION: str(decision.question),
-                "decision": decision.said,
-                "decided_by": user_id,
-            },
+        draft = decision_draft(
+            decision, question, stage=asked.stage, now=self._clock.now(), decided_by=user_id
         )
         try:
             await self._recorder.record(run_id, draft)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from services.kit.errors import (
     FailedPrecondition,
@@ -18,7 +18,9 @@ from services.kit.errors import (
 )
 from services.kit.ids import RunId
 from services.orchestrator.domain.expected import expected_entities
+from services.orchestrator.domain.inherited import inherited, require_findable
 from services.orchestrator.domain.lineage import Lineage, Rerun
+from services.orchestrator.domain.question_config import waiting_seconds
 from services.orchestrator.domain.run import (
     LEVELS,
     Kind,
@@ -133,6 +135,11 @@ class Plan:
         return tuple(str(self.request.parameters[name]) for name in self.text_slots)
 
     @property
+    def waiting_seconds(self) -> float:
+        """How long people may let the run wait in all, at most; not part of its work."""
+        return waiting_seconds(self.pipeline.flow, len(self.outputs))
+
+    @property
     def run_id(self) -> RunId:
         """The run this is the plan of."""
         return self.request.run_id
@@ -150,12 +157,12 @@ def make_plan(
 
     Raises PermissionDenied SAFETY_LEVEL_TOO_LAX, InvalidArgument CONTEXT_NOT_ACCEPTED,
     CONTEXT_REQUIRED, INPUT_IMAGES_REQUIRED, UNKNOWN_PARAMETER, INVALID_PARAMETER,
-    PARAMETERS_TOO_LARGE or RERUN_NOT_POSSIBLE, NotFound CONFIG_NOT_FOUND or PIPELINE_NOT_FOUND,
-    FailedPrecondition OUTPUT_NOT_AVAILABLE (when the recipe's kind has no output here at all), each
-    with the field's path.
+    PARAMETERS_TOO_LARGE, STEP_CONFIG_INVALID or RERUN_NOT_POSSIBLE, NotFound CONFIG_NOT_FOUND or
+    PIPELINE_NOT_FOUND, FailedPrecondition OUTPUT_NOT_AVAILABLE (when the recipe's kind has no
+    output here at all), each with the field's path.
     """
     pipeline = _pipeline(request.pipeline, pipelines)
-    _require_findable(request, pipeline)
+    require_findable(request, pipeline)
     level = _level(request, policy.level)
     if request.context and not recipe.accepts_context:
         raise InvalidArgument(
@@ -167,7 +174,7 @@ def make_plan(
         )
     seed = _drawn_seed(request.run_id) if request.seed is None else request.seed
     offers = _offers(_output_names(request, recipe, catalogue), catalogue)
-    request, lineage = _inherited(request, lineage, recipe, offers)
+    request, lineage = inherited(request, lineage, recipe, offers)
     check_images(request.input_images, offers)
     check_known(request.parameters, offers)
     check_size(request.parameters)
@@ -176,6 +183,8 @@ def make_plan(
     expected = expected_entities(
         request, recipe, pipeline.flow, outputs, checks_images=checks_images
     )
+    # That every question can be asked is found out now, not when it is to be.
+    waiting_seconds(pipeline.flow, len(outputs))
     return Plan(
         request=request,
         recipe=recipe,
@@ -189,31 +198,6 @@ def make_plan(
     )
 
 
-def _inherited(
-    request: RunRequest,
-    lineage: Lineage | None,
-    recipe: Recipe,
-    offers: tuple[OutputOffer, ...],
-) -> tuple[RunRequest, Lineage | None]:
-    # What nobody asked for in this request is left out where this run has no use for it.
-    if request.rerun is None or lineage is None:
-        return request, lineage
-    if not recipe.translates_input:
-        copies = tuple(one for one in lineage.copies if one.type != "translation")
-        lineage = replace(lineage, copies=copies)
-    unset = request.rerun.unset
-    if "parameters" in unset:
-        known = {name for offer in offers for name in offer.parameters}
-        kept = {name: value for name, value in request.parameters.items() if name in known}
-        request = replace(request, parameters=kept)
-    if "input_images" in unset:
-        needed = max(len(offer.image_slots) for offer in offers)
-        copies = tuple(one for one in lineage.copies if one.index <= needed)
-        lineage = replace(lineage, copies=copies)
-        request = replace(request, input_images=len(lineage.images))
-    return request, lineage
-
-
 def _pipeline(name: str, pipelines: Mapping[str, Definition]) -> Definition:
     if name not in pipelines:
         raise NotFound(
@@ -222,20 +206,6 @@ def _pipeline(name: str, pipelines: Mapping[str, Definition]) -> Definition:
             field="pipeline",
         )
     return pipelines[name]
-
-
-def _require_findable(request: RunRequest, pipeline: Definition) -> None:
-    # What is taken over is found by steps that are called as their types, in their first round.
-    if request.rerun is None:
-        return
-    taken = {"translation_and_safety", "interception"}
-    for step in pipeline.steps:
-        if step.kind in taken and step.id != step.kind:
-            raise InvalidArgument(
-                "RERUN_NOT_POSSIBLE",
-                f"in {pipeline.name} the step {step.id} takes nothing over from another run",
-                field="pipeline",
-            )
 
 
 def output_seed(seed: int, occurrence: int) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from services.kit.errors import InvalidArgument, PermissionDenied
 from services.orchestrator.domain.fields import Fields
-from services.orchestrator.domain.run import RecordedEntity
+from services.orchestrator.domain.run import EntityDraft, RecordedEntity
 
 QuestionKind = Literal["approve", "edit"]
 Who = Literal["person", "teacher"]
@@ -61,11 +61,6 @@ class Decision:
     said: Said
     text: str
     by: By
-
-    @property
-    def upload_id(self) -> str:
-        """One question has one decision: whatever comes second is refused by the recorder."""
-        return f"decision-{self.question}"
 
     def is_same(self, other: Decision) -> bool:
         """Whether both say the same, whoever said it."""
@@ -125,6 +120,31 @@ def decision_of(document: bytes) -> Decision:
     )
     told.nothing_else()
     return decision
+
+
+def decision_draft(
+    decision: Decision, question: Question, *, stage: int, now: datetime, decided_by: str = ""
+) -> EntityDraft:
+    """Return the entity that answers a question.
+
+    One question has one decision: the recorder refuses what comes second, because of the upload's
+    name. `decided_by` is a pseudonym, empty for nobody.
+    """
+    return EntityDraft(
+        upload_id=f"decision-{decision.question}",
+        type="decision",
+        data=decision_document(decision),
+        stage=stage,
+        audience="student",
+        started=now,
+        duration=timedelta(0),
+        output_index=question.output_index,
+        metadata={
+            QUESTION: str(decision.question),
+            "decision": decision.said,
+            **({"decided_by": decided_by} if decided_by else {}),
+        },
+    )
 
 
 def require_may_answer(question: Question, owner: str, user_id: str, *, is_teacher: bool) -> None:
