@@ -40,7 +40,7 @@ def inherited(
 
 
 def require_findable(request: RunRequest, pipeline: Definition) -> None:
-    """Raise InvalidArgument RERUN_NOT_POSSIBLE for a pipeline that would not find what is copied."""
+    """Raise InvalidArgument RERUN_NOT_POSSIBLE for a pipeline that cannot find what is copied."""
     # What is taken over is found by steps that are called as their types, in their first round.
     if request.rerun is None:
         return
