@@ -8,40 +8,20 @@ reason.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from services.kit.errors import FailedPrecondition, InvalidArgument
+from services.kit.defects import CatalogueError as CatalogueError
+from services.kit.defects import Defect as Defect
+from services.kit.errors import InvalidArgument
 from services.kit.ids import parse_config_name
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MAX_FILE_BYTES = 1024 * 1024
 _SUFFIXES = {".yaml", ".yml", ".json"}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Defect:
-    """One thing that is wrong with one file."""
-
-    file: str
-    field: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.field + ': ' if self.field else ''}{self.reason}"
-
-
-class CatalogueError(FailedPrecondition):
-    """The catalogue has defects; `.defects` lists them all."""
-
-    def __init__(self, defects: list[Defect]) -> None:
-        self.defects = sorted(defects)
-        lines = "; ".join(str(defect) for defect in self.defects[:20])
-        super().__init__("CATALOGUE_INVALID", f"{len(defects)} defects: {lines}")
 
 
 class _Loader(yaml.SafeLoader):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from services.kit.catalogue import CatalogueError
+from services.kit.defects import CatalogueError
 from services.orchestrator.engine.flow_check import check_flow
 from services.orchestrator.engine.graph import Flow, Path, Retry, StepDefinition
 from services.orchestrator.engine.kinds import Factories, defect_of

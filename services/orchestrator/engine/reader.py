@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from services.kit.catalogue import Defect
+from services.kit.defects import Defect
 
 MAX_NAMES_TOLD = 12
 MAX_DEPTH = 24
