@@ -199,6 +199,7 @@ class _Tries:
             error="SAFETY_BLOCKED",
             message=blocked.rule,
             stage=blocked.stage,
+            cause=blocked,
         )
 
     def _fell_or_failed(self, error: ArtlabError) -> StepResult:
@@ -269,7 +270,7 @@ def from_kept(plain: StepResult, kept: JsonObject) -> StepResult:
 
 
 def _badly(plain: StepResult, error: ArtlabError) -> StepResult:
-    return replace(plain, status="failed", error=error.reason, message=error.message)
+    return replace(plain, status="failed", error=error.reason, message=error.message, cause=error)
 
 
 def _fields(value: Json) -> JsonObject:

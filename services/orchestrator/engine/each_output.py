@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from services.kit.errors import FailedPrecondition
 from services.orchestrator.engine.graph import Flow, StepDefinition
 from services.orchestrator.engine.observer import OutputEnd, OutputState
 from services.orchestrator.engine.step import Json, JsonObject, StepResult, StepWaits
@@ -23,7 +24,10 @@ Body = Callable[[Flow, JsonObject, int], Awaitable["FlowEnd"]]
 
 @dataclass(frozen=True, slots=True)
 class OutputEnds:
-    """How it ended for all of them, and every step of the bodies."""
+    """How it ended for all of them, and every step of the bodies.
+
+    The result has a `cause` only when it failed itself, not when its outputs did.
+    """
 
     result: StepResult
     steps: tuple[StepResult, ...] = ()
@@ -40,8 +44,16 @@ async def each_output(
     plain = StepResult(step.id, step.index, "succeeded", {})
     rows = _rows(work.plan)
     if rows is None:
-        message = "the plan has no outputs, each with an index"
-        return OutputEnds(replace(plain, status="failed", error="PLAN_INVALID", message=message))
+        problem = FailedPrecondition("PLAN_INVALID", "the plan has no outputs, each with an index")
+        return OutputEnds(
+            replace(
+                plain,
+                status="failed",
+                error=problem.reason,
+                message=problem.message,
+                cause=problem,
+            )
+        )
     at_once = step.config.get("at_once")
     seats = asyncio.Semaphore(at_once if isinstance(at_once, int) else work.outputs_at_once)
     all_of_them = _Outputs(work, step.body, body, seats)

@@ -157,7 +157,10 @@ class FlowRun:
             )
         except ArtlabError as error:
             message = f"a condition after {step.id} cannot be told: {error.message}"
-            return _Ways(replace(result, status="failed", error=error.reason, message=message))
+            failed = replace(
+                result, status="failed", error=error.reason, message=message, cause=error
+            )
+            return _Ways(failed)
         return _Ways(result, taken=taken)
 
     # By the one that goes through the flow
