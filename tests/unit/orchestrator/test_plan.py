@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,8 @@ from services.kit.errors import (
     PermissionDenied,
 )
 from services.kit.ids import RunId
-from services.orchestrator.domain.plan import MAX_SEED, RunRequest, make_plan, output_seed
+from services.orchestrator.domain.plan import MAX_SEED, Plan, RunRequest, output_seed
+from services.orchestrator.domain.plan import make_plan as make_plan_of
 from services.orchestrator.domain.run import (
     LEVELS,
     Level,
@@ -24,6 +26,8 @@ from services.orchestrator.domain.run import (
     Recipe,
 )
 from services.orchestrator.domain.slots import Value
+from services.orchestrator.engine.definition import parse_definition
+from tests.support.pipelines import PIPELINES, shipped
 
 RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
 DADA = Recipe(
@@ -59,6 +63,13 @@ CATALOGUE = OutputCatalogue(
 )
 YOUTH = Policy("youth")
 REQUEST = RunRequest(RUN, "dada", "Eine Blume", "anonymous")
+
+
+def make_plan(
+    request: RunRequest, recipe: Recipe, catalogue: OutputCatalogue, policy: Policy
+) -> Plan:
+    """The plan of a request, with the pipelines that are shipped."""
+    return make_plan_of(request, recipe, catalogue, policy, PIPELINES)
 
 
 def test_expected_entities_follow_the_stages() -> None:
@@ -233,6 +244,25 @@ DEFECTS: list[tuple[RunRequest, Recipe, type[ArtlabError], str, str | None]] = [
         "parameters.negative_prompt",
     ),
     (
+        replace(REQUEST, pipeline="five_stages"),
+        DADA,
+        NotFound,
+        "PIPELINE_NOT_FOUND",
+        "pipeline",
+    ),
+    (
+        replace(
+            REQUEST,
+            output_configs=("sized",),
+            input_images=1,
+            parameters={"negative_prompt": "blurry " * 20_000},
+        ),
+        DADA,
+        InvalidArgument,
+        "PARAMETERS_TOO_LARGE",
+        "parameters",
+    ),
+    (
         REQUEST,
         replace(DADA, default_output="video"),
         FailedPrecondition,
@@ -268,3 +298,38 @@ def test_what_is_there_or_lacks_is_told(names: tuple[str, ...], count: int, told
     assert caught.value.message.startswith(told)
     if names == ("nonsense",):
         assert "builtin_image" in caught.value.message
+
+
+def test_a_pipeline_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(NotFound) as caught:
+        make_plan(replace(REQUEST, pipeline="five_stages"), DADA, CATALOGUE, YOUTH)
+    assert caught.value.message == "no such pipeline; there are four_stages"
+
+
+def test_a_question_is_expected_where_the_person_asked_to_be_asked() -> None:
+    plan = make_plan(replace(REQUEST, pause_before_render=True), DADA, CATALOGUE, YOUTH)
+    assert plan.expected_entities == (
+        "input",
+        "translation",
+        "safety",
+        "interception",
+        "question",
+        "decision",
+        "safety_pre_output",
+        "output_image",
+    )
+
+
+def test_what_people_may_let_a_run_wait_is_known_before() -> None:
+    assert make_plan(REQUEST, DADA, CATALOGUE, YOUTH).waiting_seconds == 24 * 3600
+
+
+def test_a_question_that_cannot_be_asked_is_found_at_the_start() -> None:
+    document = json.loads(shipped().document)
+    [question] = [step for step in document["steps"] if step["type"] == "question"]
+    question["config"]["seconds"] = 0
+    broken = {"four_stages": parse_definition(document, "broken")}
+    with pytest.raises(InvalidArgument) as caught:
+        make_plan_of(REQUEST, DADA, CATALOGUE, YOUTH, broken)
+    assert caught.value.reason == "STEP_CONFIG_INVALID"
+    assert caught.value.field == "steps.question.config.seconds"
