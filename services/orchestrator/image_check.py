@@ -8,6 +8,7 @@ from functools import partial
 
 from services.kit.errors import ArtlabError
 from services.kit.log import facts
+from services.orchestrator.domain.documents import blocking
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import RecordedEntity, Verdict
 from services.orchestrator.journal import Began
@@ -16,73 +17,123 @@ from services.orchestrator.run_in_work import RunInWork
 log = logging.getLogger(__name__)
 
 _SEEN = ("image/", "video/")
+# Metadata of a no whose bytes the policy keeps.
+KEPT = "kept"
 
 
-async def look_at(run: RunInWork, output: PlannedOutput) -> Verdict | None:
-    """Have everything that is seen of an output judged; return the verdict that says no, if any.
+class ImageCheck:
+    """The look at one output."""
 
-    What was refused is erased unless the policy keeps it. Raises an ArtlabError when a check could
-    not be made: nothing of the output may be shown then.
-    """
-    if not run.plan.checks_images:
-        return None
-    made = await made_of(run, output)
-    seen = [entity for entity in made if output.is_visual or entity.media_type.startswith(_SEEN)]
-    if not seen:
-        return None
-    await run.journal.stage(4, "image_check", output.index)
-    began, verdicts, keep = run.journal.begin(), list[Verdict](), True
-    try:
-        for entity in seen:
-            read = partial(run.services.recorder.read, run.plan.run_id, entity.sequence)
-            found = await run.image_verdict("image", entity.media_type, read)
-            verdicts.append(replace(found.verdict, sequence=entity.sequence))
-            if not found.verdict.safe:
-                keep = found.keep_blocked
-                break
-    except ArtlabError:
-        if verdicts:
-            await _record(run, output, verdicts, began)
-        raise
-    try:
-        await _record(run, output, verdicts, began)
-    finally:
-        # A run that is stopped just now, or a verdict that cannot be recorded, keeps no bytes.
-        if not (verdicts[-1].safe or keep):
-            await _erase(run, made)
-    return None if verdicts[-1].safe else verdicts[-1]
+    def __init__(self, run: RunInWork, output: PlannedOutput) -> None:
+        self._run = run
+        self._output = output
 
+    async def recorded_refusal(self, made: list[RecordedEntity]) -> Verdict | None:
+        """Return the no that is recorded, if any, and do what was left to do after it."""
+        evidence = self._evidence()
+        no = await self._run.record.refusal(evidence[-1]) if evidence else None
+        if no is None:
+            return None
+        await self._run.journal.explain(
+            self._upload(len(evidence)),
+            no,
+            stage=4,
+            output_index=self._output.index,
+            attempt=evidence[-1].attempt,
+        )
+        if KEPT not in evidence[-1].metadata:
+            await self._erase(made)
+        return no
 
-async def _record(
-    run: RunInWork, output: PlannedOutput, verdicts: list[Verdict], began: Began
-) -> None:
-    await run.journal.verdicts(
-        f"output-{output.index}-image-safety",
-        "safety_image",
-        verdicts,
-        began,
-        stage=4,
-        output_index=output.index,
-    )
+    async def was_made(self, made: list[RecordedEntity]) -> bool:
+        """Whether nothing of these files is left to be looked at."""
+        seen, evidence = self._seen(made), self._evidence()
+        if not seen:
+            return True
+        if not evidence:
+            return False
+        verdicts = await self._run.record.verdicts(evidence[-1])
+        looked_at = {one.sequence for one in verdicts}
+        return blocking(verdicts) is None and looked_at >= {one.sequence for one in seen}
+
+    async def make(self) -> Verdict | None:
+        """Have everything that is seen judged; return the verdict that says no, if any.
+
+        What was refused is erased unless the policy keeps it. Raises an ArtlabError when a check
+        could not be made: nothing of the output may be shown then.
+        """
+        run, output = self._run, self._output
+        if not run.plan.checks_images:
+            return None
+        made = await made_of(run, output)
+        if await self.was_made(made):
+            return None
+        await run.journal.stage(4, "image_check", output.index)
+        began, verdicts, keep = run.journal.begin(), list[Verdict](), True
+        try:
+            for entity in self._seen(made):
+                read = partial(run.services.recorder.read, run.plan.run_id, entity.sequence)
+                found = await run.image_verdict("image", entity.media_type, read)
+                verdicts.append(replace(found.verdict, sequence=entity.sequence))
+                if not found.verdict.safe:
+                    keep = found.keep_blocked
+                    break
+        except ArtlabError:
+            # What was found out before stays as evidence, once.
+            if verdicts and not self._evidence():
+                await self._record(verdicts, began)
+            raise
+        try:
+            await self._record(verdicts, began, keep=keep)
+        finally:
+            # A run that is stopped just now, or a verdict that cannot be recorded, keeps no bytes.
+            if not (verdicts[-1].safe or keep):
+                await self._erase(made)
+        return None if verdicts[-1].safe else verdicts[-1]
+
+    def _seen(self, made: list[RecordedEntity]) -> list[RecordedEntity]:
+        if not self._run.plan.checks_images:
+            return []
+        visual = self._output.is_visual
+        return [one for one in made if visual or one.media_type.startswith(_SEEN)]
+
+    def _evidence(self) -> list[RecordedEntity]:
+        return list(self._run.record.all("safety_image", stage=4, output_index=self._output.index))
+
+    def _upload(self, number: int) -> str:
+        # A second one stands beside evidence of looks that could not all be taken.
+        again = "" if number == 1 else "-again"
+        return f"output-{self._output.index}-image-safety{again}"
+
+    async def _record(self, verdicts: list[Verdict], began: Began, *, keep: bool = False) -> None:
+        kept = keep and not verdicts[-1].safe
+        await self._run.journal.verdicts(
+            self._upload(len(self._evidence()) + 1),
+            "safety_image",
+            verdicts,
+            began,
+            stage=4,
+            output_index=self._output.index,
+            evidence={KEPT: "true"} if kept else {},
+        )
+
+    async def _erase(self, made: list[RecordedEntity]) -> None:
+        for entity in made:
+            if entity.erased:
+                continue
+            try:
+                await self._run.journal.erase(entity)
+            except ArtlabError as error:
+                # The verdict stands, and nothing of a blocked output is served.
+                log.error(
+                    "blocked bytes stay", extra=facts(sequence=entity.sequence, reason=error.reason)
+                )
 
 
 async def made_of(run: RunInWork, output: PlannedOutput) -> list[RecordedEntity]:
     """The recorded files of an output."""
     # What the record says, not what media answered: all of it would be served.
     recorded = await run.steady(lambda: run.services.recorder.get_run(run.plan.run_id))
-    return [
-        entity
-        for entity in recorded.entities
-        if entity.output_index == output.index and entity.type.startswith("output_")
-    ]
-
-
-async def _erase(run: RunInWork, made: list[RecordedEntity]) -> None:
-    for entity in made:
-        try:
-            await run.journal.erase(entity.sequence)
-        except ArtlabError as error:
-            # The verdict stands, and nothing of a blocked output is served.
-            log.error(
-                "blocked bytes stay", extra=facts(sequence=entity.sequence, reason=error.reason)
-            )
+    for entity in recorded.entities:
+        run.record.add(entity)
+    return run.record.made(output.index)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -19,9 +19,12 @@ from services.kit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
 )
+from services.kit.ids import RunId
 from services.kit.log import facts
 from services.kit.streams import pieces
-from services.orchestrator.domain.run import PreparedImage, RecordedEntity
+from services.orchestrator.domain.run import PreparedImage, RecordedEntity, Verdict
+from services.orchestrator.journal import Began
+from services.orchestrator.rerun import COPIED_FROM
 from services.orchestrator.run_in_work import Blocked, RunInWork
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ class InputImages:
         self._locks = [asyncio.Lock() for _ in range(self._wanted)]
         # By index: the digest of what was sent, and the sequence it has.
         self._there: dict[int, tuple[str, int]] = {}
+        self._find()
         self._settling: dict[int, asyncio.Task[None]] = {}
         self._blocked: Blocked | None = None
         self._closed = not self._wanted
@@ -55,6 +59,17 @@ class InputImages:
         """Whether a check has said no, so that the run ends."""
         return self._blocked is not None
 
+    async def found(self) -> Sequence[int] | None:
+        """Return the sequences when all pictures are recorded, None when some are missing.
+
+        Raises Blocked for a recorded no.
+        """
+        await self._find_refusal()
+        if self._blocked is not None:
+            await self._close()
+            raise self._blocked
+        return self._sequences() if len(self._there) == self._wanted else None
+
     async def all_there(self) -> Sequence[int]:
         """Wait for all pictures; return their sequences, in the order of their indices.
 
@@ -64,10 +79,10 @@ class InputImages:
             return ()
         try:
             await self._run.journal.stage(1, "input_images")
+            await self._take_over()
             async with asyncio.timeout(self._run.services.input_image_seconds):
                 while len(self._there) < self._wanted and self._blocked is None:
-                    self._changed.clear()
-                    await self._changed.wait()
+                    await self._wait_a_little()
         except TimeoutError:
             raise DeadlineExceeded(
                 "INPUT_IMAGE_MISSING",
@@ -77,7 +92,88 @@ class InputImages:
             await self._close()
         if self._blocked is not None:
             raise self._blocked
+        return self._sequences()
+
+    def _sequences(self) -> Sequence[int]:
         return [self._there[index][1] for index in sorted(self._there)]
+
+    async def _take_over(self) -> None:
+        # From the run this one goes on from, and looked at again under the level in force here.
+        run, lineage = self._run, self._run.plan.lineage
+        wanted = [one for one in lineage.images if one.index not in self._there] if lineage else []
+        if lineage is None or not wanted:
+            return
+        parent = await run.steady(lambda: run.services.recorder.get_run(lineage.parent))
+        there = {one.sequence: one for one in parent.entities}
+        for copied in wanted:
+            async with self._places:
+                image = await self._read_parent(lineage.parent, there.get(copied.sequence))
+                source = there[copied.sequence].metadata.get("source_sha256", "")
+                name = lineage.source("input_image", index=copied.index)
+                await self._check_and_record(copied.index, source, image, {COPIED_FROM: name})
+            if self._blocked is not None:
+                return
+
+    async def _read_parent(self, parent: RunId, entity: RecordedEntity | None) -> PreparedImage:
+        if entity is None or entity.erased:
+            raise FailedPrecondition("PARENT_INCOMPLETE", "a picture of the run is gone")
+        known, recorder = entity, self._run.services.recorder
+
+        async def read() -> bytes:
+            return b"".join([chunk async for chunk in recorder.read(parent, known.sequence)])
+
+        data = await self._run.steady(read)
+        width, height = (known.metadata.get(side, "") for side in ("width", "height"))
+        return PreparedImage(
+            known.media_type,
+            int(width) if width.isdecimal() else 0,
+            int(height) if height.isdecimal() else 0,
+            data,
+        )
+
+    async def _wait_a_little(self) -> None:
+        self._changed.clear()
+        waiting = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait({waiting}, timeout=self._run.services.input_image_look_seconds)
+        finally:
+            waiting.cancel()
+        if not self._changed.is_set():
+            await self._look()
+
+    async def _look(self) -> None:
+        # A picture may be brought to another process than the one that drives the run.
+        run = self._run
+        try:
+            recorded = await run.services.recorder.get_run(run.plan.run_id)
+            for entity in recorded.entities:
+                run.record.add(entity)
+            self._find()
+            await self._find_refusal()
+        except ArtlabError as error:
+            log.info("could not look for input images", extra=facts(reason=error.reason))
+
+    def _find(self) -> None:
+        for entity in self._run.record.all("input_image"):
+            index = entity.metadata.get("index", "")
+            if index.isdecimal():
+                known = entity.metadata.get("source_sha256", ""), entity.sequence
+                self._there.setdefault(int(index), known)
+
+    async def _find_refusal(self) -> None:
+        for evidence in self._run.record.all("safety_image", stage=1):
+            no = await self._run.record.refusal(evidence)
+            if no is not None and self._blocked is None:
+                index = evidence.metadata.get("index", "")
+                source = evidence.metadata.get("source_sha256", "")
+                await self._run.journal.explain(
+                    _evidence_upload(index, source),
+                    no,
+                    stage=1,
+                    metadata=evidence.metadata,
+                    attempt=evidence.attempt,
+                )
+                self._blocked = Blocked(1, no)
 
     async def take(self, index: int, chunks: AsyncIterator[bytes]) -> None:
         """Take one picture; it goes on when its sender goes away after the last byte.
@@ -137,33 +233,55 @@ class InputImages:
             reason = error.reason if isinstance(error, ArtlabError) else "INTERNAL"
             log.info("input image not taken", extra=facts(reason=reason, index=index))
 
-    async def _check_and_record(self, index: int, source: str, image: PreparedImage) -> None:
+    async def _check_and_record(
+        self,
+        index: int,
+        source: str,
+        image: PreparedImage,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         run, began = self._run, self._run.journal.begin()
         metadata = {"index": str(index), "source_sha256": source}
         if run.plan.checks_images:
-            await run.know_language()
-
-            async def read() -> AsyncIterator[bytes]:
-                for piece in pieces(image.data):
-                    yield piece
-
-            found = await run.image_verdict("input_image", image.media_type, read)
-            await run.journal.verdicts(
-                f"input-image-{index}-safety",
-                "safety_image",
-                [found.verdict],
-                began,
-                stage=1,
-                metadata=metadata,
-            )
-            if not found.verdict.safe:
-                self._blocked = self._blocked or Blocked(1, found.verdict)
+            no = await self._judge(index, source, image, began)
+            if no is not None:
+                self._blocked = self._blocked or Blocked(1, no)
                 return
         sizes = {"width": str(image.width), "height": str(image.height)}
-        entity = await run.journal.input_image(
-            f"input-image-{index}", image, began, {**metadata, **sizes}
-        )
+        try:
+            entity = await run.journal.input_image(
+                f"input-image-{index}", image, began, {**metadata, **sizes, **(more or {})}
+            )
+        except AlreadyExists as error:
+            if error.reason != "UPLOAD_COMPLETE":
+                raise
+            # Brought to another process meanwhile.
+            raise _differs() from error
         self._there[index] = source, entity.sequence
+
+    async def _judge(
+        self, index: int, source: str, image: PreparedImage, began: Began
+    ) -> Verdict | None:
+        run, metadata = self._run, {"index": str(index), "source_sha256": source}
+        for evidence in run.record.all("safety_image", stage=1):
+            if evidence.metadata == metadata:
+                # Its bytes were lost before they were recorded.
+                return await run.record.refusal(evidence)
+
+        async def read() -> AsyncIterator[bytes]:
+            for piece in pieces(image.data):
+                yield piece
+
+        found = await run.image_verdict("input_image", image.media_type, read)
+        await run.journal.verdicts(
+            _evidence_upload(str(index), source),
+            "safety_image",
+            [found.verdict],
+            began,
+            stage=1,
+            metadata=metadata,
+        )
+        return None if found.verdict.safe else found.verdict
 
     async def _close(self) -> None:
         self._closed = True
@@ -193,9 +311,18 @@ async def digest_of(chunks: AsyncIterator[bytes]) -> str:
 def require_same(known: str, given: str) -> None:
     """Raise AlreadyExists INPUT_IMAGE_DIFFERS unless both digests are of the same bytes."""
     if known != given:
-        raise AlreadyExists(
-            "INPUT_IMAGE_DIFFERS", "the run has another picture of this index", field="index"
-        )
+        raise _differs()
+
+
+def _differs() -> AlreadyExists:
+    return AlreadyExists(
+        "INPUT_IMAGE_DIFFERS", "the run has another picture of this index", field="index"
+    )
+
+
+def _evidence_upload(index: str, source: str) -> str:
+    # Another picture may be brought in the place of one that was never recorded.
+    return f"input-image-{index}-{source[:16]}-safety"
 
 
 def not_expected() -> FailedPrecondition:

@@ -13,8 +13,10 @@ from services.orchestrator.domain.documents import (
     blocking,
     error_document,
     explanation_document,
+    step_document,
     verdict_document,
 )
+from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
     Audience,
@@ -28,8 +30,10 @@ from services.orchestrator.domain.run import (
     RunError,
     Verdict,
 )
+from services.orchestrator.engine.step import Attempt, JsonObject
 from services.orchestrator.patience import patiently, recorder_may_recover
 from services.orchestrator.ports import Recorder
+from services.orchestrator.record import ITERATION, STEP, Record, marks_of
 
 T = TypeVar("T")
 
@@ -47,15 +51,29 @@ class Began:
 
 
 class Journal:
-    """The writing side of one run. Every method may be repeated without harm."""
+    """The writing side of one run. Every method may be repeated without harm.
+
+    Args:
+        recorded: the run as it stood when driving began; None for a new one. What is written here
+            is found in `record` as well.
+    """
 
     def __init__(
-        self, plan: Plan, recorder: Recorder, clock: Clock, patience_seconds: float
+        self,
+        plan: Plan,
+        recorder: Recorder,
+        clock: Clock,
+        patience_seconds: float,
+        recorded: RecordedRun | None = None,
     ) -> None:
         self._patience = patience_seconds
         self._plan = plan
         self._recorder = recorder
         self._clock = clock
+        self.record = Record(plan.run_id, recorder, recorded, self._patiently)
+        # Where the run stands, 1 to 4, and where each output does.
+        self.stage_now = max(1, recorded.stage) if recorded else 1
+        self.stages: dict[int, int] = {}
 
     def begin(self) -> Began:
         """Note that work on an entity begins now."""
@@ -63,7 +81,8 @@ class Journal:
 
     async def stage(self, stage: int, step: str, output_index: int = 0) -> None:
         """Say where the run stands."""
-        run = self._plan.run_id
+        self.stage_now, run = stage, self._plan.run_id
+        self.stages[output_index] = stage
         await self._patiently(lambda: self._recorder.set_progress(run, stage, step, output_index))
 
     async def text(
@@ -76,6 +95,7 @@ class Journal:
         stage: int,
         audience: Audience,
         pass_number: int = 0,
+        output_index: int = 0,
         metadata: Mapping[str, str] | None = None,
         models: Sequence[ModelUse] = (),
         attempt: int = 1,
@@ -91,6 +111,7 @@ class Journal:
                 started=self._clock.now() - began.elapsed(),
                 duration=began.elapsed(),
                 pass_number=pass_number,
+                output_index=output_index,
                 metadata=metadata or {},
                 models=tuple(models),
                 attempt=attempt,
@@ -108,12 +129,14 @@ class Journal:
         output_index: int = 0,
         pass_number: int = 0,
         metadata: Mapping[str, str] | None = None,
+        evidence: Mapping[str, str] | None = None,
     ) -> None:
         """Record what the checks said, and for a no its explanation as an entity of its own.
 
-        The verdict is evidence, for research; the explanation is for the person.
+        The verdict is evidence, for research; the explanation is for the person. `metadata` goes
+        to both, `evidence` to the verdict only.
         """
-        evidence = EntityDraft(
+        draft = EntityDraft(
             upload_id=upload_id,
             type=entity_type,
             data=verdict_document(stage, self._plan.level, verdicts),
@@ -123,24 +146,73 @@ class Journal:
             duration=began.elapsed(),
             output_index=output_index,
             pass_number=pass_number,
-            metadata=metadata or {},
+            metadata={**(metadata or {}), **(evidence or {})},
             models=tuple(dict.fromkeys(verdict.used for verdict in verdicts)),
             attempt=max(verdict.attempt for verdict in verdicts),
         )
-        await self._record(evidence)
+        entity = await self._record(draft)
+        self.record.add(entity, tuple(verdicts))
         no = blocking(verdicts)
         if no is not None:
-            await self._record(
-                replace(
-                    evidence,
-                    upload_id=f"{upload_id}-explanation",
-                    type="explanation",
-                    data=explanation_document(stage, no),
-                    audience="student",
-                    models=(no.used,),
-                    attempt=no.attempt,
-                )
+            await self._record(_explanation(replace(draft, attempt=no.attempt), no, metadata or {}))
+
+    async def explain(
+        self,
+        upload_id: str,
+        no: Verdict,
+        *,
+        stage: int,
+        output_index: int = 0,
+        pass_number: int = 0,
+        metadata: Mapping[str, str] | None = None,
+        attempt: int = 1,
+    ) -> None:
+        """Record the explanation of a no that was found in the record, unless it is there."""
+        about = marks_of(metadata or {})
+        for one in self.record.all(
+            "explanation", stage=stage, output_index=output_index, marks=about
+        ):
+            if one.pass_number == pass_number and one.metadata == (metadata or {}):
+                return
+        draft = EntityDraft(
+            upload_id=upload_id,
+            type="explanation",
+            data=b"",
+            stage=stage,
+            audience="student",
+            started=self._clock.now(),
+            duration=timedelta(0),
+            output_index=output_index,
+            pass_number=pass_number,
+            attempt=attempt,
+        )
+        await self._record(_explanation(draft, no, metadata or {}))
+
+    async def step_output(
+        self,
+        upload_id: str,
+        step: str,
+        iteration: int,
+        output_index: int,
+        output: JsonObject,
+        attempts: Sequence[Attempt],
+    ) -> None:
+        """Record what a step gave that leaves nothing else behind, and every try of it."""
+        duration = sum((one.duration for one in attempts), timedelta(0))
+        await self._record(
+            EntityDraft(
+                upload_id=upload_id,
+                type="step_output",
+                data=step_document(step, iteration, output_index, output, attempts),
+                stage=self.stage_now,
+                audience="research",
+                started=self._clock.now() - duration,
+                duration=duration,
+                output_index=output_index,
+                metadata={STEP: step, ITERATION: str(iteration)},
+                attempt=max((one.number for one in attempts), default=1),
             )
+        )
 
     async def input_image(
         self, upload_id: str, image: PreparedImage, began: Began, metadata: Mapping[str, str]
@@ -159,10 +231,11 @@ class Journal:
             )
         )
 
-    async def erase(self, sequence: int) -> None:
+    async def erase(self, entity: RecordedEntity) -> None:
         """Remove the bytes of an entity that a check has refused."""
-        run = self._plan.run_id
+        run, sequence = self._plan.run_id, entity.sequence
         await self._patiently(lambda: self._recorder.erase(run, sequence, "SAFETY_BLOCKED"))
+        self.record.add(replace(entity, erased=True))
 
     async def warning(self, output_index: int, warning: RenderWarning) -> None:
         """Record something a person should know."""
@@ -170,7 +243,13 @@ class Journal:
         await self._patiently(lambda: self._recorder.warn(run, output_index, warning))
 
     async def error(
-        self, error: ArtlabError, began: Began, *, stage: int, output: PlannedOutput | None = None
+        self,
+        error: ArtlabError,
+        began: Began,
+        *,
+        stage: int,
+        output: PlannedOutput | None = None,
+        attempts: Sequence[Attempt] = (),
     ) -> None:
         """Record what went wrong, so that the folder tells it."""
         details = {"output_config": output.config} if output else {}
@@ -179,7 +258,7 @@ class Journal:
             EntityDraft(
                 upload_id=where,
                 type="error",
-                data=error_document(stage, error, details),
+                data=error_document(stage, error, details, attempts),
                 stage=stage,
                 audience="advanced",
                 started=self._clock.now() - began.elapsed(),
@@ -193,9 +272,11 @@ class Journal:
     ) -> FinalState:
         """Make one output final; return how it is recorded, which may be from an earlier call."""
         run = self._plan.run_id
-        return await self._patiently(
+        recorded = await self._patiently(
             lambda: self._recorder.finalize_output(run, output, state, error)
         )
+        self.record.ends[output.index] = End(recorded, error if recorded == state else None)
+        return recorded
 
     async def run_final(self, state: FinalState, error: RunError | None = None) -> RecordedRun:
         """Make the run final."""
@@ -203,7 +284,21 @@ class Journal:
         return await self._patiently(lambda: self._recorder.finalize_run(run, state, error))
 
     async def _record(self, draft: EntityDraft) -> RecordedEntity:
-        return await self._patiently(lambda: self._recorder.record(self._plan.run_id, draft))
+        entity = await self._patiently(lambda: self._recorder.record(self._plan.run_id, draft))
+        self.record.add(entity)
+        return entity
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         return await patiently(call, self._patience, self._clock, recorder_may_recover)
+
+
+def _explanation(draft: EntityDraft, no: Verdict, metadata: Mapping[str, str]) -> EntityDraft:
+    return replace(
+        draft,
+        upload_id=f"{draft.upload_id}-explanation",
+        type="explanation",
+        data=explanation_document(draft.stage, no),
+        audience="student",
+        metadata=metadata,
+        models=(no.used,),
+    )

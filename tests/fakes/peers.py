@@ -397,6 +397,9 @@ class FakeMedia:
     updates: tuple[RenderUpdate, ...] = (RenderProgress("executing", 0.5),)
     writes: tuple[tuple[str, bytes], ...] = ()
     into: FakeRecorder | None = None
+    # What came after its time was over, by config, and who asked for such a thing.
+    late: dict[str, tuple[tuple[str, bytes], ...]] = field(default_factory=dict)
+    adoptions: list[MediaJob] = field(default_factory=list)
     prepare_failures: list[ArtlabError] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
     frozen: bool = False
@@ -411,6 +414,12 @@ class FakeMedia:
 
     async def generate(self, job: MediaJob) -> AsyncGenerator[RenderUpdate, None]:
         output = job.output
+        if job.adopt_only:
+            self.adoptions.append(job)
+            if output.config not in self.late:
+                raise NotFound("LATE_RESULT_NOT_FOUND", "nothing came late")
+            self._write(job, self.late[output.config])
+            return
         self.started.set()
         self.jobs.append(job)
         for update in self.updates:
@@ -421,12 +430,14 @@ class FakeMedia:
             await asyncio.Event().wait()
         if output.config in self.failing:
             raise self.failing[output.config]
-        for media_type, data in self.writes:
-            if self.into is not None:
-                self.into.commit(
-                    job.run_id, f"output_{output.kind}", data, media_type, output.index
-                )
+        self._write(job, self.writes)
         self.made.append((output.index, output.config, job.prompt, output.seed))
+
+    def _write(self, job: MediaJob, files: tuple[tuple[str, bytes], ...]) -> None:
+        kind, index = f"output_{job.output.kind}", job.output.index
+        for media_type, data in files:
+            if self.into is not None:
+                self.into.commit(job.run_id, kind, data, media_type, index)
 
     async def prepare_image(self, chunks: AsyncIterator[bytes]) -> PreparedImage:
         data = b"".join([chunk async for chunk in chunks])

@@ -1,6 +1,7 @@
-"""The JSON entities the orchestrator writes: verdicts, their explanations, errors. Pure.
+"""The JSON entities the orchestrator writes: verdicts, their explanations, errors, steps. Pure.
 
-Readers of run folders know these shapes; docs/run-folder.md describes them.
+Readers of run folders know these shapes; docs/run-folder.md describes them. Who goes on with a run
+reads verdicts and errors back, see `recorded_documents`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from services.kit.errors import ArtlabError
 from services.orchestrator.domain.run import Level, Verdict
+from services.orchestrator.engine.step import Attempt, JsonObject
 
 
 def verdict_document(stage: int, level: Level, verdicts: Sequence[Verdict]) -> bytes:
@@ -56,15 +58,36 @@ def explanation_document(stage: int, verdict: Verdict) -> bytes:
     )
 
 
-def error_document(stage: int, error: ArtlabError, details: Mapping[str, str]) -> bytes:
-    """Return the JSON of an error entity: stage, type, message, details. Never user text."""
+def error_document(
+    stage: int, error: ArtlabError, details: Mapping[str, str], attempts: Sequence[Attempt] = ()
+) -> bytes:
+    """Return the JSON of an error entity: stage, type, message, details. Never user text.
+
+    A step that was tried more than once tells of each try in its details.
+    """
+    tries = {"attempts": [_attempt(one) for one in attempts]} if len(attempts) > 1 else {}
     return _json(
         {
             "stage": stage,
             "type": error.reason,
             "message": told(error),
             "retryable": is_retryable(error),
-            "details": {**error.metadata, **details},
+            "details": {**error.metadata, **details, **tries},
+        }
+    )
+
+
+def step_document(
+    step: str, iteration: int, output_index: int, output: JsonObject, attempts: Sequence[Attempt]
+) -> bytes:
+    """Return the JSON of a step_output entity: what a step gave, and every try of it."""
+    return _json(
+        {
+            "step": step,
+            "iteration": iteration,
+            "output_index": output_index,
+            "output": output,
+            "attempts": [_attempt(attempt) for attempt in attempts],
         }
     )
 
@@ -95,6 +118,11 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "backend": verdict.used.backend,
         "model": verdict.used.model,
     }
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    duration = round(attempt.duration.total_seconds() * 1000)
+    return {"number": attempt.number, "duration_ms": duration, "error": attempt.error}
 
 
 def _json(document: Mapping[str, object]) -> bytes:

@@ -1,0 +1,28 @@
+"""The types of steps there are for runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from services.orchestrator.engine.step import Step
+from services.orchestrator.steps import (
+    check_text,
+    input_images,
+    interception,
+    media_generation,
+    pre_output_safety,
+    question,
+    translate,
+    translation_and_safety,
+)
+
+FACTORIES: Mapping[str, Callable[[], Step]] = {
+    input_images.TYPE: input_images.AwaitInputImages,
+    translation_and_safety.TYPE: translation_and_safety.TranslationAndSafety,
+    interception.TYPE: interception.Interception,
+    "question": question.AskPerson,
+    pre_output_safety.TYPE: pre_output_safety.PreOutputSafety,
+    media_generation.TYPE: media_generation.MediaGeneration,
+    check_text.TYPE: check_text.CheckText,
+    translate.TYPE: translate.Translate,
+}
