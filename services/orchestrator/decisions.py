@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from services.kit.clock import Clock
 from services.kit.errors import AlreadyExists, FailedPrecondition, NotFound
@@ -39,23 +39,17 @@ class Answer:
     is_teacher: bool
 
 
-class Resumes(Protocol):
-    """Has a parked run driven on; a RunQueue does."""
-
-    async def submit(self, run_id: RunId, user_id: str, *, epoch: int = 0) -> None:
-        """Have a run driven now, also before the delay of its parking is over.
-
-        Raises ArtlabError when it cannot be told to anybody.
-        """
-        ...
+# Has a parked run of a person driven now, also before the delay of its parking is over; nothing
+# when somebody drives it. Raises ArtlabError when that can be told to nobody.
+Wake = Callable[[RunId, str], Awaitable[None]]
 
 
 class Decisions:
     """Takes answers, each question's first one only."""
 
-    def __init__(self, recorder: Recorder, queue: Resumes, clock: Clock) -> None:
+    def __init__(self, recorder: Recorder, wake: Wake, clock: Clock) -> None:
         self._recorder = recorder
-        self._queue = queue
+        self._wake = wake
         self._clock = clock
 
     async def take(self, answer: Answer) -> None:
@@ -84,7 +78,7 @@ class Decisions:
             with run_logged(str(run.run_id)):
                 log.info("decided", extra=facts(question=answer.question, decision=answer.said))
             # Again for a repeated answer as well: it may be repeated because this failed.
-            await self._queue.submit(run.run_id, run.user_id)
+            await self._wake(run.run_id, run.user_id)
 
     async def _is_known(self, run: RecordedRun, decision: Decision) -> bool:
         entity = decision_on(run.entities, decision.question)

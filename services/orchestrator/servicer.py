@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc.aio
@@ -14,8 +14,11 @@ from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.status import remote_errors
 from services.kit.streams import read_rest
+from services.orchestrator.decisions import Decisions
+from services.orchestrator.engine.definition import Definition
 from services.orchestrator.supervisor import Supervisor
 from services.orchestrator.translate import picture_of, run_request
+from services.orchestrator.translate_people import answer_of, pipeline_summaries
 
 Context = grpc.aio.ServicerContext[Any, Any]
 READ_SECONDS = 10.0
@@ -27,10 +30,17 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
     """The truth of a run is the recorder's, so answers show the run as it says."""
 
     def __init__(
-        self, supervisor: Supervisor, recorder: recorder_pb2_grpc.RecorderServiceAsyncStub
+        self,
+        supervisor: Supervisor,
+        recorder: recorder_pb2_grpc.RecorderServiceAsyncStub,
+        *,
+        decisions: Decisions,
+        pipelines: Mapping[str, Definition],
     ) -> None:
         self._supervisor = supervisor
         self._recorder = recorder
+        self._decisions = decisions
+        self._pipelines = pipelines
 
     async def StartRun(
         self, request: orchestrator_pb2.StartRunRequest, context: Context
@@ -62,6 +72,20 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         run_id = RunId.parse_name(request.name)
         await self._supervisor.cancel(run_id)
         return orchestrator_pb2.CancelRunResponse(run=await self._run(run_id))
+
+    async def ResumeRun(
+        self, request: orchestrator_pb2.ResumeRunRequest, context: Context
+    ) -> orchestrator_pb2.ResumeRunResponse:
+        """Answer a question a run waits with."""
+        answer = answer_of(request)
+        await self._decisions.take(answer)
+        return orchestrator_pb2.ResumeRunResponse(run=await self._run(answer.run_id))
+
+    async def ListPipelines(
+        self, request: orchestrator_pb2.ListPipelinesRequest, context: Context
+    ) -> orchestrator_pb2.ListPipelinesResponse:
+        """List the pipelines a run may follow."""
+        return pipeline_summaries(self._pipelines)
 
     async def _run(self, run_id: RunId) -> run_pb2.Run:
         # For services; who shows a run to people asks the recorder for their view of it.
