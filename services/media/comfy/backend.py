@@ -25,13 +25,13 @@ from services.media.comfy.etiquette import Etiquette
 from services.media.comfy.fitness import Fitness, workflow_of
 from services.media.comfy.history import parse_entry
 from services.media.comfy.input_images import names_of, sent
-from services.media.comfy.instance import Instance, Look
+from services.media.comfy.instance import Instance
 from services.media.comfy.journal import HandIn, Journal, MemoryJournal
 from services.media.comfy.overview import instance_status, pool_status
-from services.media.comfy.placement import LOOKED_SECONDS, Place, Placement
+from services.media.comfy.placement import Place, Placement
 from services.media.comfy.pool import Pool
 from services.media.comfy.products import Leavings
-from services.media.comfy.recall import seated, unless_recalled
+from services.media.comfy.recall import seated, unless_recalled, unless_taken_back
 from services.media.comfy.resumption import Resumption
 from services.media.comfy.stopping import Stopping
 from services.media.domain.output_config import OutputConfig
@@ -182,7 +182,6 @@ class ComfyBackend:
                 if past.place is not None:
                     place = Place(*past.place, self._pool.sit(past.place[0], workflow))
                 while entry is None:
-                    asked_at = self._clock.monotonic()
                     if place is None:
                         place = await self._placement.place(
                             workflow, job, tell, again=course is not None, cause=cause
@@ -195,8 +194,7 @@ class ComfyBackend:
                     # A prefix of its own, or ComfyUI's cache names a file of an earlier job.
                     prefix = f"artlab/{prompt_id}"
                     is_new = place.look.state == "unknown"
-                    waited = self._clock.monotonic() - asked_at > LOOKED_SECONDS
-                    if is_new and (waited or course is not None):
+                    if is_new and (place.seat.was_waited_for or course is not None):
                         # Somebody may have stopped it meanwhile, at a copy of this service.
                         await job.standing.confirm()
                     images = await sent(instance, job.images) if is_new else names_of(job.images)
@@ -215,7 +213,7 @@ class ComfyBackend:
                         instance, workflow, graph, hand_in, self._journal, told, self._clock
                     )
                     try:
-                        work = _unless_taken_back(course, place.look)
+                        work = unless_taken_back(course, place.look)
                         entry = await unless_recalled(place.seat, course, work)
                         if entry is not None and place.look.entry is None:
                             # Some are over before anything was heard of them.
@@ -285,15 +283,6 @@ class ComfyBackend:
             metadata={"workflow": workflow.name, "prompt_id": prompt_id},
         )
         return leavings.product()
-
-
-async def _unless_taken_back(course: Course, look: Look) -> Mapping[str, Any] | None:
-    """Run the course; None when the job was taken up here, and who began it has stopped it."""
-    entry = await course.run(look)
-    if course.adopted and parse_entry(entry).kind == "interrupted":
-        log.info("job taken back", extra=facts(prompt_id=course.prompt_id))
-        return None
-    return entry
 
 
 def _redact(detail: str, job: RenderJob) -> str:

@@ -122,7 +122,10 @@ class Pool:
             self.dispatch()
             if not waiter.granted.done() and not again:
                 self._refuse_too_many(user_id)
-            return await waiter.granted
+            was_free = waiter.granted.done()
+            instance, seat = await waiter.granted
+            seat.was_waited_for = not was_free
+            return instance, seat
         except BaseException:
             self._queue.remove(waiter)
             if waiter.granted.done() and not waiter.granted.cancelled():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from services.kit.errors import ArtlabError, Cancelled
 from services.kit.log import facts
 from services.media.comfy.course import Course
+from services.media.comfy.history import parse_entry
+from services.media.comfy.instance import Look
 from services.media.comfy.seats import Seat
 from services.media.ports import RenderProgress, Report
 
@@ -67,6 +69,15 @@ async def unless_recalled(
         for task in (running, recall):
             task.cancel()
         await asyncio.gather(running, recall, return_exceptions=True)
+
+
+async def unless_taken_back(course: Course, look: Look) -> Mapping[str, Any] | None:
+    """Run the course; None when the job was taken up here, and who began it has stopped it."""
+    entry = await course.run(look)
+    if course.adopted and parse_entry(entry).kind == "interrupted":
+        log.info("job taken back", extra=facts(prompt_id=course.prompt_id))
+        return None
+    return entry
 
 
 async def _withdrawn(course: Course) -> bool:

@@ -17,6 +17,8 @@ class Seat:
         self.workflow = workflow
         self.begun = False
         self.released = False
+        # Much may have happened since the job asked for it.
+        self.was_waited_for = False
         # Somebody asked for the instance to be left alone: what has not begun goes elsewhere.
         self.recalled = asyncio.Event()
         self._before = tuple(before)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import uuid
 
 import grpc.aio
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
 from artlab.media.v1 import media_pb2
-from artlab.recorder.v1 import recorder_pb2, run_pb2
+from artlab.recorder.v1 import run_pb2
 from services.media import jobs
 from tests.fakes.media_backend import CHUNK_BYTES, picture_bytes
-from tests.integration.media.world import CALL_SECONDS, World, entity_of, media_beside, sha256
+from tests.integration.media.world import World, entity_of, media_beside, rest_of, sha256
 from tests.support.eventually import eventually
 from tests.support.rpc import refused
 
@@ -23,27 +21,11 @@ Call = grpc.aio.UnaryStreamCall[media_pb2.GenerateMediaRequest, media_pb2.Genera
 pytestmark = pytest.mark.timeout(60)
 
 
-async def claim(world: World, upload: str) -> int:
-    """A new driver takes the run, whoever has it; its epoch."""
-    asked = recorder_pb2.ClaimRunRequest(
-        name=upload.split("/uploads/")[0],
-        claim=recorder_pb2.Claim(owner=f"driver-{uuid.uuid4()}", ttl=Duration(seconds=30)),
-        force=True,
-    )
-    answer = await world.recorder.ClaimRun(asked, timeout=CALL_SECONDS)
-    assert answer.claimed
-    return answer.epoch
-
-
 async def begun(call: Call) -> None:
     """Wait until its job is in work."""
     async for answer in call:
         if answer.progress.phase == run_pb2.RENDER_PHASE_EXECUTING:
             return
-
-
-async def rest_of(call: Call) -> list[media_pb2.GenerateMediaResponse]:
-    return [answer async for answer in call]
 
 
 class Held:
@@ -60,7 +42,7 @@ class Held:
 
 async def test_what_is_recorded_is_recorded_under_the_claim(world: World) -> None:
     upload = await world.upload()
-    epoch = await claim(world, upload)
+    epoch = await world.claim(upload)
     world.backend.go.set()
     entity = await world.made(upload, epoch=epoch)
     assert await world.bytes_of(entity) == world.backend.data
@@ -70,7 +52,7 @@ async def test_a_driver_whose_time_is_over_is_refused_before_anything_is_made(
     world: World,
 ) -> None:
     upload = await world.upload()
-    old, new = await claim(world, upload), await claim(world, upload)
+    old, new = await world.claim(upload), await world.claim(upload)
     world.backend.go.set()
     async with refused("FAILED_PRECONDITION", "FENCED"):
         await world.made(upload, epoch=old)
@@ -82,9 +64,9 @@ async def test_a_newer_driver_takes_the_job_in_work_and_the_older_one_is_told(
     world: World,
 ) -> None:
     upload = await world.upload()
-    first = world.generate(upload, epoch=await claim(world, upload))
+    first = world.generate(upload, epoch=await world.claim(upload))
     await begun(first)
-    second = world.generate(upload, epoch=await claim(world, upload))
+    second = world.generate(upload, epoch=await world.claim(upload))
     await begun(second)
     async with refused("FAILED_PRECONDITION", "FENCED"):
         await rest_of(first)
@@ -96,7 +78,7 @@ async def test_a_newer_driver_takes_the_job_in_work_and_the_older_one_is_told(
 
 async def test_an_older_driver_cannot_join_the_job_of_a_newer_one(world: World) -> None:
     upload = await world.upload()
-    old, new = await claim(world, upload), await claim(world, upload)
+    old, new = await world.claim(upload), await world.claim(upload)
     call = world.generate(upload, epoch=new)
     await begun(call)
     async with refused("FAILED_PRECONDITION", "FENCED"):
@@ -110,9 +92,9 @@ async def test_an_older_driver_cannot_join_the_job_of_a_newer_one(world: World) 
 
 async def test_who_wants_another_thing_does_not_take_the_job(world: World) -> None:
     upload = await world.upload()
-    first = world.generate(upload, epoch=await claim(world, upload))
+    first = world.generate(upload, epoch=await world.claim(upload))
     await begun(first)
-    newer = await claim(world, upload)
+    newer = await world.claim(upload)
     async with refused("ALREADY_EXISTS", "JOB_DIFFERS"):
         await world.made(upload, epoch=newer, prompt="Etwas anderes")
     # It is the first one's yet; only the recorder will not have it.
@@ -126,9 +108,9 @@ async def test_what_is_made_when_the_claim_is_lost_is_kept_for_the_newer_driver(
     world: World, adopt_only: bool
 ) -> None:
     upload = await world.upload()
-    call = world.generate(upload, epoch=await claim(world, upload))
+    call = world.generate(upload, epoch=await world.claim(upload))
     await begun(call)
-    newer = await claim(world, upload)
+    newer = await world.claim(upload)
     world.backend.go.set()
     async with refused("FAILED_PRECONDITION", "FENCED"):
         await rest_of(call)
@@ -142,10 +124,10 @@ async def test_a_claim_lost_in_the_middle_of_the_bytes_costs_none_of_them(world:
     world.backend.data = picture_bytes(12 * CHUNK_BYTES)
     held = world.backend.before_chunk = Held()
     world.backend.go.set()
-    call = world.generate(upload, epoch=await claim(world, upload))
+    call = world.generate(upload, epoch=await world.claim(upload))
     ended = asyncio.create_task(rest_of(call))
     assert await asyncio.to_thread(held.reached.wait, 10)
-    newer = await claim(world, upload)
+    newer = await world.claim(upload)
     held.go.set()
     async with refused("FAILED_PRECONDITION", "FENCED"):
         await ended
@@ -157,9 +139,9 @@ async def test_a_claim_lost_in_the_middle_of_the_bytes_costs_none_of_them(world:
 async def test_what_nobody_asks_for_after_a_lost_claim_is_let_go(recorder_target: str) -> None:
     async with media_beside(recorder_target, grace_seconds=0.2) as world:
         upload = await world.upload()
-        call = world.generate(upload, epoch=await claim(world, upload))
+        call = world.generate(upload, epoch=await world.claim(upload))
         await begun(call)
-        newer = await claim(world, upload)
+        newer = await world.claim(upload)
         world.backend.go.set()
         async with refused("FAILED_PRECONDITION", "FENCED"):
             await rest_of(call)

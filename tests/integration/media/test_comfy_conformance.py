@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import deque
+from functools import partial
 from http.client import HTTPConnection
 
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 
 from services.kit.errors import FailedPrecondition, ResourceExhausted, Unavailable
 from services.media.comfy import course, prompt_id_of
-from tests.fakes.comfyui import Script, fake_comfyui
+from tests.fakes.comfyui import FakeComfyUI, Script, fake_comfyui
 from tests.fakes.comfyui.jobs import (
     PROMPT,
     connected,
@@ -215,15 +216,18 @@ async def test_a_comfyui_that_comes_back_late_gets_the_job_it_lost(
             assert fake.executions == {prompt_id_of(job.upload): 2}
 
 
+def _has_executed(fake: FakeComfyUI, wanted: dict[str, int]) -> bool:
+    return fake.executions == wanted
+
+
 async def test_a_job_that_is_lost_twice_is_said_to_be_lost() -> None:
     async with fake_comfyui(script=Script(hang_at="KSampler")) as fake:
         async with connected(fake.url) as backend:
             job = make_job()
             task = asyncio.create_task(backend.render(job, ignore))
             for count in (1, 2):
-                await until(
-                    lambda count=count: fake.executions.get(prompt_id_of(job.upload)) == count, 15
-                )  # type: ignore[misc]
+                wanted = {prompt_id_of(job.upload): count}
+                await until(partial(_has_executed, fake, wanted), 15)
                 await fake.restart()
             with pytest.raises(Unavailable) as caught:
                 await asyncio.wait_for(task, 15)

@@ -5,55 +5,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from services.kit.clock import SystemClock
 from services.kit.errors import DeadlineExceeded, Unavailable
-from services.media.comfy import ComfyBackend, course, prompt_id_of, stopping
+from services.media.comfy import course, prompt_id_of, stopping
 from services.media.comfy.journal import HandIn, MemoryJournal
 from services.media.ports import RenderProgress
-from tests.fakes.comfyui import FakeComfyUI, Script, fake_comfyui
-from tests.fakes.comfyui.jobs import MAX_MEDIA_BYTES, config, ignore, make_job, read, until
+from tests.fakes.comfyui import Script, fake_comfyui
+from tests.fakes.comfyui.jobs import config, ignore, make_job, read, until
+from tests.fakes.comfyui.lives import crash, life
 from tests.integration.media.world import media_beside
 from tests.support.eventually import eventually
 from tests.support.rpc import refused
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@asynccontextmanager
-async def life(journal: MemoryJournal, *fakes: FakeComfyUI) -> AsyncIterator[ComfyBackend]:
-    """One life of the backend; what it wrote down stays for the next."""
-    urls = [fake.url for fake in fakes]
-    backend = ComfyBackend(
-        urls, max_media_bytes=MAX_MEDIA_BYTES, clock=SystemClock(), journal=journal
-    )
-    await backend.start()
-    try:
-        yield backend
-    finally:
-        await backend.close()
-
-
-async def crash(task: asyncio.Task[object]) -> None:
-    """End a job as a kill does: nothing is stopped at ComfyUI."""
-    stop = course.Course.stop
-
-    async def never(self: course.Course) -> bool:
-        if self._sending is not None:
-            # What was on its way stays so; only nobody waits for the answer.
-            self._sending.cancel()
-        return False
-
-    course.Course.stop = never  # type: ignore[method-assign]
-    try:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    finally:
-        course.Course.stop = stop  # type: ignore[method-assign]
 
 
 async def test_a_job_at_an_instance_that_is_down_at_the_restart_is_waited_for() -> None:

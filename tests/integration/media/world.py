@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+from google.protobuf.duration_pb2 import Duration
 
 from artlab.common.v1 import common_pb2
 from artlab.media.v1 import media_pb2, media_pb2_grpc
@@ -94,6 +95,17 @@ class World:
         """Ask for a picture and wait for it."""
         return entity_of([answer async for answer in self.generate(upload, **changes)])
 
+    async def claim(self, upload: str) -> int:
+        """Have a new driver take the run of an upload, whoever has it; its epoch."""
+        asked = recorder_pb2.ClaimRunRequest(
+            name=upload.split("/uploads/")[0],
+            claim=recorder_pb2.Claim(owner=f"driver-{uuid.uuid4()}", ttl=Duration(seconds=30)),
+            force=True,
+        )
+        answer = await self.recorder.ClaimRun(asked, timeout=CALL_SECONDS)
+        assert answer.claimed
+        return answer.epoch
+
     async def cancel(self, upload: str) -> bool:
         """Cancel; whether that stopped something."""
         asked = media_pb2.CancelMediaRequest(upload=upload)
@@ -118,6 +130,13 @@ def request(upload: str, **changes: Any) -> media_pb2.GenerateMediaRequest:
         "recipe": "dada",
     }
     return media_pb2.GenerateMediaRequest(**(values | changes))
+
+
+async def rest_of(
+    call: grpc.aio.UnaryStreamCall[media_pb2.GenerateMediaRequest, media_pb2.GenerateMediaResponse],
+) -> list[media_pb2.GenerateMediaResponse]:
+    """Every answer from here to the end of the call."""
+    return [answer async for answer in call]
 
 
 def entity_of(answers: Sequence[media_pb2.GenerateMediaResponse]) -> run_pb2.Entity:
