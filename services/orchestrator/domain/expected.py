@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from services.orchestrator.domain.question_config import TYPE, is_surely_asked
 from services.orchestrator.domain.run import Recipe
-from services.orchestrator.engine.condition import SUCCEEDED, Always
 from services.orchestrator.engine.graph import Flow, StepDefinition
 
 if TYPE_CHECKING:
@@ -71,11 +71,7 @@ def _of_output(step: StepDefinition, output: PlannedOutput, *, checks_images: bo
 
 
 def _of_question(step: StepDefinition, flow: Flow, request: RunRequest) -> list[str]:
-    if step.kind != "question":
+    if step.kind != TYPE:
         return []
-    # One that only some runs come to is counted for the person who asked to be asked.
-    sure = all(
-        path.condition == SUCCEEDED or isinstance(path.condition, Always)
-        for path in flow.into(step.id)
-    )
-    return ["question", "decision"] if sure or request.pause_before_render else []
+    sure = is_surely_asked(step, flow, pause_before_render=request.pause_before_render)
+    return ["question", "decision"] if sure else []

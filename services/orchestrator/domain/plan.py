@@ -137,7 +137,11 @@ class Plan:
     @property
     def waiting_seconds(self) -> float:
         """How long people may let the run wait in all, at most; not part of its work."""
-        return waiting_seconds(self.pipeline.flow, len(self.outputs))
+        return waiting_seconds(
+            self.pipeline.flow,
+            len(self.outputs),
+            pause_before_render=self.request.pause_before_render,
+        )
 
     @property
     def run_id(self) -> RunId:
@@ -183,9 +187,7 @@ def make_plan(
     expected = expected_entities(
         request, recipe, pipeline.flow, outputs, checks_images=checks_images
     )
-    # That every question can be asked is found out now, not when it is to be.
-    waiting_seconds(pipeline.flow, len(outputs))
-    return Plan(
+    plan = Plan(
         request=request,
         recipe=recipe,
         level=level,
@@ -196,6 +198,9 @@ def make_plan(
         checks_images=checks_images,
         lineage=lineage,
     )
+    # That every question can be asked is found out now, not when it is to be.
+    _ = plan.waiting_seconds
+    return plan
 
 
 def _pipeline(name: str, pipelines: Mapping[str, Definition]) -> Definition:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.kit.errors import InvalidArgument
+from services.kit.errors import FailedPrecondition, InvalidArgument
 from services.orchestrator.domain.questions import (
     DEFAULTS,
     KINDS,
@@ -15,7 +15,9 @@ from services.orchestrator.domain.questions import (
     QuestionKind,
     Who,
 )
-from services.orchestrator.engine.graph import Flow
+from services.orchestrator.engine.condition import holds, templates_of
+from services.orchestrator.engine.graph import Flow, Path, StepDefinition
+from services.orchestrator.engine.step import Json
 
 TYPE = "question"
 # How long a question waits if the file does not say, and at most: as long as the recorder delays a
@@ -57,19 +59,40 @@ def question_config(config: Mapping[str, object], step: str) -> QuestionConfig:
     return QuestionConfig(kind, who, float(seconds), on_timeout)
 
 
-def waiting_seconds(flow: Flow, outputs: int) -> float:
+def waiting_seconds(flow: Flow, outputs: int, *, pause_before_render: bool) -> float:
     """Return how long people may let a run wait in all, at most; 0 when nobody is asked.
 
-    Raises InvalidArgument STEP_CONFIG_INVALID.
+    Raises InvalidArgument STEP_CONFIG_INVALID, also for a question this run will not come to.
     """
     rounds = 1 + sum(path.limit or 0 for path in flow.paths)
     seconds = 0.0
     for step in flow.steps:
         if step.body is not None:
-            seconds += outputs * waiting_seconds(step.body, outputs)
+            inner = waiting_seconds(step.body, outputs, pause_before_render=pause_before_render)
+            seconds += outputs * inner
         elif step.kind == TYPE:
-            seconds += question_config(step.config, step.id).seconds
+            config = question_config(step.config, step.id)
+            ways = [known_way(path, pause_before_render) for path in flow.into(step.id)]
+            may_be_asked = not ways or any(way is not False for way in ways)
+            seconds += config.seconds if may_be_asked else 0.0
     return rounds * seconds
+
+
+def is_surely_asked(step: StepDefinition, flow: Flow, *, pause_before_render: bool) -> bool:
+    """Whether a run whose steps all go well comes to this question."""
+    return all(known_way(path, pause_before_render) for path in flow.into(step.id))
+
+
+def known_way(path: Path, pause_before_render: bool) -> bool | None:
+    """Return whether a path is taken after a success, None when that is not known beforehand."""
+    if any(may_lack for _, may_lack in templates_of(path.condition)):
+        return None
+    try:
+        known: Mapping[str, Json] = {"plan": {"pause_before_render": pause_before_render}}
+        return holds(path.condition, "succeeded", known)
+    except FailedPrecondition:
+        # It speaks of something else.
+        return None
 
 
 def _word(

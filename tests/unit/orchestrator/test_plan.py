@@ -321,7 +321,24 @@ def test_a_question_is_expected_where_the_person_asked_to_be_asked() -> None:
 
 
 def test_what_people_may_let_a_run_wait_is_known_before() -> None:
-    assert make_plan(REQUEST, DADA, CATALOGUE, YOUTH).waiting_seconds == 24 * 3600
+    assert make_plan(REQUEST, DADA, CATALOGUE, YOUTH).waiting_seconds == 0
+    asked = replace(REQUEST, pause_before_render=True)
+    assert make_plan(asked, DADA, CATALOGUE, YOUTH).waiting_seconds == 24 * 3600
+
+
+def test_a_question_for_each_output_is_waited_for_with_each() -> None:
+    document = json.loads(shipped().document)
+    [each] = [step for step in document["steps"] if step["type"] == "for_each_output"]
+    ask = {"kind": "approve", "who": "teacher", "seconds": 60}
+    text = "{{ steps.pre_output_safety.output.text }}"
+    each["config"]["body"]["steps"].insert(
+        1, {"id": "ask_teacher", "type": "question", "config": ask, "inputs": {"text": text}}
+    )
+    asking = {"four_stages": parse_definition(document, "asking")}
+    request = replace(REQUEST, output_configs=("builtin_image",) * 3)
+    plan = make_plan_of(request, DADA, CATALOGUE, YOUTH, asking)
+    assert plan.waiting_seconds == 3 * 60
+    assert plan.expected_entities.count("question") == 3
 
 
 def test_a_question_that_cannot_be_asked_is_found_at_the_start() -> None:

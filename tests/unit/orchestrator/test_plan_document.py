@@ -14,7 +14,7 @@ from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, Inval
 from services.kit.ids import RunId
 from services.orchestrator.domain.lineage import Copied, Lineage, Rerun
 from services.orchestrator.domain.plan import MAX_SEED, Plan, PlannedOutput, RunRequest
-from services.orchestrator.domain.plan_document import plan_document, plan_of
+from services.orchestrator.domain.plan_document import KINDS, plan_document, plan_of
 from services.orchestrator.domain.run import LEVELS, Kind, Recipe
 from services.orchestrator.domain.slots import Value
 from tests.support.pipelines import FOUR_STAGES
@@ -24,7 +24,7 @@ names = st.from_regex(r"[a-z0-9_]{1,64}", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 run_ids = st.uuids().map(lambda one: RunId(str(one)))
 seeds = st.integers(0, MAX_SEED)
-kinds = st.sampled_from(("text", "image", "audio", "music", "video", "code"))
+kinds: st.SearchStrategy[Kind] = st.sampled_from(KINDS)
 values: st.SearchStrategy[Value] = st.one_of(
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1),
