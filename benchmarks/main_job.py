@@ -36,9 +36,11 @@ def _median_ms(act: Callable[[], object], times: int) -> float:
     return statistics.median(taken)
 
 
-def _bare_commit(folder: Path) -> None:
-    # An entity and its metadata.json as any durable store must write them: two files, two
-    # renames, four fsyncs.
+def bare_commit(folder: Path) -> None:
+    """An entity and its metadata.json as any durable store must write them.
+
+    Two files, two renames, four fsyncs.
+    """
     for name in ("entity", "metadata.json"):
         descriptor = os.open(folder / "new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.write(descriptor, b"x" * 4096)
@@ -75,7 +77,7 @@ async def _measure(running: Running, folder: Path) -> dict[str, Figure]:
     text_ms = statistics.median(taken for taken, _ in text)
     image_ms = statistics.median(taken for taken, _ in image)
     entities = text[0][1]
-    commit_ms = _median_ms(lambda: _bare_commit(folder), 200)
+    commit_ms = _median_ms(lambda: bare_commit(folder), 200)
     draw_ms = _median_ms(lambda: render_png(PROMPT, "dada", 1, SIDE_PIXELS, SIDE_PIXELS), 5)
     return {
         "text_run_p50_ms": Figure(text_ms, "ms", f"HTTP in to final state, {entities} entities"),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.cli.fleet import ServiceFailed
-from tests.faults.orchestrator_world import COMFYS, NATS, World
+from services.cli.replicas import NATS
+from tests.faults.orchestrator_world import COMFYS, World
 
 Kind = Literal["kill", "terminate", "freeze", "cut", "isolate"]
 # Longer than a claim holds, so that somebody else has the run when its driver wakes.

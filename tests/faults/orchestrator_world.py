@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -24,14 +23,15 @@ import httpx
 from services.cli.fleet import Fleet
 from services.cli.log_files import tail
 from services.cli.ports import free_ports
+from services.cli.replicas import NATS, QUEUE_VARIABLE, URL_VARIABLE
 from services.cli.wiring import SERVICES, ServiceSpec, wire
 from tests.faults.comfyui_process import ComfyProcess
+from tests.support.nats_server import nats_command
 from tests.support.network import Network, has_networks, network
 from tests.support.processes import START_SECONDS
 
 COMFYS = ("comfyui-1", "comfyui-2")
-NATS = "nats"
-Queue = Literal["recorder", "nats"]
+Queue = Literal["embedded", "nats"]
 
 
 @dataclass
@@ -110,7 +110,7 @@ async def orchestrator_world(
     folder: Path,
     *,
     replicas: int = 2,
-    queue: Queue = "recorder",
+    queue: Queue = "embedded",
     comfy_arguments: Sequence[str] = ("--step-seconds", "0.05"),
     settings: Mapping[str, str] | None = None,
     cut: bool = True,
@@ -145,13 +145,12 @@ async def orchestrator_world(
         }
         environ = _environ(folder, where, names, comfys, queue, settings or {})
         specs = _specs(environ, where, names)
-        if queue == "nats":
+        if queue == NATS:
             specs = {NATS: _nats(folder, where), **specs}
         fleet = await stack.enter_async_context(
             Fleet(
                 specs,
                 folder / "logs",
-                is_ready=_ready,
                 stop_tiers=(
                     ("gateway",),
                     names,
@@ -217,9 +216,9 @@ def _environ(
         "ARTLAB_MEDIA_COMFYUI_URLS": ",".join(one.url for one in comfys.values()),
         "ARTLAB_MEDIA_ALLOW_REMOTE_COMFYUI": "true",
     }
-    if queue == "nats":
-        found["ARTLAB_ORCHESTRATOR_QUEUE"] = "nats"
-        found["ARTLAB_ORCHESTRATOR_NATS_URL"] = f"nats://{where.target(NATS)}"
+    if queue == NATS:
+        found[QUEUE_VARIABLE] = NATS
+        found[URL_VARIABLE] = f"nats://{where.target(NATS)}"
     return {**found, **settings}
 
 
@@ -232,7 +231,9 @@ def _specs(
     # The gateway is worth starting last.
     gateway = specs.pop("gateway")
     for name in replicas:
-        specs[name] = replace(wired["orchestrator"], name=name, port=where.ports[name])
+        specs[name] = replace(
+            wired["orchestrator"], name=name, port=where.ports[name], service="orchestrator"
+        )
     specs["gateway"] = gateway
     return {name: _placed(name, spec, where) for name, spec in specs.items()}
 
@@ -252,33 +253,7 @@ def _placed(name: str, spec: ServiceSpec, where: _Where) -> ServiceSpec:
 
 
 def _nats(folder: Path, where: _Where) -> ServiceSpec:
-    store = folder / "nats"
-    store.mkdir(parents=True)
-    config = store / "nats.conf"
-    # It syncs every two minutes otherwise, and what it acknowledged would be gone.
-    config.write_text(f'jetstream {{ store_dir: "{store}", sync_interval: always }}\n')
-    server = shutil.which("nats-server", path=f"{Path(sys.executable).parent}:{os.defpath}")
-    assert server is not None, "nats-server comes with the development dependencies"
+    command = nats_command(where.address(NATS), where.ports[NATS], folder / NATS)
     return ServiceSpec(
-        NATS,
-        (
-            *where.within(NATS),
-            *(server, "-a", where.address(NATS), "-p", str(where.ports[NATS]), "-c", str(config)),
-        ),
-        dict(os.environ),
-        where.address(NATS),
-        where.ports[NATS],
+        NATS, (*where.within(NATS), *command), {}, where.address(NATS), where.ports[NATS]
     )
-
-
-async def _ready(spec: ServiceSpec) -> bool:
-    from services.cli.readiness import probe
-
-    if spec.name != NATS:
-        return await probe(spec)
-    try:
-        _, writer = await asyncio.open_connection(spec.host, spec.port)
-    except OSError:
-        return False
-    writer.close()
-    return True

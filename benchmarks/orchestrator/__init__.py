@@ -1,0 +1,1 @@
+"""What the orchestrator costs: see `__main__`."""
