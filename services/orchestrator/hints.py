@@ -10,7 +10,7 @@ from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.log import facts
 from services.orchestrator.domain.run import RenderPreview, RenderProgress
-from services.orchestrator.ports import Hint, PreviewHint, Recorder, RenderHint, TextHint
+from services.orchestrator.ports import ClaimLost, Hint, PreviewHint, Recorder, RenderHint, TextHint
 
 log = logging.getLogger(__name__)
 
@@ -70,4 +70,6 @@ class HintSender:
                 except ArtlabError as error:
                     # A hint is worth nothing later; the facts will tell.
                     log.debug("hints dropped", extra=facts(reason=error.reason, count=len(batch)))
+                except ClaimLost:
+                    return  # somebody else tells now
             await asyncio.sleep(INTERVAL_SECONDS)

@@ -16,9 +16,11 @@ from services.kit.status import remote_errors
 from services.kit.streams import read_rest
 from services.orchestrator.decisions import Decisions
 from services.orchestrator.engine.definition import Definition
+from services.orchestrator.position import Positions
 from services.orchestrator.supervisor import Supervisor
 from services.orchestrator.translate import picture_of, run_request
 from services.orchestrator.translate_people import answer_of, pipeline_summaries
+from services.orchestrator.translate_queue import position_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 READ_SECONDS = 10.0
@@ -36,11 +38,13 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         *,
         decisions: Decisions,
         pipelines: Mapping[str, Definition],
+        positions: Positions,
     ) -> None:
         self._supervisor = supervisor
         self._recorder = recorder
         self._decisions = decisions
         self._pipelines = pipelines
+        self._positions = positions
 
     async def StartRun(
         self, request: orchestrator_pb2.StartRunRequest, context: Context
@@ -80,6 +84,12 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         answer = answer_of(request)
         await self._decisions.take(answer)
         return orchestrator_pb2.ResumeRunResponse(run=await self._run(answer.run_id))
+
+    async def GetQueuePosition(
+        self, request: orchestrator_pb2.GetQueuePositionRequest, context: Context
+    ) -> orchestrator_pb2.GetQueuePositionResponse:
+        """Tell when it may be a run's turn, and when it may be done."""
+        return position_message(await self._positions.of(RunId.parse_name(request.name)))
 
     async def ListPipelines(
         self, request: orchestrator_pb2.ListPipelinesRequest, context: Context

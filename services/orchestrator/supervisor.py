@@ -1,92 +1,115 @@
-"""All runs of this process: started once, bounded in number, ended truthfully."""
+"""Starting and stopping runs, in whichever process is asked; the queue finds who drives them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from services.kit.clock import Clock
 from services.kit.deadline import no_deadline
-from services.kit.errors import (
-    ArtlabError,
-    NotFound,
-    ResourceExhausted,
-    Unavailable,
-)
+from services.kit.errors import ArtlabError, NotFound, Unavailable
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
+from services.orchestrator.admission import Admission
 from services.orchestrator.domain.documents import is_retryable
+from services.orchestrator.domain.lineage import Lineage
 from services.orchestrator.domain.plan import Plan, RunRequest, make_plan
+from services.orchestrator.domain.plan_document import plan_document, plan_of
+from services.orchestrator.domain.question_config import waiting_seconds
 from services.orchestrator.domain.repeats import options_sha256, require_same_request
 from services.orchestrator.domain.run import EntityDraft, RecordedRun, RunError
-from services.orchestrator.hints import HintSender
-from services.orchestrator.input_images import (
-    MAX_IN_MEMORY,
-    InputImages,
-    digest_of,
-    not_expected,
-    require_same,
-    source_of,
-)
-from services.orchestrator.life import RECORDER_MARGIN_SECONDS, Life
+from services.orchestrator.driver import Driver, wake
+from services.orchestrator.ending import Endings
+from services.orchestrator.engine.definition import Definition
+from services.orchestrator.images_elsewhere import take_elsewhere
+from services.orchestrator.life import RECORDER_MARGIN_SECONDS
 from services.orchestrator.patience import patiently, recorder_may_recover
-from services.orchestrator.pipeline import Pipeline
-from services.orchestrator.run_in_work import RunInWork, Services
+from services.orchestrator.ports import Claim
+from services.orchestrator.queue.port import RunQueue
+from services.orchestrator.rerun import Reruns, given_metadata
+from services.orchestrator.run_in_work import Services
 
 log = logging.getLogger(__name__)
 
+# How long a run may stand in line before its own time begins to be used up.
+QUEUE_SECONDS = 3600.0
+# The recorder lets nothing be open for longer.
+LONGEST = timedelta(days=30, hours=23)
+
+T = TypeVar("T")
+
 
 class Supervisor:
-    """Starts, counts and stops runs.
+    """Starts, wakes and stops runs.
 
     Args:
         services: the peers.
         clock: time.
-        max_runs: how many may be driven at once; more are refused.
-        run_limit_seconds: how long one may take.
+        pipelines: by name.
+        queue: brings runs to drivers.
+        driver: of this process.
+        admission: how many runs may be open.
+        claim: of this process.
+        run_limit_seconds: how long a run may be driven.
     """
 
     def __init__(
-        self, services: Services, clock: Clock, *, max_runs: int, run_limit_seconds: float
+        self,
+        services: Services,
+        clock: Clock,
+        pipelines: Mapping[str, Definition],
+        *,
+        queue: RunQueue,
+        driver: Driver,
+        admission: Admission,
+        claim: Claim,
+        run_limit_seconds: float,
     ) -> None:
         self._services = services
         self._clock = clock
-        self._max_runs = max_runs
+        self._pipelines = pipelines
+        self._queue = queue
+        self._driver = driver
+        self._admission = admission
+        self._claim = claim
         self._limit = run_limit_seconds
-        self._active: dict[RunId, Life] = {}
+        self._endings = Endings(services.recorder, services.media, claim)
+        self._reruns = Reruns(services.recorder, clock, services.recorder_patience_seconds)
         self._starting: WeakValueDictionary[RunId, asyncio.Lock] = WeakValueDictionary()
-        # Starts that have a place but no run in work yet, and the beginnings of runs that exist.
-        self._admitted: set[RunId] = set()
+        # The beginnings of runs that exist.
         self._beginnings: dict[RunId, asyncio.Task[None]] = {}
         self._draining = False
-        self._places = asyncio.Semaphore(MAX_IN_MEMORY)
 
     async def start(self, request: RunRequest) -> RunId:
         """Plan, create and start a run; the same request again changes nothing.
 
         Raises what the plan raises, AlreadyExists REQUEST_ID_REUSED, ResourceExhausted
-        TOO_MANY_RUNS, Unavailable DRAINING.
+        TOO_MANY_RUNS or TOO_MANY_RUNS_OF_PERSON, Unavailable DRAINING.
         """
         lock = self._starting.setdefault(request.run_id, asyncio.Lock())
         async with lock:
             await self._start(request)
         return request.run_id
 
+    async def wake(self, run_id: RunId, user_id: str) -> None:
+        """Have a run driven now, also one that rests. Raises ArtlabError."""
+        await wake(self._services.recorder, self._queue, self._claim, run_id, user_id)
+
     async def cancel(self, run_id: RunId) -> None:
-        """Stop a run and wait until it is final. Raises NotFound for an unknown one."""
-        active = self._active.get(run_id)
-        if active is not None:
-            active.stop("cancelled", None)
-            await active.ended.wait()
+        """Stop a run and wait until it is final, whoever drives it. Raises NotFound."""
+        life = self._driver.life(run_id)
+        if life is not None:
+            life.stop("cancelled", None)
+            await life.ended.wait()
         run = await self._services.recorder.get_run(run_id)
         if not run.is_final:
-            # Whoever drove it is gone, or could not end it.
-            await self._services.recorder.finalize_run(run_id, "cancelled", None)
+            # It is driven elsewhere, or by nobody, or was lost just now.
+            await self._endings.take_and_end(run_id, "cancelled", None)
 
     async def add_input_image(
         self, run_id: RunId, index: int, chunks: AsyncIterator[bytes]
@@ -95,26 +118,20 @@ class Supervisor:
 
         Raises NotFound for an unknown run, and what `InputImages.take` raises.
         """
-        active = self._active.get(run_id)
-        if active is not None:
-            await active.input_images.take(index, chunks)
-            if active.input_images.is_refused:
-                await active.ended.wait()
+        life = self._driver.life(run_id)
+        if life is None:
+            await take_elsewhere(
+                self._services, self._clock, self._driver.places, run_id, index, chunks
+            )
             return
-        run = await self._services.recorder.get_run(run_id)
-        known = source_of(run.entities, index)
-        if known is None:
-            raise not_expected()
-        require_same(known, await digest_of(chunks))
+        await life.input_images.take(index, chunks)
+        if life.input_images.is_refused:
+            await life.ended.wait()
 
     async def drain(self) -> None:
-        """Take no more runs and end those in work as failed, to be started again."""
+        """Take no more runs; leave those in work to others, and end none."""
         self._draining = True
-        error = RunError("ORCHESTRATOR_STOPPED", "the orchestrator was told to stop", 0, True)
-        for active in self._active.values():
-            active.stop("failed", error)
-        for active in list(self._active.values()):
-            await active.ended.wait()
+        await self._driver.hand_over()
 
     async def _start(self, request: RunRequest) -> None:
         if self._draining:
@@ -127,58 +144,74 @@ class Supervisor:
         known = await self._known(run_id)
         if known is not None:
             require_same_request(request, known)
-            if run_id in self._active or known.state != "pending":
+            if self._driver.life(run_id) is not None or known.state != "pending":
                 return
-            # The catalogue may have changed; the record says what was planned.
-            request = replace(
-                request, output_configs=known.output_configs, level=known.level, seed=known.seed
-            )
-        if len(self._admitted | self._active.keys()) >= self._max_runs:
-            raise ResourceExhausted(
-                "TOO_MANY_RUNS",
-                f"{self._max_runs} runs are in work; try again soon",
-                retry_after_seconds=5.0,
-            )
-        self._admitted.add(run_id)
-        try:
-            plan = await self._plan(request)
-        except BaseException:
-            self._admitted.discard(run_id)
-            raise
+        else:
+            await self._admission.admit(request.user_id, self._driver.room)
+        plan, text = await self._plan(request, known)
         # From here on the run exists, or may: it is begun whether its caller stays or not.
         with no_deadline(), run_logged(str(run_id)):
             begun = asyncio.create_task(
-                self._begin(plan, is_new=known is None), name=f"begin {run_id}"
+                self._begin(plan, text, is_new=known is None), name=f"begin {run_id}"
             )
         self._beginnings[run_id] = begun
-        begun.add_done_callback(lambda task: self._has_begun(run_id, task))
+        begun.add_done_callback(partial(self._has_begun, run_id))
         await asyncio.shield(begun)
 
-    async def _begin(self, plan: Plan, *, is_new: bool) -> None:
+    async def _begin(self, plan: Plan, text: str, *, is_new: bool) -> None:
+        epoch = 0
         try:
             if is_new:
-                await self._create(plan)
+                epoch = await self._create(plan)
             await self._record_input(plan)
+            await self._reruns.take_over(plan, text)
         except ArtlabError as error:
             if error.reason == "RUN_FINAL":
+                self._driver.unpromise(plan.run_id)
                 return  # cancelled meanwhile: the record says so
             if not recorder_may_recover(error):
                 await self._give_up(plan.run_id, error)
             raise
+        if epoch:
+            self._driver.expect(plan)
+        await self._hand_in(plan, epoch)
         if self._draining:
             raise _draining()
-        await self._drive(plan)
+
+    async def _hand_in(self, plan: Plan, epoch: int) -> None:
+        try:
+            await self._queue.submit(plan.run_id, plan.request.user_id, epoch=epoch)
+        except ArtlabError as error:
+            # It is recorded, and found without being told of.
+            log.info("queue not told", extra=facts(reason=error.reason))
 
     def _has_begun(self, run_id: RunId, task: asyncio.Task[None]) -> None:
-        self._admitted.discard(run_id)
         del self._beginnings[run_id]
-        if not task.cancelled() and task.exception() is not None:
+        if task.cancelled() or task.exception() is not None:
+            self._driver.unpromise(run_id)
             # Its caller may be gone.
             log.info("run not begun", extra=facts(run=str(run_id)))
 
-    async def _create(self, plan: Plan) -> None:
-        deadline = self._clock.now() + timedelta(seconds=self._limit + RECORDER_MARGIN_SECONDS)
-        await self._patiently(lambda: self._services.recorder.create_run(plan, "", deadline))
+    async def _create(self, plan: Plan) -> int:
+        claim = None
+        if self._driver.room:
+            # Driven here and at once: nobody need be told, and nobody else looks at it.
+            self._driver.promise(plan.run_id)
+            claim = self._claim
+        document, recorder = plan_document(plan), self._services.recorder
+        deadline = self._clock.now() + self._longest(plan)
+        epoch = await self._patiently(lambda: recorder.create_run(plan, document, deadline, claim))
+        if not epoch:
+            self._driver.unpromise(plan.run_id)
+        return epoch
+
+    def _longest(self, plan: Plan) -> timedelta:
+        # How long a run may be open, in line and while people think included.
+        asks = plan.request.pause_before_render
+        flow, outputs = plan.pipeline.flow, len(plan.outputs)
+        waits = waiting_seconds(flow, outputs, pause_before_render=asks)
+        own = self._limit + RECORDER_MARGIN_SECONDS + QUEUE_SECONDS
+        return min(timedelta(seconds=own + waits), LONGEST)
 
     async def _give_up(self, run_id: RunId, error: ArtlabError) -> None:
         why = RunError(error.reason, error.message, 0, is_retryable(error))
@@ -190,17 +223,25 @@ class Supervisor:
             # Nobody drives it: the recorder ends it at its deadline.
             log.error("run stays open", extra=facts(run=str(run_id), reason=problem.reason))
 
-    async def _patiently(self, call: Callable[[], Awaitable[object]]) -> None:
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         patience = self._services.recorder_patience_seconds
-        await patiently(call, patience, self._clock, recorder_may_recover)
+        return await patiently(call, patience, self._clock, recorder_may_recover)
 
     async def _known(self, run_id: RunId) -> RecordedRun | None:
         try:
-            return await self._services.recorder.get_run(run_id)
+            return await self._services.recorder.get_run(run_id, with_plan=True)
         except NotFound:
             return None
 
-    async def _plan(self, request: RunRequest) -> Plan:
+    async def _plan(self, request: RunRequest, known: RecordedRun | None) -> tuple[Plan, str]:
+        lineage: Lineage | None = None
+        text = ""
+        if request.rerun is not None:
+            going_on = await self._reruns.resolve(request, request.rerun)
+            request, lineage, text = going_on.request, going_on.lineage, going_on.text
+        if known is not None:
+            # The catalogue may have changed; the record says what was planned.
+            return plan_of(known.plan, request.input_text, request.context), text
         try:
             async with asyncio.TaskGroup() as group:
                 recipe = group.create_task(self._services.interception.recipe(request.config_name))
@@ -208,14 +249,26 @@ class Supervisor:
                 policy = group.create_task(self._services.safety.policy())
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
-        return make_plan(request, recipe.result(), catalogue.result(), policy.result())
+        plan = make_plan(
+            request,
+            recipe.result(),
+            catalogue.result(),
+            policy.result(),
+            self._pipelines,
+            lineage,
+        )
+        return plan, text
 
     async def _record_input(self, plan: Plan) -> None:
-        # Before the start is acknowledged, so that an accepted idea is never lost.
+        # Before the start is acknowledged, so that an accepted idea is never lost; by nobody's
+        # claim, because a start may be repeated elsewhere.
         texts = {"input": plan.request.input_text, "context": plan.request.context}
         options = options_sha256(plan.request)
         for name, text in texts.items():
             if text:
+                metadata = given_metadata(plan, name)
+                if options and name == "input":
+                    metadata["options_sha256"] = options
                 draft = EntityDraft(
                     upload_id=name,
                     type=name,
@@ -224,34 +277,9 @@ class Supervisor:
                     audience="student",
                     started=self._clock.now(),
                     duration=timedelta(0),
-                    metadata={"options_sha256": options} if options and name == "input" else {},
+                    metadata=metadata,
                 )
                 await self._patiently(partial(self._services.recorder.record, plan.run_id, draft))
-
-    async def _drive(self, plan: Plan) -> None:
-        hints = HintSender(plan.run_id, self._services.recorder)
-        run = RunInWork(plan, self._services, hints, self._clock)
-        pipeline = Pipeline(run, InputImages(run, self._places))
-        life = Life(pipeline, self._clock, self._limit)
-        with no_deadline(), run_logged(str(plan.run_id)):
-            life.own(
-                asyncio.create_task(self._live(plan.run_id, life, hints), name=f"run {plan.run_id}")
-            )
-        self._active[plan.run_id] = life
-        # A task cancelled before its first step would never say that the run ended.
-        await asyncio.sleep(0)
-
-    async def _live(self, run_id: RunId, life: Life, hints: HintSender) -> None:
-        log.info("run begins")
-        forwarding = asyncio.create_task(hints.forward())
-        try:
-            await life.live()
-        finally:
-            del self._active[run_id]
-            life.ended.set()
-            forwarding.cancel()
-            await asyncio.wait([forwarding])
-        log.info("run ended")
 
 
 def _draining() -> Unavailable:

@@ -120,6 +120,8 @@ class FakeRecorder:
                 for o in plan.outputs
             ),
             deadline=deadline,
+            parent=plan.lineage.parent if plan.lineage else None,
+            parent_sequence=plan.lineage.parent_sequence if plan.lineage else 0,
         )
         self.plans[plan.run_id] = document
         return 0 if claim is None else (await self.claim(plan.run_id, claim)).epoch

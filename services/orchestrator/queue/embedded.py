@@ -60,9 +60,11 @@ class EmbeddedQueue:
 
     async def submit(self, run_id: RunId, user_id: str, *, epoch: int = 0) -> None:
         """Have a run driven; again changes nothing."""
-        if epoch and not self._closed:
+        if epoch:
             run = self._heart.hold(run_id, epoch)
-            if not run.taken and run not in self._ours:
+            if self._closed:
+                await run.release()
+            elif not run.taken and run not in self._ours:
                 self._ours.append(run)
         self._wake.set()
 

@@ -85,7 +85,9 @@ class NatsQueue:
             self._put[run_id] = self._clock.monotonic()
             return
         run = self._heart.hold(run_id, epoch)
-        if not run.taken and run not in self._ours:
+        if self._closed:
+            await run.release()
+        elif not run.taken and run not in self._ours:
             self._ours.append(run)
         self._wake.set()
 
