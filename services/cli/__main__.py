@@ -10,10 +10,12 @@ import click
 from services.cli.commands.backends import backends
 from services.cli.commands.check import check
 from services.cli.commands.check_image import check_image
+from services.cli.commands.decide import decide
 from services.cli.commands.demo import demo
 from services.cli.commands.export import export
 from services.cli.commands.import_legacy import import_legacy
 from services.cli.commands.import_runs import import_runs
+from services.cli.commands.pipeline import pipeline
 from services.cli.commands.run import run
 from services.cli.commands.scrub import scrub
 from services.cli.commands.serve import serve
@@ -48,9 +50,11 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
+_WORK = (up, run, decide, demo, serve)
+_CHECKS = (check, check_image, pipeline, workflow, backends, verify)
 _RUNS = (scrub, export, import_runs, import_legacy)
 
-for command in (up, run, demo, serve, check, check_image, workflow, backends, verify, *_RUNS):
+for command in (*_WORK, *_CHECKS, *_RUNS):
     main.add_command(command)
 
 if __name__ == "__main__":

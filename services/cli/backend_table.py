@@ -1,8 +1,8 @@
-"""The backends of the media service and their instances: as a table, and as JSON."""
+"""The backends of the media service and their instances: as a table, as lines, and as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +12,18 @@ from services.cli.domain.printable import printable
 from services.cli.rows import format_size
 from services.kit.enums import word_of
 
+_FIELDS = (
+    "backend",
+    "instance",
+    "state",
+    "runs",
+    "waits",
+    "queue",
+    "memory_free",
+    "memory_total",
+    "version",
+    "remarks",
+)
 _STYLES = {"available": "green", "ready": "green", "busy": "yellow", "draining": "magenta"}
 
 
@@ -35,6 +47,40 @@ def backend_table(backends: Sequence[media_pb2.Backend]) -> Table:
         for instance in backend.instances:
             table.add_row(*_instance_row(instance))
     return table
+
+
+def backend_lines(backends: Sequence[media_pb2.Backend]) -> Iterator[str]:
+    """The same for programs: one line each, values between tabs, names in the first line.
+
+    `instance` is empty in the line of a backend, and what a backend does not have is empty too.
+    Sizes are bytes.
+    """
+    yield "\t".join(_FIELDS)
+    for backend in backends:
+        state = "available" if backend.available else "not_available"
+        waits = str(backend.waiting) if backend.instances else ""
+        yield _line(backend.name, "", state, "", waits, "", "", "", "", backend.reason)
+        for instance in backend.instances:
+            lacking = sorted(instance.unfit_configs.items())
+            remarks = [instance.reason, *(f"{name}: {what}" for name, what in lacking)]
+            total = instance.vram_total_bytes
+            yield _line(
+                backend.name,
+                instance.url,
+                word_of(media_pb2.InstanceState, instance.state),
+                str(instance.running),
+                str(instance.waiting),
+                str(instance.queue_length),
+                str(instance.vram_free_bytes) if total else "",
+                str(total) if total else "",
+                instance.version,
+                "; ".join(filter(None, remarks)),
+            )
+
+
+def _line(*values: str) -> str:
+    # A tab or the end of a line inside of a value would begin another one.
+    return "\t".join(" ".join(printable(value).split()) for value in values)
 
 
 def backends_as_json(backends: Sequence[media_pb2.Backend]) -> dict[str, object]:

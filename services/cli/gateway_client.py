@@ -110,6 +110,25 @@ class GatewayClient:
             raise GatewayError(f"{image.name} cannot be read") from error
         return str(_object(answer).get("status"))
 
+    async def decide(
+        self, run_id: str, question: int, decision: str, *, text: str = "", user_id: str = ""
+    ) -> str:
+        """Answer a question of a run; return its status. The same answer again is fine.
+
+        Raises GatewayError.
+        """
+        body: dict[str, object] = {"question": question, "decision": decision}
+        body |= {"text": text} if text else {}
+        body |= {"user_id": user_id} if user_id else {}
+        path = f"/api/runs/{run_id}/decisions"
+        return str(
+            _object(await _patiently(lambda: self._call("POST", path, json=body))).get("status")
+        )
+
+    async def queue(self, run_id: str) -> Mapping[str, Any]:
+        """Return where a run stands in line. Raises GatewayError."""
+        return _object(await self._call("GET", f"/api/runs/{run_id}/queue"))
+
     async def cancel(self, run_id: str) -> None:
         """Stop a run; fine when it ended already. Raises GatewayError."""
         await self._call("POST", f"{_PIPELINE}/{run_id}/cancel", timeout=CANCEL_SECONDS)

@@ -5,6 +5,8 @@ The live part shows the stage, the text as it grows and a bar for each output.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -17,7 +19,14 @@ from rich.text import Text
 from services.cli.domain.printable import printable
 from services.cli.domain.result import SeenEntity
 from services.cli.domain.run_view import Event, OutputView, RunView
-from services.cli.rows import LABEL_WIDTH, Row, entity_row, fact_row, progress_words
+from services.cli.rows import (
+    LABEL_WIDTH,
+    Row,
+    entity_row,
+    fact_row,
+    progress_words,
+    waiting_words,
+)
 
 REFRESH_PER_SECOND = 10
 GROWING_LINES = 8
@@ -66,6 +75,15 @@ class LiveScreen:
         """Print a line above the live part."""
         self._console.print(Text(text, style="dim"))
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the live part away inside; what is printed stays."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
     def _render(self) -> RenderableType:
         view = self._view
         parts: list[RenderableType] = []
@@ -107,7 +125,7 @@ def _bar(output: OutputView) -> Table:
 
 
 def _position(view: RunView) -> Text:
-    if not view.step:
-        return Text("waiting for the run to begin", style="dim")
+    if waiting := waiting_words(view):
+        return Text(waiting, style="dim" if not view.open_questions else "cyan")
     count = f"  {view.completed}/{view.expected}" if view.expected else ""
     return Text(f"stage {view.stage}  {printable(view.step)}{count}", style="cyan")

@@ -57,10 +57,32 @@ def entity_row(entity: SeenEntity) -> Row:
         if isinstance(details, dict) and (advice := details.get("advice")):
             what += f"; what helps: {advice}"
         return Row(label, Text(printable(what), style="red"))
+    if document is not None and entity.type == "question":
+        text = document.get("text") or f"about entity {document.get('sequence', '')}"
+        return Row(label, Text(printable(str(text)), style="cyan"))
+    if document is not None and entity.type == "decision":
+        words = f"{document.get('decision', '')} by {document.get('by', '')}"
+        edited = f": {document['text']}" if document.get("text") else ""
+        return Row(label, Text(printable(words + edited), style="cyan"))
     if entity.content:
         return Row(label, Text(printable(entity.content.strip())))
     size = f"{entity.filename}  {entity.media_type}  {format_size(entity.size_bytes)}"
     return Row(label, Text(printable(size)))
+
+
+def waiting_words(view: RunView) -> str:
+    """What a run waits for: a person, its turn, or to begin; empty when it is in work."""
+    if view.open_questions:
+        numbers = ", ".join(map(str, sorted(view.open_questions)))
+        return f"waiting for a person to answer question {numbers}"
+    if view.has_begun:
+        return ""
+    if not view.ahead:
+        return "waiting for the run to begin"
+    words = f"in the queue, {view.ahead} {'run' if view.ahead == 1 else 'runs'} before it"
+    if view.wait_seconds is not None:
+        words += f", about {view.wait_seconds:.0f} s"
+    return words
 
 
 def progress_words(output: OutputView) -> str:

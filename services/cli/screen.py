@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Protocol
 
@@ -9,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from services.cli.domain.result import SeenEntity
-from services.cli.domain.run_view import Event, OutputView, RunView
-from services.cli.rows import LABEL_WIDTH, Row, entity_row, fact_row, progress_words
+from services.cli.domain.run_view import QUEUE, Event, OutputView, RunView
+from services.cli.rows import LABEL_WIDTH, Row, entity_row, fact_row, progress_words, waiting_words
 
 _PROGRESS_STEP = 0.25
 
@@ -43,6 +44,10 @@ class Screen(Protocol):
         """Show a line of our own."""
         ...
 
+    def paused(self) -> AbstractContextManager[object]:
+        """Make room for a question: nothing is redrawn inside."""
+        ...
+
 
 class Silent:
     """For --quiet and --json: nothing but the result is shown."""
@@ -63,6 +68,10 @@ class Silent:
     def note(self, text: str) -> None:
         """Show nothing."""
 
+    def paused(self) -> AbstractContextManager[object]:
+        """Nothing is ever drawn."""
+        return nullcontext()
+
 
 class Lines:
     """Lines for a file or a pipe: one for each thing that happens, never wrapped."""
@@ -70,6 +79,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._rendered: dict[int, float] = {}
+        self._ahead = 0
 
     def __enter__(self) -> Lines:
         """Begin."""
@@ -82,6 +92,8 @@ class Lines:
         """Print stages, output results and the coarse progress of a rendering."""
         if event.kind == "render_progress":
             self._coarse_progress(view.output(event.number("output_index")))
+        elif event.kind == QUEUE:
+            self._place(view)
         elif row := fact_row(view, event):
             self._print(row)
 
@@ -92,6 +104,15 @@ class Lines:
     def note(self, text: str) -> None:
         """Print a line."""
         self._print(Row("", Text(text)))
+
+    def paused(self) -> AbstractContextManager[object]:
+        """Lines stay where they are."""
+        return nullcontext()
+
+    def _place(self, view: RunView) -> None:
+        if view.ahead and view.ahead != self._ahead:
+            self._print(Row("", Text(waiting_words(view))))
+        self._ahead = view.ahead
 
     def _coarse_progress(self, output: OutputView) -> None:
         before = self._rendered.get(output.index)

@@ -134,7 +134,9 @@ class Runs:
 
     async def decide(self, decision: Decision) -> Run:
         """Answer a question a run waits with; return the run as it is then."""
-        return await self._orchestrator.resume_run(decision)
+        await self._orchestrator.resume_run(decision)
+        # As whoever asks may see it: the orchestrator sees everything.
+        return await self._recorder.get_run(decision.run_id)
 
     async def place(self, run_id: RunId) -> QueuePlace:
         """Tell where a run stands in line. Raises NotFound."""

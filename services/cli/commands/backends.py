@@ -11,7 +11,12 @@ import click
 import orjson
 
 from artlab.media.v1 import media_pb2, media_pb2_grpc
-from services.cli.backend_table import backend_table, backends_as_json, instance_as_json
+from services.cli.backend_table import (
+    backend_lines,
+    backend_table,
+    backends_as_json,
+    instance_as_json,
+)
 from services.cli.domain.exit_codes import FAILED, INTERRUPTED, OK, USAGE
 from services.cli.domain.printable import printable
 from services.cli.interrupts import Interrupted, interrupts
@@ -22,8 +27,6 @@ from services.kit.errors import ArtlabError, InvalidArgument, NotFound
 from services.kit.status import remote_errors
 
 CALL_SECONDS = 30.0
-# Where nobody's terminal limits it, a row is a line.
-WIDE_COLUMNS = 300
 _TARGET = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,200}:[0-9]{1,5}", re.ASCII)
 
 Work = Callable[["media_pb2_grpc.MediaServiceAsyncStub"], Awaitable[None]]
@@ -56,7 +59,8 @@ def backends(ctx: click.Context, target: str | None, as_json: bool) -> None:
     """List every backend of the media service, and what each of its instances does now.
 
     runs and waits count jobs of Artlab; queue is all that an instance has, also from others. In
-    the row of a backend, waits counts the jobs that have no place on any instance yet.
+    the row of a backend, waits counts the jobs that have no place on any instance yet. In a pipe
+    or a file the rows are lines with tabs between the values, names in the first, sizes in bytes.
 
     Exit codes: 0 told, 1 the media service does not answer, 2 the request was wrong, 130
     interrupted.
@@ -71,9 +75,12 @@ def backends(ctx: click.Context, target: str | None, as_json: bool) -> None:
             click.echo(orjson.dumps(backends_as_json(found.backends)).decode())
             return
         console = Terminal()
-        if not console.is_terminal:
-            console.width = WIDE_COLUMNS
-        console.print(backend_table(found.backends))
+        if console.is_terminal:
+            console.print(backend_table(found.backends))
+            return
+        for line in backend_lines(found.backends):
+            # As it is: a console would make spaces of tabs.
+            click.echo(line)
 
     raise SystemExit(asyncio.run(_run(target, work)))
 

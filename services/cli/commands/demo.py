@@ -37,6 +37,9 @@ from services.kit.settings import load_settings
 def demo(options: RunOptions, root: Path | None) -> None:
     """Start all services on free ports, run TEXT, show the run folder, stop everything.
 
+    With --pause it asks at the terminal; while a demo waits for an answer, `artlab decide` needs
+    its --url.
+
     The last line is run_folder=<path>. Exit codes are those of `artlab run`.
     """
     settings = load_settings("cli", CliSettings)

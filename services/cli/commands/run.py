@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 import click
-import httpx
 import orjson
 from rich.console import Console
 
+from services.cli.asking import Asker, AtTerminal, Later
+from services.cli.commands.option_types import url_option
 from services.cli.commands.run_options import RunOptions, run_options
 from services.cli.domain.exit_codes import FAILED, INTERRUPTED, USAGE, exit_code_of
 from services.cli.domain.result import RunResult
@@ -19,30 +21,19 @@ from services.cli.interrupts import Interrupted, Interrupts, interrupts
 from services.cli.live_screen import LiveScreen
 from services.cli.report import print_quiet, print_result, why_not
 from services.cli.screen import Lines, Screen, Silent
-from services.cli.settings import CliSettings
+from services.cli.settings import DEFAULT_URL, CliSettings
 from services.cli.terminal import Terminal
 from services.kit.settings import load_settings
 
 
-def _parse_url(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    try:
-        url = httpx.URL(value or "http://unset")
-    except httpx.InvalidURL:
-        url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host:
-        raise click.BadParameter("expected an address such as http://127.0.0.1:17801")
-    return value
-
-
 @click.command(short_help="Send an idea to a running Artlab and watch.")
-@click.option(
-    "--url",
-    callback=_parse_url,
-    help="The gateway's address. Default: ARTLAB_CLI_URL, or port 17801 here.",
-)
+@url_option
 @run_options
 def run(options: RunOptions, url: str | None) -> None:
     """Run TEXT through a recipe and follow it; "-" reads the text from stdin.
+
+    A run that asks you something (--pause) asks here: accept, edit or reject. Where nobody sits at
+    a terminal, stderr tells how to answer with `artlab decide`, and the run is followed meanwhile.
 
     Exit codes: 0 something was made (a partial run says what was not), 3 a safety check said no,
     1 it failed, was cancelled, or nobody answered, 2 the request was wrong, 130 you interrupted
@@ -80,7 +71,12 @@ async def perform(
     try:
         async with GatewayClient(url) as client:
             result = await run_to_the_end(
-                client, options.request, choose_screen(options, console), wishes, options.images
+                client,
+                options.request,
+                choose_screen(options, console),
+                wishes,
+                options.images,
+                choose_asker(options, console, url),
             )
     except GatewayError as error:
         click.echo(f"artlab: {error}", err=True)
@@ -103,3 +99,12 @@ def choose_screen(options: RunOptions, console: Console) -> Screen:
     if options.as_json or options.quiet:
         return Silent()
     return LiveScreen(console) if console.is_terminal else Lines(console)
+
+
+def choose_asker(options: RunOptions, console: Console, url: str) -> Asker:
+    """Ask at the terminal where somebody sits and looks; elsewhere say how to answer."""
+    user_id = str(options.request.get("user_id", ""))
+    later = Later(url="" if url == DEFAULT_URL else url, user=user_id)
+    if options.as_json or options.quiet or not console.is_terminal or not sys.stdin.isatty():
+        return later
+    return AtTerminal(later)

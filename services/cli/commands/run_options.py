@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,22 @@ from typing import Any
 
 import click
 
-from services.kit.errors import InvalidArgument
-from services.kit.ids import parse_config_name
-from services.kit.text import MAX_TEXT_BYTES, parse_text
+from services.cli.commands.option_types import (
+    ConfigName,
+    Prompt,
+    Pseudonym,
+    RunName,
+    Setting,
+    Value,
+    images,
+)
 
 LEVELS = ("kids", "youth", "adult", "research")
 MODES = ("eco", "fast")
 MAX_OUTPUTS = 16
 MAX_SEED = 2**53 - 1
-MAX_IMAGES = 4
-MAX_IMAGE_BYTES = 32 * 1024 * 1024
+FIRST_STAGE = 2
+MAX_PARAMETERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,58 +38,15 @@ class RunOptions:
     images: tuple[Path, ...] = ()
 
 
-class _ConfigName(click.ParamType[str]):
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return parse_config_name(str(value))
-        except InvalidArgument:
-            self.fail("a name has small letters, digits and _, such as dada", param, ctx)
-
-
-class _Prompt(click.ParamType[str]):
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = _standard_input() if value == "-" else str(value)
-        try:
-            return parse_text(text, "text")
-        except InvalidArgument as error:
-            # Bytes that are no text arrive as halves of surrogate pairs.
-            is_text = error.reason != "INVALID_UNICODE"
-            self.fail(error.message if is_text else "expected text in UTF-8", param, ctx)
-
-
-def _standard_input() -> str:
-    data = sys.stdin.buffer.read(MAX_TEXT_BYTES + 2)
-    # A shell's newline at the end is not part of what the person wrote.
-    text = data.decode("utf-8", "surrogateescape").removesuffix("\n")
-    return text.removesuffix("\r")
-
-
-def _images(
-    ctx: click.Context, param: click.Parameter, paths: tuple[Path, ...]
-) -> tuple[Path, ...]:
-    if len(paths) > MAX_IMAGES:
-        raise click.BadParameter(f"at most {MAX_IMAGES} pictures")
-    for path in paths:
-        if path.stat().st_size > MAX_IMAGE_BYTES:
-            raise click.BadParameter(f"{path.name} is larger than 32 MiB")
-    return paths
-
-
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add TEXT and the options of a run to a command; it gets them as one RunOptions."""
 
-    @click.argument("text", type=_Prompt(), metavar="TEXT")
-    @click.option(
-        "--config", "config", type=_ConfigName(), required=True, help="The recipe, e.g. dada."
-    )
+    @click.argument("text", type=Prompt(), metavar="TEXT", required=False)
+    @click.option("--config", "config", type=ConfigName(), help="The recipe, e.g. dada.")
     @click.option(
         "--output",
         "outputs",
-        type=_ConfigName(),
+        type=ConfigName(),
         multiple=True,
         help="An output config, e.g. builtin_image; repeat it for several. Default: the recipe's.",
     )
@@ -100,7 +62,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option(
         "--context",
-        type=_Prompt(),
+        type=Prompt(),
         help="Your own rules, for recipes that invite them; - is stdin.",
     )
     @click.option(
@@ -116,20 +78,58 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
         "images",
         type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
         multiple=True,
-        callback=_images,
+        callback=images,
         help="A picture for outputs that take one; repeat it for several, in their order.",
+    )
+    @click.option("--pipeline", type=ConfigName(), help="What the run follows; GET /api/pipelines.")
+    @click.option(
+        "--pause",
+        is_flag=True,
+        help="Be asked, before anything is made of it, if the text is right.",
+    )
+    @click.option(
+        "--set",
+        "settings",
+        type=Setting(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A value for a slot of the outputs, e.g. negative_prompt=fog; repeatable.",
+    )
+    @click.option("--user", type=Pseudonym(), help="Who asks: a pseudonym, never a name.")
+    @click.option(
+        "--reuse",
+        is_flag=True,
+        help="Take an equal earlier output of the same --user instead of making it again.",
+    )
+    @click.option(
+        "--rerun",
+        type=RunName(),
+        help="Go on from another run of the same --user: what is not set is as it was there.",
+    )
+    @click.option(
+        "--from-stage",
+        type=click.IntRange(2, 4),
+        help="With --rerun, the first stage done anew: 2 the text, 3 or 4 the outputs. From 3 on "
+        "TEXT takes the place of the text the other run came to.",
     )
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one line of JSON.")
     @click.option("--quiet", "-q", is_flag=True, help="Print only what was made.")
     def with_options(
-        text: str,
-        config: str,
+        text: str | None,
+        config: str | None,
         outputs: tuple[str, ...],
         level: str | None,
         mode: str | None,
         context: str | None,
         seed: int | None,
         language: str | None,
+        pipeline: str | None,
+        pause: bool,
+        settings: tuple[tuple[str, Value], ...],
+        user: str | None,
+        reuse: bool,
+        rerun: str | None,
+        from_stage: int | None,
         images: tuple[Path, ...],
         as_json: bool,
         quiet: bool,
@@ -137,9 +137,15 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         if len(outputs) > MAX_OUTPUTS:
             raise click.BadParameter(f"at most {MAX_OUTPUTS} outputs", param_hint="--output")
+        _require_whole(text, config, rerun, from_stage)
+        if len(settings) > MAX_PARAMETERS:
+            raise click.BadParameter(f"at most {MAX_PARAMETERS} values", param_hint="--set")
+        if reuse and user is None:
+            raise click.UsageError("--reuse needs --user: nothing is reused of anybody")
+        going_on = {"run_id": rerun, "from_stage": from_stage, "text": text or ""}
         fields = {
             "schema": config,
-            "input_text": text,
+            "input_text": None if rerun else text,
             "output_configs": list(outputs) or None,
             "safety_level": level,
             "execution_mode": mode,
@@ -147,6 +153,12 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             "seed": seed,
             "language": language,
             "input_images": len(images) or None,
+            "pipeline": pipeline,
+            "pause_before_render": pause or None,
+            "parameters": dict(settings) or None,
+            "user_id": user,
+            "allow_reuse": reuse or None,
+            "rerun": going_on if rerun else None,
         }
         request = {name: value for name, value in fields.items() if value is not None}
         command(RunOptions(request, as_json, quiet, images), **others)
@@ -154,3 +166,20 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     with_options.__name__ = command.__name__
     with_options.__doc__ = command.__doc__
     return with_options
+
+
+def _require_whole(
+    text: str | None, config: str | None, rerun: str | None, from_stage: int | None
+) -> None:
+    """Refuse a request of which a part is missing, or too much."""
+    if rerun is None:
+        if from_stage is not None:
+            raise click.UsageError("--from-stage needs --rerun")
+        if text is None:
+            raise click.UsageError("Missing argument 'TEXT'.")
+        if config is None:
+            raise click.UsageError("Missing option '--config'.")
+    elif from_stage is None:
+        raise click.UsageError("--rerun needs --from-stage: 2, 3 or 4")
+    elif text is not None and from_stage == FIRST_STAGE:
+        raise click.UsageError("stage 2 makes a text of its own: give TEXT from stage 3 on")

