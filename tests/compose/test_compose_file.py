@@ -18,6 +18,8 @@ from services.kit.settings import DEFAULT_PORTS, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("gateway", "interception", "media", "orchestrator", "recorder", "safety")
+# Only with --profile scale.
+SCALE = ("nats", "orchestrator-2")
 SCHEMA = json.loads((ROOT / "tests/compose/schema/compose-spec.json").read_text())
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
@@ -71,10 +73,44 @@ def test_a_slip_in_the_file_would_be_found(key: str, value: object) -> None:
 
 def test_there_are_six_services_from_one_dockerfile_and_no_version() -> None:
     assert "version" not in COMPOSE
-    assert sorted(COMPOSE["services"]) == sorted(SERVICES) == sorted(DEFAULT_PORTS)
-    for name, service in COMPOSE["services"].items():
+    without = [name for name, service in COMPOSE["services"].items() if "profiles" not in service]
+    assert sorted(without) == sorted(SERVICES) == sorted(DEFAULT_PORTS)
+    for name in without:
+        service = COMPOSE["services"][name]
         assert service["build"] == {"context": ".", "args": {"SERVICE": name}}
         assert service["image"] == f"artlab-{name}:${{TAG:-latest}}"
+
+
+def test_the_profile_scale_adds_an_orchestrator_of_the_same_name_and_a_queue() -> None:
+    added = {name: s for name, s in COMPOSE["services"].items() if "profiles" in s}
+    assert sorted(added) == sorted(SCALE)
+    assert all(service["profiles"] == ["scale"] for service in added.values())
+    first, second = COMPOSE["services"]["orchestrator"], added["orchestrator-2"]
+    differs = {"profiles", "networks"}
+    assert {key: second[key] for key in second.keys() - differs} == first
+    # The gateway finds both by one name.
+    assert second["networks"] == {"default": {"aliases": ["orchestrator"]}}
+    target = _settings("gateway", {}).model_dump()["orchestrator_target"]
+    assert target == "dns:///orchestrator:17802"
+
+
+def test_the_queue_is_chosen_in_the_shell_and_every_orchestrator_knows_where_it_is() -> None:
+    assert _settings("orchestrator", {}).model_dump()["queue"] == "embedded"
+    chosen = _settings("orchestrator", {"ARTLAB_ORCHESTRATOR_QUEUE": "nats"}).model_dump()
+    assert (chosen["queue"], chosen["nats_url"]) == ("nats", "nats://nats:4222")
+
+
+def test_the_server_of_the_queue_runs_our_configuration_and_keeps_its_files() -> None:
+    nats = COMPOSE["services"]["nats"]
+    assert re.fullmatch(r"nats:\$\{NATS_TAG:-2\.\d+-alpine\}", nats["image"])
+    told = dict(zip(nats["command"][::2], nats["command"][1::2], strict=True))
+    folder, _, name = told["--config"].rpartition("/")
+    assert f"./configs/nats:{folder}:ro" in nats["volumes"]
+    assert (ROOT / "configs/nats" / name).is_file()
+    assert f"nats:{told['--store_dir']}" in nats["volumes"]
+    # The monitor answers inside of the container only: no port is published.
+    assert f":{told['--http_port']}/healthz" in nats["healthcheck"]["test"][-1]
+    assert "environment" not in nats
 
 
 def test_only_the_gateway_is_published_and_on_loopback_until_told_otherwise() -> None:
@@ -95,13 +131,14 @@ def test_no_variable_of_a_published_port_is_also_set_for_the_service() -> None:
             assert not used & set(service["environment"])
 
 
-def test_only_the_recorder_and_media_have_a_volume() -> None:
+def test_only_the_recorder_media_and_the_queue_have_a_volume() -> None:
     mounted = {name: s["volumes"] for name, s in COMPOSE["services"].items() if "volumes" in s}
+    assert mounted.pop("nats")[1:] == ["nats:/data"]
     assert mounted == {"recorder": ["pipeline_runs:/data"], "media": ["media:/data"]}
-    assert list(COMPOSE["volumes"]) == ["pipeline_runs", "media"]
+    assert list(COMPOSE["volumes"]) == ["pipeline_runs", "media", "nats"]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, *SCALE])
 def test_a_container_may_write_nowhere_and_gains_no_rights(name: str) -> None:
     service = COMPOSE["services"][name]
     assert service["read_only"] is True
