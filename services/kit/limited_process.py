@@ -1,8 +1,10 @@
 """Work on bytes of strangers in processes of their own, which cannot take more than they are given.
 
 What decodes a file somebody sent may be made to crash, to loop or to fill the memory. It is done
-in a child that has no secrets in its environment, no file to write to, limited memory, processor
-time and time, and that is killed when it overstays or when nobody waits for it any more. A child
+in a child that has no secrets in its environment, no file to write to, no network where the system
+lets it do without, limited memory, processor time and time, and that is killed when it overstays
+or when nobody waits for it any more. What its starter knows it cannot read either, if that is
+secluded (`seclusion.refuse_readers`), as every service is. A child
 that behaved stays and takes the next call, because starting one takes a fifth of a second and
 more. `limited_task` is the inside.
 """
@@ -102,6 +104,7 @@ class LimitedProcesses:
         self._free = asyncio.Semaphore(limits.at_once)
         self._idle: list[_Child] = []
         self._line = 0
+        self._told_unfenced = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,7 +147,10 @@ class LimitedProcesses:
             self._line -= 1
         child: _Child | None = None
         try:
-            child = await self._waiting_child() or await _start(self._task, self._limits)
+            child = await self._waiting_child()
+            if child is None:
+                child = await _start(self._task, self._limits)
+                self._tell_unfenced(child.unfenced)
             yield child
         finally:
             try:
@@ -152,6 +158,11 @@ class LimitedProcesses:
                     await child.end()
             finally:
                 self._free.release()
+
+    def _tell_unfenced(self, why: str) -> None:
+        if why and not self._told_unfenced:
+            self._told_unfenced = True
+            log.info("limited process has a network", extra=facts(task=self._task, why=why))
 
     async def _waiting_child(self) -> _Child | None:
         while self._idle:
@@ -170,6 +181,8 @@ class _Child:
         self._peer = peer
         self._limits = limits
         self.calls = 0
+        # Why it has a network; empty when it has none.
+        self.unfenced = ""
 
     @property
     def lives(self) -> bool:
@@ -192,6 +205,7 @@ class _Child:
         kind, body = await self._in_time(START_SECONDS, self._receive(_MAX_COMPLAINT_BYTES))
         if kind != READY:
             raise _trouble(kind, body)
+        self.unfenced = body[:40].decode("utf-8", "replace")
 
     async def call(self, request: bytes, files: Sequence[int]) -> bytes | ArtlabError:
         self.calls += 1

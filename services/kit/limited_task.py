@@ -10,7 +10,6 @@ only), then the body. Files come with the length of a request.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
@@ -23,6 +22,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from services.kit.errors import ArtlabError
+from services.kit.seclusion import end_with_parent, gain_nothing, leave_network, refuse_readers
 
 Task = Callable[[bytes, Sequence[int]], bytes]
 
@@ -33,13 +33,12 @@ MAX_FILES = 4
 # A call that the starter forgot to end ends itself.
 ALARM_MARGIN_SECONDS = 2.0
 _MAX_OPEN_FILES = 64
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # <sys/prctl.h>
 
 
 def main(arguments: list[str]) -> None:
     """Serve calls until the other side hangs up."""
     name, memory, cpu, wall, descriptor = arguments
-    _give_up_rights(int(memory))
+    unfenced = _give_up_rights(int(memory))
     with socket.socket(fileno=int(descriptor)) as peer:
         try:
             task = _load(name)
@@ -49,7 +48,7 @@ def main(arguments: list[str]) -> None:
         except Exception as error:
             _send(peer, BROKEN, _place(error))
             return
-        _send(peer, READY, b"")
+        _send(peer, READY, unfenced.encode())
         while True:
             head, files, _, _ = socket.recv_fds(peer, LENGTH.size, MAX_FILES)
             if not head:
@@ -63,12 +62,14 @@ def main(arguments: list[str]) -> None:
             _send(peer, kind, answer)
 
 
-def _give_up_rights(memory_bytes: int) -> None:
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        for option, value in ((_PR_SET_PDEATHSIG, signal.SIGKILL), (_PR_SET_NO_NEW_PRIVS, 1)):
-            if libc.prctl(option, int(value), 0, 0, 0) != 0:
-                raise OSError(ctypes.get_errno(), "prctl")
+def _give_up_rights(memory_bytes: int) -> str:
+    """Be small and secluded; tells why there is a network nonetheless, if there is."""
+    end_with_parent(signal.SIGKILL)
+    gain_nothing()
+    # Before anything is loaded that has threads.
+    unfenced = leave_network()
+    # The next child of the same service sees other people's files.
+    refuse_readers()
     for what, most in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CORE, 0),
@@ -78,6 +79,7 @@ def _give_up_rights(memory_bytes: int) -> None:
         resource.setrlimit(what, (most, most))
     # Ctrl-C reaches the whole terminal; when this process ends is its starter's affair.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return unfenced
 
 
 def _load(name: str) -> Task:

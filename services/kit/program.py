@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from services.kit.errors import ArtlabError
 from services.kit.log import configure_logging, facts
+from services.kit.seclusion import refuse_readers
 from services.kit.settings import Settings, SettingsError, exit_for_settings, load_settings
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ def run_program(
 
     Exits with 78 and one line for wrong settings, with 1 and one line when it cannot start.
     """
+    # Keys are in the environment and in memory, and children work on bytes of strangers.
+    refuse_readers()
     try:
         settings = load_settings(service, kind)
     except SettingsError as error:
