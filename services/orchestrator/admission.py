@@ -52,3 +52,7 @@ class Admission:
                 retry_after_seconds=RETRY_SECONDS,
             )
         self._view.added(user_id)
+
+    def withdraw(self, user_id: str) -> None:
+        """Count it no longer: it was not created."""
+        self._view.withdrawn(user_id)

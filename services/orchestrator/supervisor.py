@@ -148,7 +148,12 @@ class Supervisor:
                 return
         else:
             await self._admission.admit(request.user_id, self._driver.room)
-        plan, text = await self._plan(request, known)
+        try:
+            plan, text = await self._plan(request, known)
+        except BaseException:
+            if known is None:
+                self._admission.withdraw(request.user_id)
+            raise
         # From here on the run exists, or may: it is begun whether its caller stays or not.
         with no_deadline(), run_logged(str(run_id)):
             begun = asyncio.create_task(

@@ -58,7 +58,9 @@ class FakeRecorder:
     drafts: list[EntityDraft] = field(default_factory=list)
     steps: list[tuple[int, str, int]] = field(default_factory=list)
     hints: list[Hint] = field(default_factory=list)
+    # By index, of the run that was first; `ends` has those of all.
     outputs: dict[int, tuple[FinalState, RunError | None]] = field(default_factory=dict)
+    ends: dict[tuple[RunId, int], tuple[FinalState, RunError | None]] = field(default_factory=dict)
     error: RunError | None = None
     failures: list[ArtlabError] = field(default_factory=list)
     uploads: dict[tuple[RunId, str], RecordedEntity] = field(default_factory=dict)
@@ -245,7 +247,8 @@ class FakeRecorder:
     ) -> FinalState:
         self._fence(run_id)
         self._fail()
-        recorded, why = self.outputs.setdefault(output.index, (state, error))
+        recorded, why = self.ends.setdefault((run_id, output.index), (state, error))
+        self.outputs.setdefault(output.index, (recorded, why))
         run = self.runs[run_id]
         ended = (
             replace(one, state=recorded, error=why) if one.index == output.index else one

@@ -40,6 +40,10 @@ class QueueView:
         """Count a run that came after the last look."""
         self._since[user_id] += 1
 
+    def withdrawn(self, user_id: str) -> None:
+        """Count a run no longer that was added."""
+        self._since.subtract([user_id] if self._since[user_id] else [])
+
     def taken(self, run_id: RunId, user_id: str) -> None:
         """Count a run that was claimed here after the last look as in work."""
         seen = self._seen

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.kit.clock import SystemClock
 from services.kit.errors import FailedPrecondition
 from services.orchestrator.code_check import MAX_BYTES, PIECE_CHARACTERS
 from services.orchestrator.domain.run import OutputOffer
 from services.orchestrator.run_in_work import Services
-from services.orchestrator.supervisor import Supervisor
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
+from tests.support.supervised import supervise
 from tests.unit.orchestrator.test_image_check import DADA, RUN, Stage
 
 SKETCH = b"function setup() { createCanvas(640, 640); text('Blume', 1, 1); }"
@@ -25,7 +24,7 @@ async def stage() -> AsyncIterator[Stage]:
     media = FakeMedia(offers=(OutputOffer("sketch", "code", available=True),))
     media.into, media.writes = recorder, (("text/plain", SKETCH),)
     services = Services(recorder, safety, FakeInterception(DADA), media, patience_seconds=0.0)
-    supervisor = Supervisor(services, SystemClock(), max_runs=4, run_limit_seconds=30.0)
+    supervisor = supervise(services, max_runs=4, run_limit_seconds=30.0)
     yield Stage(recorder, safety, media, supervisor)
     await supervisor.drain()
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from services.kit.clock import SystemClock
+from services.kit.catalogue import CONFIGS
 from services.kit.errors import (
     AlreadyExists,
     ArtlabError,
@@ -20,20 +19,26 @@ from services.kit.errors import (
     Unavailable,
 )
 from services.kit.ids import RunId
-from services.orchestrator.domain.plan import PlannedOutput, RunRequest
+from services.orchestrator.domain.plan import PlannedOutput, RunRequest, make_plan
+from services.orchestrator.domain.plan_document import plan_document
 from services.orchestrator.domain.run import (
     EntityDraft,
     FinalState,
+    OutputCatalogue,
     OutputOffer,
+    Policy,
     Recipe,
     RecordedEntity,
     RecordedRun,
     RunError,
 )
+from services.orchestrator.engine.loader import load_pipelines
 from services.orchestrator.run_in_work import Services
+from services.orchestrator.steps.table import FACTORIES
 from services.orchestrator.supervisor import Supervisor
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
 from tests.support.eventually import eventually
+from tests.support.supervised import supervise
 
 RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
 REQUEST = RunRequest(RUN, "dada", "Eine Blume", "anonymous")
@@ -70,10 +75,6 @@ class ScriptedRecorder(FakeRecorder):
         self._next(f"run {run_id}")
         return await super().finalize_run(run_id, state, error)
 
-    async def open_runs(self) -> list[RecordedRun]:
-        self._next("open_runs")
-        return list(await super().open_runs())
-
     def _next(self, what: str) -> None:
         if self.script.get(what):
             raise self.script[what].pop(0)
@@ -94,11 +95,15 @@ class Stage:
         return self.recorder.state(run_id)
 
 
-def _stage(recipe: Recipe = DADA, *, max_runs: int = 4, limit: float = 30.0) -> Stage:
+def _stage(
+    recipe: Recipe = DADA, *, max_runs: int = 4, limit: float = 30.0, max_open: int = 100
+) -> Stage:
     recorder, media, safety = ScriptedRecorder(), FakeMedia(), FakeSafety()
     interception = FakeInterception(recipe)
     services = Services(recorder, safety, interception, media)
-    supervisor = Supervisor(services, SystemClock(), max_runs=max_runs, run_limit_seconds=limit)
+    supervisor = supervise(
+        services, max_runs=max_runs, run_limit_seconds=limit, max_open_runs=max_open
+    )
     return Stage(recorder, media, interception, safety, supervisor)
 
 
@@ -112,9 +117,8 @@ class MuteMedia(FakeMedia):
 
 def _mute(stage: Stage) -> None:
     stage.media = MuteMedia(frozen=True)
-    stage.supervisor = Supervisor(
+    stage.supervisor = supervise(
         Services(stage.recorder, stage.safety, stage.interception, stage.media),
-        SystemClock(),
         max_runs=4,
         run_limit_seconds=30.0,
     )
@@ -131,15 +135,15 @@ async def test_media_that_answers_no_cancel_does_not_keep_a_run_open() -> None:
     assert stage.media.cancelled == [1]
 
 
-async def test_a_stop_of_the_process_is_not_held_up_by_media_either() -> None:
+async def test_a_stop_of_the_process_is_not_held_up_by_media_and_leaves_its_jobs() -> None:
     stage = _stage()
     _mute(stage)
     await stage.supervisor.start(REQUEST)
     await stage.media.started.wait()
     async with asyncio.timeout(2.9):  # a drain has 3 s
         await stage.supervisor.drain()
-    assert stage.recorder.error is not None
-    assert stage.recorder.error.reason == "ORCHESTRATOR_STOPPED"
+    assert stage.recorder.state(RUN) == "running"
+    assert stage.media.cancelled == []
 
 
 async def test_an_error_that_cannot_be_recorded_still_ends_the_run() -> None:
@@ -178,9 +182,8 @@ async def test_a_run_waits_for_an_upload_that_still_ends() -> None:
 async def test_a_job_whose_service_was_lost_is_stopped_before_the_run_ends() -> None:
     stage = _stage()
     stage.media.failing["builtin_image"] = Unavailable("MEDIA_UNAVAILABLE", "no answer")
-    stage.supervisor = Supervisor(
+    stage.supervisor = supervise(
         Services(stage.recorder, stage.safety, stage.interception, stage.media, 0.2),
-        SystemClock(),
         max_runs=4,
         run_limit_seconds=30.0,
     )
@@ -223,9 +226,8 @@ async def test_an_output_recorded_as_succeeded_just_before_a_cancel_makes_the_ru
             return known
 
     stage.recorder = LosesAnAnswer()
-    stage.supervisor = Supervisor(
+    stage.supervisor = supervise(
         Services(stage.recorder, stage.safety, stage.interception, stage.media),
-        SystemClock(),
         max_runs=4,
         run_limit_seconds=30.0,
     )
@@ -262,7 +264,7 @@ async def test_a_service_that_has_no_room_is_asked_again_when_it_said() -> None:
 
 
 async def test_a_burst_of_starts_does_not_pass_the_limit() -> None:
-    stage = _stage(max_runs=2)
+    stage = _stage(max_runs=2, max_open=2)
     stage.media.frozen = True
     ids = [RunId.new() for _ in range(10)]
     answers = await asyncio.gather(
@@ -340,20 +342,19 @@ async def test_the_same_id_with_rules_of_ones_own_added_is_refused() -> None:
 
 async def test_a_repeated_start_keeps_to_the_plan_that_is_recorded() -> None:
     stage = _stage()
-    first, other = (OutputOffer(name, "image", available=True) for name in ("first", "other"))
-    stage.media.offers = (first, other)
-    stage.recorder.runs[RUN] = RecordedRun(
-        run_id=RUN,
-        state="pending",
-        config_name="dada",
-        user_id="anonymous",
-        level="kids",
-        mode="eco",
-        seed=77,
-        output_configs=("first",),
-        entities=(),
-        created=datetime.now(UTC),
+    catalogue = OutputCatalogue(
+        {"first": OutputOffer("first", "image", available=True)}, {("image", "eco"): ("first",)}
     )
+    plan = make_plan(
+        replace(REQUEST, seed=77),
+        DADA,
+        catalogue,
+        Policy("kids"),
+        load_pipelines(CONFIGS, FACTORIES),
+    )
+    # A start that was cut after that.
+    await stage.recorder.create_run(plan, plan_document(plan), datetime.now(UTC))
+    stage.media.offers = (OutputOffer("other", "image", available=True),)
     await stage.supervisor.start(REQUEST)
     assert await stage.final() == "succeeded"
     assert [(config, seed) for _, config, _, seed in stage.media.made] == [("first", 77)]
@@ -369,55 +370,3 @@ async def test_rules_and_what_a_pass_made_are_checked_where_they_meet() -> None:
     await stage.supervisor.start(replace(REQUEST, context="Male alles ver"))
     assert await stage.final() == "blocked"
     assert len(stage.interception.asked) == 1
-
-
-# After a restart
-
-
-async def _abandoned(stage: Stage, count: int, created: Callable[[], datetime]) -> list[RunId]:
-    ids = [RunId.new() for _ in range(count)]
-    for run_id in ids:
-        stage.recorder.runs[run_id] = RecordedRun(
-            run_id=run_id,
-            state="running",
-            config_name="dada",
-            user_id="anonymous",
-            level="youth",
-            mode="eco",
-            seed=1,
-            output_configs=("builtin_image",),
-            entities=(),
-            created=created(),
-        )
-    return ids
-
-
-async def test_runs_left_open_are_ended_through_every_trouble_of_the_recorder() -> None:
-    stage = _stage()
-    first, second, third = await _abandoned(stage, 3, lambda: datetime.now(UTC))
-    stage.recorder.script = {
-        "open_runs": [DeadlineExceeded("RECORDER_DEADLINE_EXCEEDED", "slow"), AWAY],
-        f"run {first}": [AWAY],
-        f"run {second}": [FULL],
-    }
-    await stage.supervisor.end_abandoned()
-    assert {stage.recorder.state(run_id) for run_id in (first, second, third)} == {"failed"}
-
-
-async def test_a_clock_that_differs_keeps_no_run_open() -> None:
-    stage = _stage()
-    (run_id,) = await _abandoned(stage, 1, lambda: datetime.now(UTC) + timedelta(hours=1))
-    await stage.supervisor.end_abandoned()
-    assert stage.recorder.state(run_id) == "failed"
-
-
-async def test_a_run_that_is_just_being_started_is_not_abandoned() -> None:
-    stage = _stage()
-    stage.recorder.gate = asyncio.Event()
-    starting = asyncio.create_task(stage.supervisor.start(REQUEST))
-    await stage.recorder.entered.wait()
-    await stage.supervisor.end_abandoned()
-    assert stage.recorder.state(RUN) == "pending"
-    stage.recorder.gate.set()
-    await starting
-    assert await stage.final() == "succeeded"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from services.kit.clock import SystemClock
 from services.kit.errors import FailedPrecondition, Internal, ResourceExhausted, Unavailable
 from services.kit.ids import RunId
 from services.orchestrator.domain.plan import RunRequest
@@ -30,6 +29,7 @@ from services.orchestrator.run_in_work import Services
 from services.orchestrator.supervisor import Supervisor
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
 from tests.support.eventually import eventually
+from tests.support.supervised import supervise
 
 RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
 DADA = Recipe("dada", 1, True, True, False, (), "image")
@@ -57,6 +57,13 @@ class Stage:
         await eventually(lambda: self.recorder.runs[RUN].is_final)
         return self.recorder.state(RUN)
 
+    def patient(self, seconds: float) -> None:
+        """Wait so long for peers that are away, from the next run on."""
+        services = Services(
+            self.recorder, self.safety, FakeInterception(DADA), self.media, patience_seconds=seconds
+        )
+        self.supervisor = supervise(services)
+
     def made(self, index: int = 1) -> list[int]:
         entities = self.recorder.runs[RUN].entities
         return [
@@ -72,9 +79,10 @@ async def stage() -> AsyncIterator[Stage]:
     safety = FakeSafety(image_check_levels=CHECKED)
     media.into, media.writes = recorder, (("image/png", b"flower"),)
     services = Services(recorder, safety, FakeInterception(DADA), media, patience_seconds=0.0)
-    supervisor = Supervisor(services, SystemClock(), max_runs=4, run_limit_seconds=30.0)
-    yield Stage(recorder, safety, media, supervisor)
-    await supervisor.drain()
+    supervisor = supervise(services, max_runs=4, run_limit_seconds=30.0)
+    made = Stage(recorder, safety, media, supervisor)
+    yield made
+    await made.supervisor.drain()
 
 
 async def test_a_picture_is_looked_at_before_its_output_is_final(stage: Stage) -> None:
@@ -195,8 +203,8 @@ async def test_a_look_that_could_not_be_taken_fails_the_output(
 
 
 async def test_a_look_is_taken_later_when_there_is_no_room_for_it_now(stage: Stage) -> None:
-    patient = replace(stage.supervisor._services, patience_seconds=10.0)
-    stage.supervisor._services = patient
+    await stage.supervisor.drain()
+    stage.patient(10.0)
     stage.safety.image_failures = [
         ResourceExhausted("SPOOL_FULL", "no room"),
         ResourceExhausted("SAFETY_BUSY", "too many"),

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from services.kit.clock import SystemClock
 from services.kit.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -27,6 +26,7 @@ from services.orchestrator.run_in_work import Services
 from services.orchestrator.supervisor import Supervisor
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
 from tests.support.eventually import eventually
+from tests.support.supervised import supervise
 
 RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
 DADA = Recipe("dada", 1, True, True, False, (), "image")
@@ -57,14 +57,19 @@ class Stage:
         return self.recorder.state(RUN)
 
 
-def _stage(seconds: float = 30.0) -> Stage:
+def _stage(seconds: float = 30.0, patience: float = 30.0) -> Stage:
     recorder, media = FakeRecorder(), FakeMedia(offers=(MORPH,))
     safety = FakeSafety(image_check_levels=CHECKED)
     media.into, media.writes = recorder, (("image/png", b"flower"),)
     services = Services(
-        recorder, safety, FakeInterception(DADA), media, input_image_seconds=seconds
+        recorder,
+        safety,
+        FakeInterception(DADA),
+        media,
+        patience_seconds=patience,
+        input_image_seconds=seconds,
     )
-    supervisor = Supervisor(services, SystemClock(), max_runs=4, run_limit_seconds=30.0)
+    supervisor = supervise(services, max_runs=4, run_limit_seconds=30.0)
     return Stage(recorder, safety, media, supervisor)
 
 
@@ -251,8 +256,8 @@ async def test_a_picture_that_cannot_be_used_leaves_the_run_waiting(stage: Stage
     assert await stage.final() == "succeeded"
 
 
-async def test_a_picture_that_could_not_be_judged_is_not_recorded(stage: Stage) -> None:
-    stage.supervisor._services = replace(stage.supervisor._services, patience_seconds=0.0)
+async def test_a_picture_that_could_not_be_judged_is_not_recorded() -> None:
+    stage = _stage(patience=0.0)
     await stage.supervisor.start(REQUEST)
     stage.safety.image_failures = [Unavailable("SAFETY_UNAVAILABLE", "away")]
     with pytest.raises(Unavailable, match="SAFETY_UNAVAILABLE"):
