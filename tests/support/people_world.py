@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,15 +19,22 @@ from services.kit.clock import ManualClock, SystemClock
 from services.kit.ids import RunId
 from services.orchestrator.clients.recorder import RecorderClient
 from services.orchestrator.decisions import Decisions
-from services.orchestrator.domain.run import OutputOffer, Recipe, RecordedEntity, RecordedRun
+from services.orchestrator.domain.run import (
+    OutputOffer,
+    Recipe,
+    RecordedEntity,
+    RecordedRun,
+    RenderUpdate,
+)
 from services.orchestrator.engine.definition import Definition, parse_definition
+from services.orchestrator.ports import MediaJob
 from services.orchestrator.position import Positions
 from services.orchestrator.queue.view import QueueView
 from services.orchestrator.run_in_work import Services
 from services.orchestrator.servicer import OrchestratorServicer
 from services.orchestrator.supervisor import Supervisor
 from services.recorder.servicer import CAPS, register
-from tests.fakes.peers import FakeInterception, FakeSafety
+from tests.fakes.peers import FakeInterception, FakeMedia, FakeSafety
 from tests.integration.recorder.harness import World
 from tests.support.driven_run import RecordingMedia
 from tests.support.eventually import eventually
@@ -79,6 +87,22 @@ def asking_of_each(who: str) -> Definition:
 
 
 @dataclass
+class MediaOfMany(RecordingMedia):
+    """Makes the outputs of several runs, each once."""
+
+    begun: dict[tuple[RunId, int], asyncio.Task[None]] = field(default_factory=dict)
+
+    async def generate(self, job: MediaJob) -> AsyncGenerator[RenderUpdate, None]:
+        async for update in FakeMedia.generate(self, job):
+            yield update
+        if not job.adopt_only:
+            key = job.run_id, job.output.index
+            if key not in self.begun:
+                self.begun[key] = asyncio.create_task(self._record(job))
+            await asyncio.shield(self.begun[key])
+
+
+@dataclass
 class Orchestrator:
     """One of them: its own claims, its own server."""
 
@@ -100,7 +124,7 @@ class PeopleWorld:
     stack: AsyncExitStack
     safety: FakeSafety = field(default_factory=FakeSafety)
     interception: FakeInterception = field(default_factory=lambda: FakeInterception(DADA))
-    media: RecordingMedia = field(default_factory=RecordingMedia)
+    media: MediaOfMany = field(default_factory=MediaOfMany)
     pipelines: dict[str, Definition] = field(default_factory=lambda: {"four_stages": FOUR_STAGES})
     stub: Stub = field(init=False)
     first: Orchestrator = field(init=False)
