@@ -50,7 +50,11 @@ class Positions:
         if run.is_final:
             return Position(0, 0.0, 0.0)
         typical = await self._typical(run.config_name)
-        return position(run, await self._view.look(SEEN_SECONDS), typical, self._now(), self._seats)
+        waiting = await self._view.look(SEEN_SECONDS)
+        if run.state == "pending" and all(one.run_id != run_id for one in waiting.runs):
+            # It may have come after that look; it would seem to be in work.
+            waiting = await self._view.look()
+        return position(run, waiting, typical, self._now(), self._seats)
 
     def _now(self) -> datetime:
         return self._clock.now()
