@@ -64,10 +64,10 @@ def main(arguments: list[str]) -> None:
 
 def _give_up_rights(memory_bytes: int) -> str:
     """Be small and secluded; tells why there is a network nonetheless, if there is."""
+    # Before anything is loaded that has threads, and before what a change of rights may undo.
+    unfenced = leave_network()
     end_with_parent(signal.SIGKILL)
     gain_nothing()
-    # Before anything is loaded that has threads.
-    unfenced = leave_network()
     # The next child of the same service sees other people's files.
     refuse_readers()
     for what, most in (

@@ -23,6 +23,26 @@ def without_model() -> Task:
     raise FileNotFoundError("the secret name of a file")
 
 
+def slow() -> Task:
+    """Take longer than anybody waits."""
+    return _sleep
+
+
+def dying() -> Task:
+    """Be killed by whatever is asked."""
+    return _die
+
+
+def _sleep(request: bytes, files: Sequence[int]) -> bytes:
+    time.sleep(60)
+    return b""
+
+
+def _die(request: bytes, files: Sequence[int]) -> bytes:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return b""
+
+
 def _obey(request: bytes, files: Sequence[int]) -> bytes:
     word, _, rest = request.decode().partition(" ")
     if word == "pid":

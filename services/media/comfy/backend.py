@@ -30,6 +30,7 @@ from services.media.comfy.journal import HandIn, Journal, MemoryJournal
 from services.media.comfy.overview import instance_status, pool_status
 from services.media.comfy.placement import Place, Placement
 from services.media.comfy.pool import Pool
+from services.media.comfy.previews import PreviewMaker
 from services.media.comfy.products import Leavings
 from services.media.comfy.recall import seated, unless_recalled, unless_taken_back
 from services.media.comfy.resumption import Resumption
@@ -83,9 +84,8 @@ class ComfyBackend:
         addresses = dict.fromkeys(parse_address(url, allow_remote=allow_remote) for url in urls)
         self._max_media_bytes = max_media_bytes
         self._clock = clock
-        self._instances = tuple(
-            Instance(address, clock, previews=previews) for address in addresses
-        )
+        self._previews = PreviewMaker() if previews else None
+        self._instances = tuple(Instance(address, clock, self._previews) for address in addresses)
         self._fitness = Fitness(self._instances)
         self._pool = Pool(self._instances, self._fitness, clock, max_waiting)
         self._placement = Placement(self._instances, self._fitness, self._pool)
@@ -107,11 +107,13 @@ class ComfyBackend:
         self._pool.start()
 
     async def close(self) -> None:
-        """Finish the cancellations under way, end websockets and threads."""
+        """Finish the cancellations under way, end websockets, threads and processes."""
         await self._stopping.close()
         await self._pool.close()
         await self._etiquette.close()
         await asyncio.gather(*(instance.close() for instance in self._instances))
+        if self._previews is not None:
+            await self._previews.close()
 
     async def unavailable_reason(self, config: OutputConfig) -> str | None:
         """Why no instance can make this output now, for people; None when one can."""

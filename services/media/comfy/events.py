@@ -42,10 +42,9 @@ RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
 class EventStream:
     """Connects when first needed and again whenever jobs are waiting."""
 
-    def __init__(self, address: Address, *, previews: bool = True) -> None:
+    def __init__(self, address: Address, previews: PreviewMaker | None) -> None:
         self._address = address
-        self._wants_previews = previews
-        self._previews = PreviewMaker()
+        self._previews = previews
         self._paces = Paces()
         self._wanted = asyncio.Event()
         self._ready = asyncio.Event()
@@ -107,7 +106,6 @@ class EventStream:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._previews.close()
 
     async def _run(self) -> None:
         failures = 0
@@ -153,7 +151,7 @@ class EventStream:
             self._socket = socket
             self._suspected = False
             self.tells_previews = False
-            if self._wants_previews:
+            if self._previews is not None:
                 # Only the first message of a socket may say so.
                 await socket.send(_FEATURES)
             async with asyncio.timeout(FIRST_FRAME_TIMEOUT_SECONDS):
@@ -194,8 +192,7 @@ class EventStream:
             watch.see(kind, data)
 
     def _see_preview(self, data: bytes) -> None:
-        frame = parse_frame(data) if self._wants_previews else None
-        if frame is None:
+        if self._previews is None or (frame := parse_frame(data)) is None:
             return
         if frame.prompt_id is not None:
             watch = self._watches.get(frame.prompt_id)

@@ -13,6 +13,7 @@ from services.media.comfy.errors import Unanswered, protocol_error, rejected
 from services.media.comfy.events import EventStream
 from services.media.comfy.health import Health
 from services.media.comfy.inventory import Inventory
+from services.media.comfy.previews import PreviewMaker
 from services.media.comfy.queue import Queue, QueueReader
 from services.media.comfy.rest import Reply, Rest
 from services.media.comfy.seats import Seats
@@ -35,11 +36,13 @@ class Look:
 class Instance:
     """One ComfyUI behind one address; close it when done."""
 
-    def __init__(self, address: Address, clock: Clock, *, previews: bool = True) -> None:
+    def __init__(
+        self, address: Address, clock: Clock, previews: PreviewMaker | None = None
+    ) -> None:
         self.address = address
         self.url = address.url
         self.rest = Rest(address)
-        self.events = EventStream(address, previews=previews)
+        self.events = EventStream(address, previews)
         self.inventory = Inventory(self.rest, clock)
         self._queue = QueueReader(self.rest)
         self.seats = Seats()

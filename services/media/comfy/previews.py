@@ -7,28 +7,34 @@ object and the picture, and comes to sockets that said they understand it.
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from PIL import Image
-
+from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits
 from services.kit.log import facts
+from services.media.decoding.limits import MAX_PREVIEW_BYTES
 from services.media.ports import Preview
 
 log = logging.getLogger(__name__)
 
-MAX_PREVIEW_BYTES = 64 * 1024
+TASK = "services.media.decoding.preview:previewing"
+LIMITS = Limits(
+    memory_bytes=512 * 1024 * 1024,
+    cpu_seconds=2,
+    wall_seconds=4.0,
+    answer_bytes=MAX_PREVIEW_BYTES,
+    waiting=0,
+)
 # A preview has 512 pixels a side; what is larger by far is a whole output on its way.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
-MAX_PIXELS = 2048 * 2048
-SIDES = (384, 256, 128)
-QUALITY = 75
+# Of all jobs together; each has two a second at most.
+EVERY_SECONDS = 0.05
+# After a picture that broke its process.
+PAUSE_SECONDS = 5.0
 _MAX_HEADER_BYTES = 16 * 1024
-_FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,53 +63,52 @@ def parse_frame(frame: bytes) -> PreviewFrame | None:
     return PreviewFrame(str(prompt_id), memoryview(frame)[8 + size :])
 
 
-def small(picture: memoryview) -> Preview | None:
-    """Return it as a small JPEG without metadata; None when it is no picture, or too many pixels.
-
-    To be called in a thread: it decodes.
-    """
-    try:
-        with Image.open(io.BytesIO(picture), formats=_FORMATS) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                return None
-            opened.draft("RGB", (SIDES[0], SIDES[0]))
-            decoded = opened.convert("RGB")
-    # Pillow raises whatever its decoders do; the picture is a stranger's.
-    except Exception as error:
-        log.debug("no preview", extra=facts(why=type(error).__name__))
-        return None
-    for side in SIDES:
-        decoded.thumbnail((side, side))
-        file = io.BytesIO()
-        decoded.save(file, "JPEG", quality=QUALITY)
-        if file.tell() <= MAX_PREVIEW_BYTES:
-            return Preview("image/jpeg", file.getvalue())
-    return None
-
-
 class PreviewMaker:
-    """One thread for one websocket; what comes while it is at work is dropped."""
+    """One limited process for all instances; what comes while it is at work is dropped.
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="comfy-preview")
-        self._busy = False
+    Args:
+        now: seconds of a monotonic clock.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._processes = LimitedProcesses(TASK, LIMITS)
+        self._now = now
+        self._work: asyncio.Task[None] | None = None
+        self._not_before = float("-inf")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether one is being made."""
+        return self._work is not None
 
     def make(self, frame: PreviewFrame, show: Callable[[Preview], None]) -> None:
         """Call `show` in the loop with the small picture, if it is one."""
-        if self._busy:
+        now = self._now()
+        if self.is_busy or now < self._not_before:
             return
-        self._busy = True
-        work = asyncio.get_running_loop().run_in_executor(self._thread, small, frame.picture)
-
-        def done(made: asyncio.Future[Preview | None]) -> None:
-            self._busy = False
-            if not made.cancelled() and made.exception() is None:
-                preview = made.result()
-                if preview is not None:
-                    show(preview)
-
-        work.add_done_callback(done)
+        self._not_before = now + EVERY_SECONDS
+        self._work = asyncio.create_task(self._make(frame, show), name="preview")
+        self._work.add_done_callback(self._done)
 
     async def close(self) -> None:
-        """Wait for the picture under way."""
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        """End the picture under way, and the process."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait({self._work})
+        await self._processes.aclose()
+
+    async def _make(self, frame: PreviewFrame, show: Callable[[Preview], None]) -> None:
+        try:
+            data = await self._processes.call(bytes(frame.picture))
+        except LimitedProcessError as error:
+            log.warning("no preview", extra=facts(why=error.why.value, place=error.place))
+            # It may be what ComfyUI sends all the time, and a process costs a start.
+            self._not_before = self._now() + PAUSE_SECONDS
+            return
+        if 0 < len(data) <= MAX_PREVIEW_BYTES:
+            show(Preview("image/jpeg", data))
+
+    def _done(self, work: asyncio.Task[None]) -> None:
+        self._work = None
+        if not work.cancelled() and (error := work.exception()) is not None:
+            log.error("no preview", exc_info=error)

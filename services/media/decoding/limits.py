@@ -11,6 +11,8 @@ from services.kit.errors import InvalidArgument
 MAX_PIXELS = 64 * 1024 * 1024
 MAX_FRAMES = 10_000
 MAX_SECONDS = 2 * 3600
+# What callers are told a preview may have.
+MAX_PREVIEW_BYTES = 64 * 1024
 
 
 def malformed(message: str) -> InvalidArgument:

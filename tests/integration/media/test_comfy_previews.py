@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import io
+import itertools
 import random
 import time
 
@@ -13,10 +14,11 @@ from PIL import Image
 
 from artlab.media.v1 import media_pb2
 from services.media.comfy import previews
-from services.media.ports import RenderProgress
+from services.media.ports import Preview, RenderProgress
 from tests.fakes.comfyui import Script, fake_comfyui
 from tests.fakes.comfyui.jobs import config, connected, ignore, make_job, read, until
 from tests.integration.media.world import media_beside
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -86,18 +88,60 @@ async def test_what_is_no_picture_is_dropped_and_the_job_goes_on(data: bytes) ->
 async def test_making_previews_small_never_holds_up_the_events(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def slow(picture: memoryview) -> None:
-        time.sleep(1.5)
-
-    monkeypatch.setattr(previews, "small", slow)
+    monkeypatch.setattr(previews, "TASK", "tests.support.limited_tasks:slow")
     script = Script(step_seconds=0.02, preview=preview(64))
     async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
         await backend.render(make_job(), ignore)
-        told: list[float] = []
-        seen = asyncio.get_running_loop().time
-        await backend.render(make_job(seed=8), lambda progress: told.append(seen()))
+        told: list[RenderProgress] = []
+        assert await read(await backend.render(make_job(seed=8), told.append))
+        # The process is at the first one yet.
         assert len(told) >= 4
-        assert told[-1] - told[0] < 1.3
+        assert not [one for one in told if one.preview is not None]
+
+
+async def test_what_comes_while_one_is_made_small_is_dropped() -> None:
+    shown: list[Preview] = []
+    frame = previews.PreviewFrame("job", memoryview(preview(64)))
+    maker = previews.PreviewMaker(now=itertools.count(0, 1).__next__)
+    try:
+        for _ in range(5):
+            maker.make(frame, shown.append)
+        await eventually(lambda: not maker.is_busy, 20)
+        assert len(shown) == 1
+        maker.make(frame, shown.append)
+        await eventually(lambda: len(shown) == 2)
+    finally:
+        await maker.close()
+
+
+async def test_of_all_jobs_together_only_so_many_are_made_small() -> None:
+    shown: list[Preview] = []
+    frame = previews.PreviewFrame("job", memoryview(preview(64)))
+    clock = iter([0.0, previews.EVERY_SECONDS / 2, previews.EVERY_SECONDS]).__next__
+    maker = previews.PreviewMaker(now=clock)
+    try:
+        maker.make(frame, shown.append)
+        await eventually(lambda: not maker.is_busy, 20)
+        maker.make(frame, shown.append)
+        maker.make(frame, shown.append)
+        await eventually(lambda: len(shown) == 2)
+    finally:
+        await maker.close()
+
+
+async def test_a_picture_that_breaks_its_process_costs_a_pause_and_no_job(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(previews, "TASK", "tests.support.limited_tasks:dying")
+    script = Script(step_seconds=0.05, preview=preview(64))
+    async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
+        await backend.render(make_job(), ignore)
+        told: list[RenderProgress] = []
+        job = make_job(seed=8)
+        assert await read(await backend.render(job, told.append))
+        assert not [one for one in told if one.preview is not None]
+        await eventually(lambda: "no preview" in caplog.messages)
+    assert caplog.messages.count("no preview") == 1
 
 
 async def test_nobody_asks_for_previews_where_they_are_switched_off() -> None:
