@@ -68,6 +68,8 @@ class CreateRunRequest(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Canonical lower-case UUID; becomes the run_id. The same id with the same
     content returns the same run.
@@ -90,6 +92,17 @@ class CreateRunRequest(_message.Message):
         A repeated call by the same owner gets the same epoch.
         """
 
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordEntityRequest]:
+        """What is recorded together with the run, in order, at most 4 and 1 MiB in
+        all: once the run exists, these do. `upload` is the upload_id alone; epoch
+        and progress are not read.
+        """
+
+    @_builtins.property
+    def progress(self) -> _run_pb2.Progress:
+        """Where the run stands then, as in SetProgress; unset leaves it PENDING."""
+
     def __init__(
         self,
         *,
@@ -97,10 +110,12 @@ class CreateRunRequest(_message.Message):
         run: _run_pb2.Run | None = ...,
         plan: _builtins.str = ...,
         claim: Global___Claim | None = ...,
+        entities: _abc.Iterable[Global___RecordEntityRequest] | None = ...,
+        progress: _run_pb2.Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "progress", b"progress", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "plan", b"plan", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "entities", b"entities", "plan", b"plan", "progress", b"progress", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1151,6 +1166,7 @@ class RecordEntityRequest(_message.Message):
 
     UPLOAD_FIELD_NUMBER: _builtins.int
     ENTITY_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
@@ -1167,17 +1183,24 @@ class RecordEntityRequest(_message.Message):
         attempt, audience, models_used. The rest is set by the server.
         """
 
+    @_builtins.property
+    def progress(self) -> _run_pb2.Progress:
+        """Where the run stands from then on, as in SetProgress and in the same commit;
+        unset leaves it where it is.
+        """
+
     def __init__(
         self,
         *,
         upload: _builtins.str = ...,
         entity: _run_pb2.Entity | None = ...,
+        progress: _run_pb2.Progress | None = ...,
         data: _builtins.bytes = ...,
         epoch: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity", "progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "entity", b"entity", "epoch", b"epoch", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "entity", b"entity", "epoch", b"epoch", "progress", b"progress", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1453,6 +1476,7 @@ class FinalizeRunRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
     state: _run_pb2.RunState.ValueType
@@ -1463,6 +1487,12 @@ class FinalizeRunRequest(_message.Message):
     def error(self) -> _run_pb2.RunError:
         """Required for BLOCKED and FAILED."""
 
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Output]:
+        """Outputs that end in the same commit, before the run; read as in
+        FinalizeOutput. Those that are final already stay as they are.
+        """
+
     def __init__(
         self,
         *,
@@ -1470,10 +1500,11 @@ class FinalizeRunRequest(_message.Message):
         state: _run_pb2.RunState.ValueType = ...,
         error: _run_pb2.RunError | None = ...,
         epoch: _builtins.int = ...,
+        outputs: _abc.Iterable[_run_pb2.Output] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "error", b"error", "name", b"name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "error", b"error", "name", b"name", "outputs", b"outputs", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
