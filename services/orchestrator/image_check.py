@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,7 @@ from services.kit.errors import ArtlabError
 from services.kit.log import facts
 from services.orchestrator.domain.documents import blocking
 from services.orchestrator.domain.plan import PlannedOutput
-from services.orchestrator.domain.run import RecordedEntity, Verdict
+from services.orchestrator.domain.run import ModelUse, RecordedEntity, Verdict
 from services.orchestrator.journal import Began
 from services.orchestrator.run_in_work import RunInWork
 
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 _SEEN = ("image/", "video/")
 # Metadata of a no whose bytes the policy keeps.
 KEPT = "kept"
+# For a verdict to be recorded that came just before the run was stopped or handed over.
+LAST_WORD_SECONDS = 1.0
+LOST = Verdict(False, "image", "refused", (), (), (), "", "", "", ModelUse("safety", ""))
 
 
 class ImageCheck:
@@ -33,7 +37,8 @@ class ImageCheck:
         evidence = self._evidence()
         no = await self._run.record.refusal(evidence[-1]) if evidence else None
         if no is None:
-            return None
+            # Nothing else erases bytes: a look refused them, and its words were lost.
+            return LOST if any(one.erased for one in made) else None
         await self._run.journal.explain(
             self._upload(len(evidence)),
             no,
@@ -83,12 +88,15 @@ class ImageCheck:
             if verdicts and not self._evidence():
                 await self._record(verdicts, began)
             raise
+        recording = asyncio.ensure_future(self._record(verdicts, began, keep=keep))
         try:
-            await self._record(verdicts, began, keep=keep)
+            await asyncio.shield(recording)
         finally:
             # A run that is stopped just now, or a verdict that cannot be recorded, keeps no bytes.
             if not (verdicts[-1].safe or keep):
                 await self._erase(made)
+            await asyncio.wait({recording}, timeout=LAST_WORD_SECONDS)
+            recording.cancel()
         return None if verdicts[-1].safe else verdicts[-1]
 
     def _seen(self, made: list[RecordedEntity]) -> list[RecordedEntity]:

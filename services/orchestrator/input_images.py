@@ -162,18 +162,23 @@ class InputImages:
 
     async def _find_refusal(self) -> None:
         for evidence in self._run.record.all("safety_image", stage=1):
-            no = await self._run.record.refusal(evidence)
-            if no is not None and self._blocked is None:
-                index = evidence.metadata.get("index", "")
-                source = evidence.metadata.get("source_sha256", "")
-                await self._run.journal.explain(
-                    _evidence_upload(index, source),
-                    no,
-                    stage=1,
-                    metadata=evidence.metadata,
-                    attempt=evidence.attempt,
-                )
-                self._blocked = Blocked(1, no)
+            no = await self._refusal(evidence)
+            if no is not None:
+                self._blocked = self._blocked or Blocked(1, no)
+
+    async def _refusal(self, evidence: RecordedEntity) -> Verdict | None:
+        no = await self._run.record.refusal(evidence)
+        if no is not None:
+            index = evidence.metadata.get("index", "")
+            source = evidence.metadata.get("source_sha256", "")
+            await self._run.journal.explain(
+                _evidence_upload(index, source),
+                no,
+                stage=1,
+                metadata=evidence.metadata,
+                attempt=evidence.attempt,
+            )
+        return no
 
     async def take(self, index: int, chunks: AsyncIterator[bytes]) -> None:
         """Take one picture; it goes on when its sender goes away after the last byte.
@@ -266,7 +271,7 @@ class InputImages:
         for evidence in run.record.all("safety_image", stage=1):
             if evidence.metadata == metadata:
                 # Its bytes were lost before they were recorded.
-                return await run.record.refusal(evidence)
+                return await self._refusal(evidence)
 
         async def read() -> AsyncIterator[bytes]:
             for piece in pieces(image.data):
