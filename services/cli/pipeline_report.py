@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -26,6 +27,8 @@ class Printed(Unobserved):
     async def step_ended(self, result: StepResult) -> None:
         """Say it."""
         self._say(step_line(result))
+        if result.result:
+            self._say(f"  {json.dumps(result.result, ensure_ascii=False)}")
 
 
 async def try_out(

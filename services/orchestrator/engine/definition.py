@@ -24,10 +24,12 @@ from services.orchestrator.engine.kinds import Factories, defect_of
 from services.orchestrator.engine.reader import Reader, kind_of
 from services.orchestrator.engine.reference_check import check_references
 from services.orchestrator.engine.step_parser import StepParser
+from services.orchestrator.engine.values import Values
 
 __all__ = ["Definition", "Flow", "Path", "Retry", "StepDefinition", "parse_definition"]
 
-MAX_DOCUMENT_CHARACTERS = 256 * 1024
+# A plan holds it, and has 256 KiB for everything.
+MAX_DOCUMENT_CHARACTERS = 64 * 1024
 _NAME = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 _FIELDS = ("name", "title", "description", "steps", "flow")
@@ -63,7 +65,12 @@ class Definition:
         return tuple(self.flow.walk())
 
 
-def parse_definition(data: object, source: str, factories: Factories | None = None) -> Definition:
+def parse_definition(
+    data: object,
+    source: str,
+    factories: Factories | None = None,
+    values: Values | None = None,
+) -> Definition:
     """Return the pipeline that a file says.
 
     Args:
@@ -71,6 +78,7 @@ def parse_definition(data: object, source: str, factories: Factories | None = No
         source: name of the file, for defects.
         factories: the types there are; plug-ins are imported and looked at. None to take any type,
             for a document that was accepted before.
+        values: what there is in `input`, `plan` and `output`; None to take any name.
 
     Raises CatalogueError with all defects, each with the path of its field.
     """
@@ -91,7 +99,7 @@ def parse_definition(data: object, source: str, factories: Factories | None = No
     check_flow(reader, flow, parser.flow_places)
     if not reader.defects:
         # Before that, half of what is referred to may be missing for another reason.
-        check_references(reader, flow, parser, factories)
+        check_references(reader, flow, parser, factories, values)
     if reader.defects:
         raise CatalogueError(reader.defects)
     return Definition(name, flow, document, title, description)

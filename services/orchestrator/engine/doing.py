@@ -204,7 +204,7 @@ class _Tries:
 
     def _fell_or_failed(self, error: ArtlabError) -> StepResult:
         facts_of = facts(step=self._step.id, reason=error.reason, attempts=len(self._attempts))
-        log.warning("step failed", extra=facts_of)
+        log.info("step failed", extra=facts_of)
         if self._step.fallback is None:
             return _badly(self._ended(), error)
         try:

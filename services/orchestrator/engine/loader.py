@@ -9,6 +9,7 @@ from services.kit.catalogue import load_document
 from services.kit.defects import CatalogueError, Defect
 from services.orchestrator.engine.definition import Definition, parse_definition
 from services.orchestrator.engine.kinds import Factories
+from services.orchestrator.engine.values import VALUES
 
 FOLDER = "pipelines"
 _SUFFIXES = {".yaml", ".yml", ".json"}
@@ -20,7 +21,7 @@ def load_pipeline(path: Path, factories: Factories) -> Definition:
         data = load_document(path)
     except ValueError as error:
         raise CatalogueError([Defect(path.name, "", str(error))]) from error
-    return parse_definition(data, path.name, factories)
+    return parse_definition(data, path.name, factories, VALUES)
 
 
 def load_pipelines(configs: Path, factories: Factories) -> Mapping[str, Definition]:

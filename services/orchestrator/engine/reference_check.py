@@ -17,6 +17,7 @@ from services.orchestrator.engine.template import (
     Template,
     templates_in,
 )
+from services.orchestrator.engine.values import Values
 
 _OF_EACH = frozenset({"outputs", "succeeded", "blocked", "failed", "not_available"})
 
@@ -31,20 +32,30 @@ class _View:
 
 
 def check_references(
-    reader: Reader, flow: Flow, parser: StepParser, factories: Factories | None
+    reader: Reader,
+    flow: Flow,
+    parser: StepParser,
+    factories: Factories | None,
+    values: Values | None,
 ) -> None:
     """Note every name that is not there, or not there in time."""
-    _Check(reader, flow, parser, factories).check()
+    _Check(reader, flow, parser, factories, values or {}).check()
 
 
 class _Check:
     def __init__(
-        self, reader: Reader, flow: Flow, parser: StepParser, factories: Factories | None
+        self,
+        reader: Reader,
+        flow: Flow,
+        parser: StepParser,
+        factories: Factories | None,
+        values: Values,
     ) -> None:
         self._reader = reader
         self._flow = flow
         self._parser = parser
         self._factories = factories
+        self._values = values
         self._steps = {step.id: step for step in flow.walk()}
         self._places = {step.id: place for place, step in parser.places.items()}
 
@@ -102,6 +113,9 @@ class _Check:
             yield f"there is an output only in the body of a {EACH_OUTPUT}; steps.{one} perhaps?"
         elif root == "steps":
             yield from self._defects_of_step(one, view, optional=optional)
+        elif root in self._values and one.parts[1] not in self._values[root]:
+            hint = did_you_mean(one.parts[1], self._values[root])
+            yield f"there is no {one.parts[1]} in {root}{hint}"
 
     def _defects_of_step(self, one: Reference, view: _View, *, optional: bool) -> Iterator[str]:
         step = self._steps.get(one.parts[1])

@@ -86,18 +86,22 @@ def _parse_text(value: str) -> Filling:
     parts: list[str | Template] = []
     end = 0
     for found in _PLACE.finditer(value):
-        parts.append(value[end : found.start()])
+        parts.append(_plain(value[end : found.start()]))
         parts.append("{{" if found[1] is None else _parse_template(found[1]))
         end = found.end()
-    parts.append(value[end:])
+    parts.append(_plain(value[end:]))
     parts = [part for part in parts if part != ""]
-    if any(isinstance(part, str) and part != "{{" and "{{" in part for part in parts):
-        raise TemplateError("{{ without }}; two braces as such are written \\{{")
     if len(parts) == 1 and isinstance(parts[0], Template):
         return parts[0]
     if all(isinstance(part, str) for part in parts):
         return "".join(part for part in parts if isinstance(part, str))
     return Text(tuple(parts))
+
+
+def _plain(text: str) -> str:
+    if "{{" in text:
+        raise TemplateError("{{ without }}; two braces as such are written \\{{")
+    return text
 
 
 def _parse_template(inner: str) -> Template:
