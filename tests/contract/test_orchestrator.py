@@ -16,11 +16,15 @@ from services.orchestrator.clients.interception import InterceptionClient
 from services.orchestrator.clients.media import MediaClient
 from services.orchestrator.clients.recorder import RecorderClient
 from services.orchestrator.clients.safety import SafetyClient
+from services.orchestrator.decisions import Decisions
+from services.orchestrator.position import Positions
+from services.orchestrator.queue.view import QueueView
 from services.orchestrator.run_in_work import Services
 from services.orchestrator.servicer import OrchestratorServicer
-from services.orchestrator.supervisor import Supervisor
+from tests.support.pipelines import PIPELINES
 from tests.support.rpc import refused
 from tests.support.servers import channel_to
+from tests.support.supervised import supervise
 
 ID = "528e5af9-59b3-4551-b101-27e13dd6e43e"
 # Nothing listens here: a request that is refused must be refused without asking anybody.
@@ -29,29 +33,36 @@ NOWHERE = "127.0.0.1:9"
 if TYPE_CHECKING:
     Stub = orchestrator_pb2_grpc.OrchestratorServiceAsyncStub
 Start = orchestrator_pb2.StartRunRequest
+Rerun = orchestrator_pb2.Rerun
 
 
 @pytest.fixture
 async def stub() -> AsyncIterator[Stub]:
     async with open_channel(NOWHERE) as nowhere:
-        supervisor = Supervisor(
+        recorder = RecorderClient(nowhere)
+        supervisor = supervise(
             Services(
-                RecorderClient(nowhere),
+                recorder,
                 SafetyClient(nowhere),
                 InterceptionClient(nowhere),
                 MediaClient(nowhere),
-            ),
-            SystemClock(),
-            max_runs=1,
-            run_limit_seconds=1,
+            )
         )
-        servicer = OrchestratorServicer(supervisor, recorder_pb2_grpc.RecorderServiceStub(nowhere))
+        clock = SystemClock()
+        servicer = OrchestratorServicer(
+            supervisor,
+            recorder_pb2_grpc.RecorderServiceStub(nowhere),
+            decisions=Decisions(recorder, supervisor.wake, clock),
+            pipelines=PIPELINES,
+            positions=Positions(recorder, QueueView(recorder, clock), clock, 1),
+        )
 
         def register(server: grpc.aio.Server) -> None:
             orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
 
         async with channel_to("orchestrator", register) as channel:
             yield orchestrator_pb2_grpc.OrchestratorServiceStub(channel)
+        await supervisor.drain()
 
 
 def _start(**fields: object) -> Start:
@@ -90,6 +101,34 @@ BAD_FIELDS = [
     ({"parameters": {"width": "NaN"}}, "INVALID_PARAMETER", "parameters.width"),
     ({"parameters": {"text": '"\\u0000"'}}, "INVALID_CHARACTER", "parameters.text"),
     ({"parameters": {"text": '"%s"' % ("a" * 20_001)}}, "TEXT_TOO_LONG", "parameters.text"),
+    ({"pipeline": "Four Stages"}, "INVALID_CONFIG_NAME", "pipeline"),
+    ({"pipeline": "a" * 65}, "INVALID_CONFIG_NAME", "pipeline"),
+    ({"rerun": Rerun()}, "INVALID_NAME", "rerun.parent"),
+    ({"rerun": Rerun(parent=ID, from_stage=2)}, "INVALID_NAME", "rerun.parent"),
+    *[
+        ({"rerun": Rerun(parent=f"runs/{ID}", from_stage=at)}, "OUT_OF_BOUNDS", "rerun.from_stage")
+        for at in (-1, 0, 1, 5)
+    ],
+    (
+        {"rerun": Rerun(parent=f"runs/{ID}", from_stage=2, text="Baum")},
+        "TEXT_NOT_EXPECTED",
+        "rerun.text",
+    ),
+    (
+        {"rerun": Rerun(parent=f"runs/{ID}", from_stage=3, text="a\x00")},
+        "INVALID_CHARACTER",
+        "rerun.text",
+    ),
+    (
+        {"rerun": Rerun(parent=f"runs/{ID}", from_stage=3), "config_name": "../dada"},
+        "INVALID_CONFIG_NAME",
+        "config_name",
+    ),
+    (
+        {"rerun": Rerun(parent=f"runs/{ID}", from_stage=3), "input_text": "\x1b"},
+        "INVALID_CHARACTER",
+        "input_text",
+    ),
 ]
 
 
@@ -105,6 +144,67 @@ async def test_start_run_names_the_malformed_field(
 async def test_cancel_run_names_the_malformed_field(stub: Stub, name: str) -> None:
     async with refused("INVALID_ARGUMENT", "INVALID_NAME", "name"):
         await stub.CancelRun(orchestrator_pb2.CancelRunRequest(name=name), timeout=5)
+
+
+@pytest.mark.parametrize("name", ["", ID, "run/x", f"runs/{ID}/"])
+async def test_get_queue_position_names_the_malformed_field(stub: Stub, name: str) -> None:
+    async with refused("INVALID_ARGUMENT", "INVALID_NAME", "name"):
+        await stub.GetQueuePosition(orchestrator_pb2.GetQueuePositionRequest(name=name), timeout=5)
+
+
+BAD_ANSWERS = [
+    ({"name": ""}, "INVALID_NAME", "name"),
+    ({"name": ID}, "INVALID_NAME", "name"),
+    ({"question": 0}, "INVALID_SEQUENCE", "question"),
+    ({"question": -1}, "INVALID_SEQUENCE", "question"),
+    ({"question": 1_000_000}, "INVALID_SEQUENCE", "question"),
+    ({"decision": 0}, "INVALID_ENUM", "decision"),
+    ({"decision": 99}, "INVALID_ENUM", "decision"),
+    ({"decision": orchestrator_pb2.DECISION_EDIT}, "TEXT_REQUIRED", "text"),
+    ({"decision": orchestrator_pb2.DECISION_EDIT, "text": " \n"}, "TEXT_REQUIRED", "text"),
+    (
+        {"decision": orchestrator_pb2.DECISION_EDIT, "text": "a" * 20_001},
+        "TEXT_TOO_LONG",
+        "text",
+    ),
+    ({"decision": orchestrator_pb2.DECISION_EDIT, "text": "\x00"}, "INVALID_CHARACTER", "text"),
+    ({"text": "Ein Baum"}, "TEXT_NOT_EXPECTED", "text"),
+    ({"decision": orchestrator_pb2.DECISION_REJECT, "text": "No"}, "TEXT_NOT_EXPECTED", "text"),
+    ({"user_id": ""}, "INVALID_USER_ID", "user_id"),
+    ({"user_id": "Anna"}, "INVALID_USER_ID", "user_id"),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason", "field"), BAD_ANSWERS)
+async def test_resume_run_names_the_malformed_field(
+    stub: Stub, fields: dict[str, object], reason: str, field: str
+) -> None:
+    values: dict[str, object] = {
+        "name": f"runs/{ID}",
+        "question": 5,
+        "decision": orchestrator_pb2.DECISION_APPROVE,
+        "user_id": "anna",
+    }
+    request = orchestrator_pb2.ResumeRunRequest(**(values | fields))  # type: ignore[arg-type]
+    async with refused("INVALID_ARGUMENT", reason, field):
+        await stub.ResumeRun(request, timeout=5)
+
+
+async def test_an_answer_nobody_can_record_is_worth_a_retry(stub: Stub) -> None:
+    request = orchestrator_pb2.ResumeRunRequest(
+        name=f"runs/{ID}",
+        question=5,
+        decision=orchestrator_pb2.DECISION_APPROVE,
+        user_id="anna",
+    )
+    async with refused("UNAVAILABLE", "RECORDER_UNAVAILABLE") as seen:
+        await stub.ResumeRun(request, timeout=10)
+    assert seen.retry_after_seconds is not None
+
+
+async def test_pipelines_are_listed_whoever_is_away(stub: Stub) -> None:
+    answer = await stub.ListPipelines(orchestrator_pb2.ListPipelinesRequest(), timeout=5)
+    assert [one.name for one in answer.pipelines] == sorted(PIPELINES)
 
 
 BAD_PICTURES = [
