@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 
 from services.kit.errors import FailedPrecondition, NotFound
 from services.kit.ids import RunId
@@ -10,6 +12,9 @@ from services.orchestrator.ports import Claim, Claimable, Claims
 from services.orchestrator.queue.fair import in_turn
 from services.orchestrator.queue.heart import Heart, HeldRun
 from services.orchestrator.queue.view import QueueView
+
+# Others may be trying for the same ones at this moment.
+MOST_BEFORE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +62,9 @@ class Claimer:
                 return run
         return None
 
-    async def sooner_than(self, run_id: RunId, max_age_seconds: float) -> Claimable | None:
-        """Return who has to come before this run because they have less in work, if anybody.
-
-        Raises ArtlabError.
-        """
+    async def before(self, run_id: RunId, max_age_seconds: float) -> Sequence[Claimable]:
+        """Return some whose turn is before this run's. Raises ArtlabError."""
         seen = await self._view.look(max_age_seconds)
-        mine = next((run for run in seen.runs if run.run_id == run_id), None)
-        first = next((run for run in in_turn(seen) if not self._heart.holds(run.run_id)), None)
-        if mine is None or first is None:
-            return None
-        less = seen.loads.get(first.user_id, 0) < seen.loads.get(mine.user_id, 0)
-        return first if less else None
+        line = (run for run in in_turn(seen) if not self._heart.holds(run.run_id))
+        before = takewhile(lambda run: run.run_id != run_id, line)
+        return tuple(islice(before, MOST_BEFORE))

@@ -117,6 +117,11 @@ class Heart:
         """Whether a run is ours."""
         return run_id in self._held
 
+    def is_sure_of(self, run_id: RunId) -> bool:
+        """Whether a run is ours and nobody else can have claimed it meanwhile."""
+        known = self._held.get(run_id)
+        return known is not None and self._clock.monotonic() - known[1] < self._claim.ttl_seconds
+
     def forget(self, run: HeldRun) -> None:
         """Hold it no longer."""
         known = self._held.get(run.run_id)

@@ -22,6 +22,7 @@ from services.kit.ids import RunId
 from services.kit.log import facts
 from services.orchestrator.ports import Claim, Claims
 from services.orchestrator.queue.claiming import Claimer, Over, Refused
+from services.orchestrator.queue.fair import in_turn
 from services.orchestrator.queue.heart import Heart, HeldRun
 from services.orchestrator.queue.stream import AWAY, RunStream
 from services.orchestrator.queue.view import QueueView
@@ -34,6 +35,7 @@ AGAIN_SECONDS = 5.0
 LIST_SECONDS = 0.25
 # A message whose run is not to be had now comes back after that at the latest.
 LATER_SECONDS = 1.0
+SOON_SECONDS = 0.1
 SIGNS_PER_ACK = 3
 
 
@@ -165,11 +167,11 @@ class NatsQueue:
             await _tell(message.term())
             return None
         try:
-            first = await self._claimer.sooner_than(run_id, LIST_SECONDS)
-            if first is not None:
-                other = await self._claimer.claim(first.run_id, first.user_id)
+            # Messages come as they were put in, and people take turns.
+            for sooner in await self._claimer.before(run_id, LIST_SECONDS):
+                other = await self._claimer.claim(sooner.run_id, sooner.user_id)
                 if isinstance(other, HeldRun):
-                    await self._later(message, 0.1)
+                    await self._later(message, SOON_SECONDS)
                     return other
             user_id = self._view.user_of(run_id)
             run = await self._claimer.claim(run_id, user_id)
@@ -221,10 +223,10 @@ class NatsQueue:
         while True:
             await asyncio.sleep(self._sign_seconds)
             for run, message in list(self._messages.items()):
-                if self._heart.holds(run.run_id):
-                    await _tell(message.in_progress())
-                else:
+                if not self._heart.holds(run.run_id):
                     self._messages.pop(run, None)
+                elif self._heart.is_sure_of(run.run_id):
+                    await _tell(message.in_progress())
 
     async def _sweep(self) -> None:
         while True:
@@ -235,19 +237,21 @@ class NatsQueue:
                 log.debug("sweep", extra=facts(reason=error.reason))
 
     async def _sweep_once(self) -> None:
-        if not self._stream.is_connected:
-            return
+        # Also while every seat is taken: runs that are started here are to be told of.
+        await self._stream.connect()
         now = self._clock.monotonic()
         seen = await self._view.look(self._sweep_seconds / 2)
-        waiting = {run.run_id for run in seen.runs}
+        waiting = [run.run_id for run in in_turn(seen)]
+        there = set(waiting)
         self._put = {
             run_id: at
             for run_id, at in self._put.items()
-            if run_id in waiting and now - at < AGAIN_SECONDS
+            if run_id in there and now - at < AGAIN_SECONDS
         }
-        for run_id in waiting - self._put.keys():
-            await self._stream.publish(run_id)
-            self._put[run_id] = now
+        for run_id in waiting:
+            if run_id not in self._put:
+                await self._stream.publish(run_id)
+                self._put[run_id] = now
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

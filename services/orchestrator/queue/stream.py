@@ -64,6 +64,7 @@ class RunStream:
         self._ack_seconds = ack_seconds
         self._client: Client | None = None
         self._pull: JetStreamContext.PullSubscription | None = None
+        self._lock = asyncio.Lock()
 
     @property
     def is_connected(self) -> bool:
@@ -113,7 +114,19 @@ class RunStream:
             with suppress(*AWAY):
                 await client.close()
 
+    async def connect(self) -> None:
+        """Be connected, with a stream. Raises Unavailable QUEUE_UNAVAILABLE."""
+        try:
+            await self._ready()
+        except AWAY as error:
+            await self._forget(error)
+            raise _away(error) from error
+
     async def _ready(self) -> JetStreamContext.PullSubscription:
+        async with self._lock:
+            return await self._made_ready()
+
+    async def _made_ready(self) -> JetStreamContext.PullSubscription:
         if self._client is None or self._client.is_closed:
             self._pull = None
             self._client = await self._connect()
