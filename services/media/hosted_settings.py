@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from services.kit.near import parse_base_url
 from services.kit.settings import Settings
-from services.media.backends.hosted.account import parse_base_url
 
 
 def _url(default: str, description: str) -> str:

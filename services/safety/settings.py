@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from services.kit.catalogue import CONFIGS
+from services.kit.near import parse_base_url
 from services.kit.settings import DEFAULT_PORTS, Port, Settings
 
 
@@ -31,7 +31,8 @@ class SafetySettings(Settings):
         "",
         max_length=2000,
         description="an OpenAI-compatible server whose vision model looks at pictures as well, "
-        "e.g. http://127.0.0.1:11434/v1 for Ollama; empty means none. Pictures are sent there",
+        "e.g. http://127.0.0.1:11434/v1 for Ollama; empty means none. Pictures are sent there, so "
+        "plain http is for near hosts only",
     )
     vision_model: str = Field(
         "",
@@ -70,15 +71,8 @@ class SafetySettings(Settings):
 
     @field_validator("vision_base_url")
     @classmethod
-    def _is_http(cls, value: str) -> str:
-        if not value:
-            return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            raise ValueError("expected http(s)://host[:port]/path, without user and password")
-        if parts.query or parts.fragment:
-            raise ValueError("expected no query and no fragment")
-        return value.rstrip("/")
+    def _is_base_url(cls, value: str) -> str:
+        return parse_base_url(value)
 
     @field_validator("vision_model")
     @classmethod

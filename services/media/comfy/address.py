@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import urlsplit
 
 from services.kit.errors import InvalidArgument
-from services.media.near import is_near
+from services.kit.near import is_near
 
 SETTING = "ARTLAB_MEDIA_COMFYUI_URLS"
 OLLAMA_SETTING = "ARTLAB_MEDIA_OLLAMA_URL"

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from services.kit.errors import (
     ArtlabError,
     DeadlineExceeded,
     Internal,
     InvalidArgument,
-    ResourceExhausted,
     Unavailable,
 )
 from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits, Why
 from services.safety.images.sampling import MAX_LOOKED_AT_BYTES
-from services.safety.images.spool import RETRY_SECONDS, Spool
+from services.safety.images.spool import Spool
 from services.safety.ports import Look
+from services.safety.process_errors import process_errors
 
 LIMITS = Limits(
     # A picture of 64 megapixels several times over, while it is turned and scaled.
@@ -51,7 +49,7 @@ class Decoder:
         IMAGE_DECODER_LOST, ResourceExhausted SAFETY_BUSY and Internal when it could not be done.
         """
         async with spool.reading() as descriptor:
-            with _decoder_errors():
+            with process_errors(_meaning):
                 answer = await self._processes.call(media_type.encode(), [descriptor])
         return _looks(answer)
 
@@ -70,19 +68,7 @@ def _looks(answer: bytes) -> list[Look]:
     return looks
 
 
-@contextmanager
-def _decoder_errors() -> Iterator[None]:
-    try:
-        yield
-    except LimitedProcessError as error:
-        raise _in_our_words(error) from error
-
-
-def _in_our_words(error: LimitedProcessError) -> ArtlabError:
-    if error.why is Why.BUSY:
-        return ResourceExhausted(
-            "SAFETY_BUSY", "too many pictures at once", retry_after_seconds=RETRY_SECONDS
-        )
+def _meaning(error: LimitedProcessError) -> ArtlabError:
     if error.why is Why.MEMORY:
         return InvalidArgument("MEDIA_TOO_LARGE", "takes too much memory", field="data")
     if error.why is Why.DEADLINE:

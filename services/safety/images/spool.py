@@ -15,9 +15,9 @@ from typing import IO
 
 from services.kit.errors import Internal, InvalidArgument, ResourceExhausted
 from services.safety.images.media_types import HEAD_BYTES
+from services.safety.process_errors import BUSY_RETRY_SECONDS
 
 MAX_MESSAGE_BYTES = 256 * 1024
-RETRY_SECONDS = 5.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -95,7 +95,7 @@ class Spools:
         """
         if self._places.locked() and self._line >= self._waiting:
             raise ResourceExhausted(
-                "SAFETY_BUSY", "too many pictures at once", retry_after_seconds=RETRY_SECONDS
+                "SAFETY_BUSY", "too many pictures at once", retry_after_seconds=BUSY_RETRY_SECONDS
             )
         self._line += 1
         try:
@@ -131,5 +131,5 @@ def _full() -> ResourceExhausted:
     return ResourceExhausted(
         "SPOOL_FULL",
         "no room for the bytes; ARTLAB_SAFETY_SPOOL_DIR says where they go",
-        retry_after_seconds=RETRY_SECONDS,
+        retry_after_seconds=BUSY_RETRY_SECONDS,
     )

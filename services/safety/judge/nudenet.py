@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-from services.kit.errors import ArtlabError, DeadlineExceeded, ResourceExhausted, Unavailable
+from services.kit.errors import ArtlabError, DeadlineExceeded, Unavailable
 from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits, Why
 from services.safety.domain.detector_labels import DETECTOR_LABELS
 from services.safety.domain.image_policy import Sighting
 from services.safety.domain.levels import Level
 from services.safety.domain.verdict import ModelUsed
 from services.safety.ports import ImageOpinion, Look
+from services.safety.process_errors import process_errors
 
 NAME = "nudenet"
 TASK = "services.safety.judge.nudenet_task:load"
@@ -48,7 +47,7 @@ class NudenetJudge:
 
     async def load(self) -> None:
         """Load the weights. Raises Unavailable IMAGE_JUDGE_UNAVAILABLE."""
-        with _judge_errors():
+        with process_errors(_meaning):
             await self._processes.load()
 
     async def judge(self, look: Look, level: Level) -> ImageOpinion:
@@ -57,7 +56,7 @@ class NudenetJudge:
         Raises Unavailable IMAGE_JUDGE_UNAVAILABLE or IMAGE_JUDGE_PROTOCOL, DeadlineExceeded
         IMAGE_JUDGE_TIMEOUT, ResourceExhausted SAFETY_BUSY.
         """
-        with _judge_errors():
+        with process_errors(_meaning):
             answer = await self._processes.call(_SIZE.pack(look.width, look.height) + look.rgb)
         return ImageOpinion(sightings_of(answer), self._used)
 
@@ -83,17 +82,7 @@ def _odd(why: str) -> Unavailable:
     return Unavailable("IMAGE_JUDGE_PROTOCOL", why)
 
 
-@contextmanager
-def _judge_errors() -> Iterator[None]:
-    try:
-        yield
-    except LimitedProcessError as error:
-        raise _in_our_words(error) from error
-
-
-def _in_our_words(error: LimitedProcessError) -> ArtlabError:
-    if error.why is Why.BUSY:
-        return ResourceExhausted("SAFETY_BUSY", "too many pictures wait for the detector")
+def _meaning(error: LimitedProcessError) -> ArtlabError:
     if error.why is Why.DEADLINE:
         return DeadlineExceeded("IMAGE_JUDGE_TIMEOUT", "the detector took too long")
     place = f" ({error.place})" if error.place else ""

@@ -213,6 +213,11 @@ async def test_without_a_judge_of_pictures_it_says_so_at_start_and_fails_closed(
     [
         ({"VISION_BASE_URL": "http://127.0.0.1/v1"}, "ARTLAB_SAFETY_VISION_MODEL"),
         ({"VISION_BASE_URL": "127.0.0.1", "VISION_MODEL": "m"}, "ARTLAB_SAFETY_VISION_BASE_URL"),
+        # Pictures of children would travel in the clear.
+        (
+            {"VISION_BASE_URL": "http://api.example/v1", "VISION_MODEL": "m"},
+            "ARTLAB_SAFETY_VISION_BASE_URL",
+        ),
         ({"NUDENET": "perhaps"}, "ARTLAB_SAFETY_NUDENET"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.media.backends.hosted.account import parse_base_url
+from services.kit.near import parse_base_url
 from services.media.backends.hosted.errors import from_status, retry_after
 from services.media.backends.hosted.options import nearest
 from services.media.backends.hosted.spool import Spool

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError
-from services.media.near import is_near
+from services.kit.near import is_near
 
 # A key is changed and credit is bought by people; asking before costs a person's waiting.
 REFUSED_SECONDS = 60.0
@@ -66,24 +66,3 @@ class Account:
         """What says who asks."""
         key = self.key.get_secret_value()
         return {"authorization": f"Bearer {key}"} if key else {}
-
-
-def parse_base_url(url: str) -> str:
-    """Return the address of an API without a trailing slash; empty stays empty.
-
-    Raises ValueError. Plain HTTP is for this machine and private networks only: a key and a
-    child's idea must not be readable on the way.
-    """
-    if not url.strip():
-        return ""
-    parts = urlsplit(url.strip())
-    # Read for its error: a port that is no number.
-    _ = parts.port
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("expected http(s)://host[:port]/path")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValueError("expected no user, password, query or fragment")
-    if parts.scheme == "http" and not is_near(host):
-        raise ValueError("plain http is for this machine and private networks; use https")
-    return url.strip().rstrip("/")

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from services.kit.errors import Cancelled
+from services.kit.near import is_near
 from services.media.backends.hosted.account import Account
 from services.media.backends.hosted.api import Api
 from services.media.backends.hosted.backend import HostedBackend, Limits
@@ -21,7 +22,6 @@ from services.media.backends.hosted.outside import OutsideFiles
 from services.media.backends.replicate.course import Course
 from services.media.backends.replicate.options import ReplicateOptions
 from services.media.backends.replicate.prediction import Prediction
-from services.media.near import is_near
 from services.media.ports import Product, RenderJob, RenderProgress, Report
 
 NAME = "replicate"
