@@ -56,11 +56,11 @@ def alive(processes: dict[str, psutil.Process]) -> list[str]:
 
 
 @asynccontextmanager
-async def artlab_up(tmp_path: Path, **more: str) -> AsyncIterator[Up]:
+async def artlab_up(tmp_path: Path, *arguments: str, **more: str) -> AsyncIterator[Up]:
     ports = free_ports(SERVICES)
     settings = {f"ARTLAB_{name.upper()}_PORT": str(port) for name, port in ports.items()} | more
     began = time.monotonic()
-    async with artlab_process("up", cwd=tmp_path, settings=settings) as process:
+    async with artlab_process("up", *arguments, cwd=tmp_path, settings=settings) as process:
         assert process.stdout is not None
         welcome = ""
         async with asyncio.timeout(50):

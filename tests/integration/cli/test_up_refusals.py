@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from services.cli.ports import free_ports
+from services.cli.replicas import PORT_STEP
 from services.cli.wiring import SERVICES
 from tests.support.command import artlab
 
@@ -84,3 +85,17 @@ async def test_serve_refuses_a_service_that_is_none() -> None:
 async def test_the_version_is_told() -> None:
     ended = await artlab("--version")
     assert (ended.code, ended.out.split()[0]) == (0, "artlab")
+
+
+async def test_a_port_of_a_replica_in_use_names_what_to_change(tmp_path: Path) -> None:
+    ports = free_ports(SERVICES)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", ports["orchestrator"] + PORT_STEP))
+        taken.listen()
+        ended = await artlab("up", "--replicas", "2", cwd=tmp_path, settings=settings_of(ports))
+    assert ended.code == 1
+    assert ended.err == (
+        f"artlab: port {ports['orchestrator'] + PORT_STEP} is in use, so orchestrator-2 cannot "
+        "start; set ARTLAB_ORCHESTRATOR_PORT to another one\n"
+    )
+    assert os.listdir(tmp_path) == []
