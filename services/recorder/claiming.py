@@ -14,7 +14,7 @@ from services.kit.clock import Clock
 from services.kit.errors import NotFound
 from services.kit.ids import RunId
 from services.recorder.claims import Claimable, Claims
-from services.recorder.domain.claim import Claimant, Lost
+from services.recorder.domain.claim import Claim, Claimant, Lost
 from services.recorder.domain.run import Run
 from services.recorder.ports import Store
 from services.recorder.table import RunTable
@@ -78,6 +78,10 @@ class Claiming:
             await self._threads.unbroken(self._release(run_id, owner, epoch, delay))
         except NotFound:
             return
+
+    def claim_of(self, run_id: RunId) -> Claim | None:
+        """Return the last claim of an open run."""
+        return self._claims.claim_of(run_id)
 
     def claimable(self, most: int) -> tuple[Sequence[Claimable], int, Sequence[tuple[str, int]]]:
         """See `Claims.claimable`."""

@@ -21,6 +21,8 @@ class Favourites:
         self._table = table
         self._threads = threads
         self._marked: set[RunId] = set()
+        # A write failed: what is on the disk is not known before the next one succeeds.
+        self._doubtful: set[RunId] = set()
         self._listeners: list[Listener] = []
 
     async def open(self) -> None:
@@ -47,12 +49,15 @@ class Favourites:
     def forget(self, run_id: RunId) -> None:
         """The run is deleted, and its mark with it."""
         self._marked.discard(run_id)
+        self._doubtful.discard(run_id)
 
     async def _set(self, run_id: RunId, wanted: bool) -> bool:
         # A damaged run may be worth keeping, too.
         async with self._table.locked(run_id, damaged_ok=True):
-            if wanted != self.has(run_id):
+            if wanted != self.has(run_id) or run_id in self._doubtful:
+                self._doubtful.add(run_id)
                 await self._threads.run(self._store.set_favourite, run_id, wanted)
+                self._doubtful.discard(run_id)
                 if wanted:
                     self._marked.add(run_id)
                 else:

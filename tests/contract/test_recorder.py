@@ -129,7 +129,8 @@ async def test_a_plan_is_a_json_object_of_at_most_256_kib(world: World, document
 
 
 def claim(**changes: Any) -> pb.Claim:
-    return pb.Claim(**({"owner": "driver-1", "ttl": Duration(seconds=5)} | changes))
+    values: dict[str, Any] = {"owner": "driver-1", "ttl": Duration(seconds=5)}
+    return pb.Claim(**(values | changes))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,8 @@ async def test_a_claim_names_the_malformed_field(
 
 
 def held(**changes: Any) -> pb.HeldClaim:
-    return pb.HeldClaim(**({"name": RUN, "epoch": 1} | changes))
+    values: dict[str, Any] = {"name": RUN, "epoch": 1}
+    return pb.HeldClaim(**(values | changes))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Coroutine
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,8 @@ from services.kit.errors import (
     ResourceExhausted,
 )
 from services.kit.ids import EntityName, RunId, UploadName
+from services.recorder.claiming import Answer
+from services.recorder.domain.claim import MAX_TTL_MS, Claimant
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import SPARE_FILES
 from services.recorder.domain.run import Run
@@ -56,6 +59,8 @@ T = TypeVar("T")
 # These would mean that bytes were mixed up: everything that is sent here is right.
 NEVER = {"DIGEST_MISMATCH", "SIZE_MISMATCH", "ENTITY_CORRUPT", "METADATA_CORRUPT"}
 UPLOADS = ["a", "b", "c"]
+OWNERS = ["one", "other"]
+PLAN = parse_plan(pb.CreateRunRequest(run=plan()))
 
 
 faults = st.one_of(
@@ -151,32 +156,28 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
 
     @initialize(target=runs)
     def first_run(self) -> Any:
-        return self.create(None, "stays")
+        return self.create(None, None, "stays")
 
-    @rule(target=runs, fault=faults, power=powers)
-    def create(self, fault: Fault | None, power: str | int) -> Any:
+    @rule(target=runs, by=st.sampled_from([None, *OWNERS]), fault=faults, power=powers)
+    def create(self, by: str | None, fault: Fault | None, power: str | int) -> Any:
         run = KnownRun(RunId(f"00000000-0000-4000-8000-{len(self._known):012}"))
         self._known.append(run)
-        answer = self._try(
-            self._recorder.create_run(run.run_id, parse_plan(pb.CreateRunRequest(run=plan()))),
-            fault,
-            power,
-        )
+        answer = self._try(self._recorder.create_run(run.run_id, PLAN, _claimant(by)), fault, power)
         run.is_created = isinstance(answer, tuple)
+        self._note_driver(run, by, answer)
         run.may_be_created = answer is None or isinstance(answer, Internal)
         self._settle()
         return multiple(run)
 
-    @rule(run=runs, fault=faults, power=powers)
-    def create_again(self, run: KnownRun, fault: Fault | None, power: str | int) -> None:
+    @rule(run=runs, by=st.sampled_from([None, *OWNERS]), fault=faults, power=powers)
+    def create_again(
+        self, run: KnownRun, by: str | None, fault: Fault | None, power: str | int
+    ) -> None:
         if run.may_be_deleted or run.is_deleted:
             return
-        answer = self._try(
-            self._recorder.create_run(run.run_id, parse_plan(pb.CreateRunRequest(run=plan()))),
-            fault,
-            power,
-        )
+        answer = self._try(self._recorder.create_run(run.run_id, PLAN, _claimant(by)), fault, power)
         run.is_created |= isinstance(answer, tuple)
+        self._note_driver(run, by, answer)
         run.may_be_created |= answer is None or isinstance(answer, Internal)
         self._settle()
 
@@ -301,6 +302,32 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
             run.is_favourite = None
         self._settle()
 
+    @rule(
+        run=runs,
+        owner=st.sampled_from(OWNERS),
+        force=st.booleans(),
+        fault=faults,
+        power=powers,
+    )
+    def claim(
+        self, run: KnownRun, owner: str, force: bool, fault: Fault | None, power: str | int
+    ) -> None:
+        work = self._recorder.claiming.claim(run.run_id, Claimant(owner, MAX_TTL_MS), force=force)
+        answer = self._try(work, fault, power)
+        if isinstance(answer, Answer):
+            run.drives(owner, answer.epoch)
+        run.may_be_claimed |= answer is None or isinstance(answer, Internal)
+        self._settle()
+
+    @rule(run=runs, delay=st.sampled_from([0, 60]), fault=faults, power=powers)
+    def release(self, run: KnownRun, delay: int, fault: Fault | None, power: str | int) -> None:
+        owner = run.drivers.get(run.epoch, OWNERS[0])
+        work = self._recorder.claiming.release(
+            run.run_id, owner, run.epoch, timedelta(seconds=delay)
+        )
+        self._try(work, fault, power)
+        self._settle()
+
     @rule(power=powers)
     def end(self, power: str | int) -> None:
         self._end(power)
@@ -330,7 +357,19 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
                     assert path.parent.name == ".tombstones", path
                     assert not content, "a tombstone tells nothing"
 
+    def _check_claim(self, run: Run, known: KnownRun) -> None:
+        claim = self._recorder.claiming.claim_of(run.run_id)
+        if run.is_final:
+            assert claim is None
+            return
+        epoch = 0 if claim is None else claim.epoch
+        assert epoch >= known.epoch, "no driver is forgotten"
+        assert epoch == known.epoch or known.may_be_claimed
+        if claim is not None and claim.by is not None:
+            assert known.drivers.setdefault(epoch, claim.by.owner) == claim.by.owner
+
     def _check_run(self, run: Run, known: KnownRun) -> None:
+        self._check_claim(run, known)
         assert [one.sequence for one in run.entities] == list(range(1, len(run.entities) + 1))
         if run.is_final:
             assert known.end is not None or known.may_be_final
@@ -378,6 +417,14 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
 
     # Notes
 
+    def _note_driver(
+        self, run: KnownRun, by: str | None, answer: tuple[Run, int] | ArtlabError | None
+    ) -> None:
+        if by is not None:
+            if isinstance(answer, tuple):
+                run.drives(by, answer[1])
+            run.may_be_claimed |= answer is None or isinstance(answer, Internal)
+
     def _upload(self, run: KnownRun, upload: str, size: int) -> KnownUpload:
         data = (f"{run.run_id} {upload} ".encode() * size)[-size:]
         return run.uploads.setdefault(upload, KnownUpload(data))
@@ -405,3 +452,7 @@ class RecorderOverADiskThatForgets(RuleBasedStateMachine):
     async def _read(self, name: EntityName) -> bytes:
         parts = self._recorder.read_entity(name, 0, 0, Audience.RESEARCH)
         return b"".join([part async for part in parts])
+
+
+def _claimant(owner: str | None) -> Claimant | None:
+    return None if owner is None else Claimant(owner, MAX_TTL_MS)

@@ -43,7 +43,18 @@ class KnownRun:
     is_favourite: bool | None = False
     end: Run | None = None
     may_be_final: bool = False
+    # Who was told to drive it under which epoch, and the newest that was told.
+    drivers: dict[int, str] = field(default_factory=dict)
+    epoch: int = 0
+    may_be_claimed: bool = False
     uploads: dict[str, KnownUpload] = field(default_factory=dict)
+
+    def drives(self, owner: str, epoch: int) -> None:
+        """Note who drives it now; 0 says that somebody else does."""
+        if epoch:
+            assert epoch >= self.epoch, "an epoch only grows"
+            assert self.drivers.setdefault(epoch, owner) == owner, "an epoch is given once"
+            self.epoch = epoch
 
 
 async def chunks(name: UploadName, data: bytes, start: int, end: int) -> AsyncIterator[Chunk]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from artlab.recorder.v1 import recorder_pb2 as pb
 from services.kit.clock import ManualClock
 from services.kit.errors import ResourceExhausted
 from services.kit.ids import RunId, UploadName
@@ -52,7 +53,7 @@ async def test_a_writer_cut_during_its_commit_leaves_the_commit_alone(
     recorder = Recorder(store, MemoryIndex(), ManualClock(), LIMITS, 600.0)
     await recorder.open()
     name = UploadName(RunId.new(), "output-1")
-    await recorder.create_run(name.run, parse_plan(plan()))
+    await recorder.create_run(name.run, parse_plan(pb.CreateRunRequest(run=plan())))
     digest = digest_of(PNG)
     said = Declared(digest.sha256, digest.size_bytes)
 
@@ -90,7 +91,7 @@ async def test_what_a_full_disk_kept_is_told_and_can_be_finished(tmp_path: Path)
     recorder = Recorder(FullStore(tmp_path / "runs"), MemoryIndex(), ManualClock(), LIMITS, 600.0)
     await recorder.open()
     name = UploadName(RunId.new(), "output-1")
-    await recorder.create_run(name.run, parse_plan(plan()))
+    await recorder.create_run(name.run, parse_plan(pb.CreateRunRequest(run=plan())))
     digest = digest_of(PNG)
     said = Declared(digest.sha256, digest.size_bytes)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,18 @@ import pytest
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
 from services.kit.errors import ArtlabError, FailedPrecondition
-from tests.integration.recorder.harness import World, digest_of, entity, picture, stream, until
+from services.kit.ids import RunId
+from services.recorder.domain.claim import Claim
+from services.recorder.store.memory import MemoryStore
+from tests.integration.recorder.harness import (
+    World,
+    digest_of,
+    entity,
+    picture,
+    stream,
+    until,
+    world_of,
+)
 from tests.integration.recorder.test_claims import created, epoch_of, is_fenced
 
 PICTURE = picture(4000)
@@ -192,3 +205,36 @@ async def test_a_claim_waits_for_no_stream(world: World) -> None:
     writer.may_end.set()
     with pytest.raises(FailedPrecondition):
         await task
+
+
+class HeldStore(MemoryStore):
+    """A memory whose claims become durable when they are told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def save_claim(self, run_id: RunId, claim: Claim, durable: bool) -> None:
+        """As the memory, later."""
+        self.reached.set()
+        assert self.may_go_on.wait(10)
+        super().save_claim(run_id, claim, durable)
+
+
+async def test_nobody_who_reads_waits_for_a_claim(tmp_path: Path) -> None:
+    store = HeldStore()
+    async with world_of("memory", tmp_path, memory=store) as world:
+        run = await world.create()
+        task = asyncio.create_task(epoch_of(world, run, "first"))
+        await asyncio.to_thread(store.reached.wait, 10)
+        try:
+            async with asyncio.timeout(5):
+                assert (await world.get(run)).name == run
+                # It is nobody's until the claim can be forgotten no more.
+                answer = await world.call("ListClaimableRuns", pb.ListClaimableRunsRequest())
+                assert [one.name for one in answer.runs] == [run]
+            assert not task.done()
+        finally:
+            store.may_go_on.set()
+        assert await task == 1
