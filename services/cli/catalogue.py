@@ -11,6 +11,8 @@ from services.interception.catalogue import load_recipes
 from services.interception.domain.recipe import Recipe
 from services.kit.catalogue import CatalogueError, Defect
 from services.media.catalogue import MODES, OutputCatalogue, load_output_catalogue
+from services.orchestrator.engine.loader import load_pipelines
+from services.orchestrator.steps.table import FACTORIES
 from services.safety.catalogue import load_safety
 
 # The recipe that stage 1 translates with.
@@ -25,6 +27,7 @@ class Findings:
 
     recipes: int
     outputs: int
+    pipelines: int
     safety: str
     defects: tuple[Defect, ...]
 
@@ -36,7 +39,7 @@ def check_catalogue(configs: Path) -> Findings:
     defects come first.
     """
     defects: list[Defect] = []
-    recipes = outputs = safety = None
+    recipes = outputs = pipelines = safety = None
     try:
         recipes = load_recipes(configs / "interception")
     except CatalogueError as error:
@@ -45,6 +48,10 @@ def check_catalogue(configs: Path) -> Findings:
         outputs = load_output_catalogue(configs)
     except CatalogueError as error:
         defects += _placed(error, configs, "output")
+    try:
+        pipelines = load_pipelines(configs, FACTORIES)
+    except CatalogueError as error:
+        defects += _placed(error, configs, "pipelines")
     try:
         safety = load_safety(configs / "safety")
     except CatalogueError as error:
@@ -57,6 +64,7 @@ def check_catalogue(configs: Path) -> Findings:
     return Findings(
         recipes=len(recipes or ()),
         outputs=len(outputs.configs) if outputs else 0,
+        pipelines=len(pipelines or ()),
         safety=safety.version if safety else "",
         defects=tuple(sorted(defects)),
     )

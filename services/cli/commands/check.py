@@ -42,7 +42,8 @@ def check(configs: Path, comfyui: tuple[str, ...]) -> None:
         click.echo(f"artlab: {count} defect{'s' if count > 1 else ''} in {configs}", err=True)
         raise SystemExit(FAILED)
     click.echo(
-        f"{found.recipes} recipes, {found.outputs} outputs, safety lists {found.safety}: no defects"
+        f"{found.recipes} recipes, {found.outputs} outputs, {found.pipelines} pipelines,"
+        f" safety lists {found.safety}: no defects"
     )
     if comfyui:
         for name, reason in asyncio.run(_availability(configs, comfyui)).items():

@@ -194,7 +194,8 @@ def _read(path: Path) -> tuple[Definition | None, list[str]]:
 @contextmanager
 def _importable(path: Path) -> Iterator[None]:
     before = list(sys.path)
-    sys.path[:0] = [str(Path.cwd()), str(path.resolve().parent)]
+    # Behind everything else: a file called json.py beside a pipeline must not become our json.
+    sys.path += [str(Path.cwd()), str(path.resolve().parent)]
     try:
         yield
     finally:
