@@ -10,7 +10,7 @@ import pytest
 from services.kit.near import parse_base_url
 from services.media.backends.hosted.errors import from_status, retry_after
 from services.media.backends.hosted.options import nearest
-from services.media.backends.hosted.spool import Spool
+from services.media.backends.hosted.spool import OnceOnly
 from services.media.spool import usual_folder
 from tests.fakes.hosted.server import KEY
 from tests.support.hosted import (
@@ -105,7 +105,7 @@ def test_only_names_are_taken_from_what_a_server_says_is_wrong(
 
 def test_bytes_that_can_be_had_once_rest_on_a_disk_and_not_in_memory(tmp_path: Path) -> None:
     for folder, where in ((None, usual_folder()), (tmp_path, tmp_path)):
-        spool = Spool(1000, folder)
+        spool = OnceOnly(1000, folder)
         spool.write(b"a picture")
         held = [f"/proc/self/fd/{one}" for one in os.listdir("/proc/self/fd")]
         names = [os.readlink(one) for one in held if os.path.islink(one)]

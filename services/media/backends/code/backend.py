@@ -19,10 +19,10 @@ from services.media.backends.code.findings import Finding
 from services.media.backends.code.library import Library, library_of
 from services.media.backends.code.task import MAX_ANSWER_CHARACTERS, code_of, instructions
 from services.media.backends.hosted.account import Account
-from services.media.backends.hosted.api import Api
-from services.media.backends.hosted.backend import HostedBackend, Limits
+from services.media.backends.hosted.backend import Limits
 from services.media.backends.hosted.errors import Lost, NotTaken, blocked, protocol_error
-from services.media.backends.hosted.openai_errors import client_errors, client_of
+from services.media.backends.hosted.openai_backend import OpenAIBackend
+from services.media.backends.hosted.openai_errors import client_errors
 from services.media.domain.output_config import OutputConfig
 from services.media.ports import Product, RenderJob, RenderProgress, Report
 from services.media.product import product_of
@@ -45,21 +45,16 @@ class CodeModel:
     max_tokens: int = 6000
 
 
-class CodeBackend(HostedBackend):
+class CodeBackend(OpenAIBackend):
     """One sketch a job; see `HostedBackend`. A sketch that is refused is asked for once more."""
 
     name = NAME
 
     def __init__(self, account: Account, limits: Limits, model: CodeModel) -> None:
-        super().__init__(account, limits)
+        super().__init__(
+            account, limits, silence_seconds=SILENCE_SECONDS, max_json_bytes=MAX_ANSWER_BYTES
+        )
         self._model = model
-        self._silence = limits.silence_seconds or SILENCE_SECONDS
-        self._api = Api(account, silence_seconds=self._silence, max_json_bytes=MAX_ANSWER_BYTES)
-        self._client = client_of(account, self._api)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.close()
 
     async def unavailable_reason(self, config: OutputConfig) -> str | None:
         """Why it cannot be asked now, as far as that is known without asking."""

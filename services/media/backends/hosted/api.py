@@ -20,7 +20,7 @@ from services.media.backends.hosted.errors import (
     protocol_error,
     silent,
 )
-from services.media.backends.hosted.spool import Spool
+from services.media.backends.hosted.spool import OnceOnly
 
 # Two thirds of it are a picture in base64: 2048² in PNG has 13 MB at most.
 MAX_JSON_BYTES = 48 * 1024 * 1024
@@ -92,8 +92,8 @@ class Api:
             return Answer(answer, dict(response.headers))
 
     async def file(
-        self, path: str, body: Mapping[str, object], headers: Mapping[str, str], spool: Spool
-    ) -> Spool:
+        self, path: str, body: Mapping[str, object], headers: Mapping[str, str], spool: OnceOnly
+    ) -> OnceOnly:
         """POST; the answer is a picture, which goes into the spool as it comes.
 
         Raises like `json`, MEDIA_TOO_LARGE and SPOOL_FULL.

@@ -4,88 +4,67 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.kit.errors import DataLoss, ResourceExhausted
+from services.kit.errors import DataLoss
 from services.media.backends.hosted.errors import protocol_error, too_large
-from services.media.spool import usual_folder
+from services.media.spool import Spool
 
 CHUNK_BYTES = 256 * 1024
 # A multiple of four characters, so that every slice is base64 by itself.
 _SLICE_CHARACTERS = CHUNK_BYTES // 3 * 4
 
 
-class Spool:
-    """A file without a name in the folder for temporary files; gone with its last reader.
+class OnceOnly:
+    """A file without a name that grows and is then read; gone with its last reader.
 
     Args:
         max_bytes: more is refused with ResourceExhausted MEDIA_TOO_LARGE.
-        folder: where; None is a folder on a disk, as `usual_folder` says.
-
-    Raises ResourceExhausted SPOOL_FULL.
+        folder: where; see `services.media.spool.Spool`, whose errors it raises.
     """
 
     def __init__(self, max_bytes: int, folder: Path | None) -> None:
-        with _room(), tempfile.TemporaryFile(dir=folder or usual_folder()) as file:
-            self._descriptor = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._descriptor)
+        self._spool = Spool(folder)
+        weakref.finalize(self, self._spool.close)
         self._max_bytes = max_bytes
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Append. Raises ResourceExhausted MEDIA_TOO_LARGE, SPOOL_FULL."""
+        """Append. Raises ResourceExhausted MEDIA_TOO_LARGE, SPOOL_FULL; Internal SPOOL_FAILED."""
         if self.size + len(data) > self._max_bytes:
             raise too_large(self._max_bytes)
-        view = memoryview(data)
-        while view:
-            with _room():
-                view = view[os.write(self._descriptor, view) :]
+        self._spool.write(data, self.size)
         self.size += len(data)
 
     @contextmanager
     def open(self) -> Iterator[Iterator[bytes]]:
         """Yield the bytes from the start, in whatever thread, as often as wanted.
 
-        Raises DataLoss MEDIA_READ_FAILED.
+        Raises Internal SPOOL_FAILED, DataLoss MEDIA_READ_FAILED.
         """
         yield self._chunks()
 
     def _chunks(self) -> Iterator[bytes]:
         offset = 0
         while offset < self.size:
-            try:
-                data = os.pread(self._descriptor, CHUNK_BYTES, offset)
-            except OSError as error:
-                raise DataLoss("MEDIA_READ_FAILED", "a temporary file cannot be read") from error
+            data = self._spool.read(CHUNK_BYTES, offset)
             if not data:
                 raise DataLoss("MEDIA_READ_FAILED", "a temporary file ended early")
             offset += len(data)
             yield data
 
 
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ResourceExhausted(
-            "SPOOL_FULL", "no room in the folder for temporary files"
-        ) from error
-
-
-def spool_base64(text: str, max_bytes: int, folder: Path | None, title: str) -> Spool:
+def spool_base64(text: str, max_bytes: int, folder: Path | None, title: str) -> OnceOnly:
     """Decode piece by piece into a spool; to be called in a thread.
 
     Raises BACKEND_PROTOCOL when it is no base64, MEDIA_TOO_LARGE, SPOOL_FULL.
     """
     if len(text) // 4 * 3 > max_bytes + 3:
         raise too_large(max_bytes)
-    spool = Spool(max_bytes, folder)
+    spool = OnceOnly(max_bytes, folder)
     for at in range(0, len(text), _SLICE_CHARACTERS):
         try:
             spool.write(base64.b64decode(text[at : at + _SLICE_CHARACTERS], validate=True))
@@ -94,7 +73,7 @@ def spool_base64(text: str, max_bytes: int, folder: Path | None, title: str) -> 
     return spool
 
 
-def spool_data_url(url: str, max_bytes: int, folder: Path | None, title: str) -> Spool:
+def spool_data_url(url: str, max_bytes: int, folder: Path | None, title: str) -> OnceOnly:
     """Decode `data:image/png;base64,…`; to be called in a thread. Raises like `spool_base64`."""
     head, comma, text = url.partition(",")
     if not comma or not head.startswith("data:image/") or not head.endswith(";base64"):

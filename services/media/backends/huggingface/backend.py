@@ -14,7 +14,7 @@ from services.media.backends.hosted.backend import HostedBackend, Limits
 from services.media.backends.hosted.errors import no_output
 from services.media.backends.hosted.options import options_of
 from services.media.backends.hosted.patience import Patience
-from services.media.backends.hosted.spool import Spool
+from services.media.backends.hosted.spool import OnceOnly
 from services.media.backends.huggingface.options import HuggingFaceOptions
 from services.media.ports import Product, RenderJob, RenderProgress, Report
 
@@ -57,7 +57,7 @@ class HuggingFaceBackend(HostedBackend):
                 f"/{options.model}",
                 body,
                 {"accept": "image/png"},
-                Spool(self._limits.max_media_bytes, self._limits.spool),
+                OnceOnly(self._limits.max_media_bytes, self._limits.spool),
             )
         )
         report(RenderProgress("downloading", 1.0))

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 import openai
 
 from services.media.backends.hosted.account import Account
-from services.media.backends.hosted.api import Api
-from services.media.backends.hosted.backend import HostedBackend, Limits, idempotency_key
+from services.media.backends.hosted.backend import Limits, idempotency_key
 from services.media.backends.hosted.errors import no_output
-from services.media.backends.hosted.openai_errors import client_errors, client_of
+from services.media.backends.hosted.openai_backend import OpenAIBackend
+from services.media.backends.hosted.openai_errors import client_errors
 from services.media.backends.hosted.options import nearest, options_of
-from services.media.backends.hosted.spool import Spool, spool_base64
+from services.media.backends.hosted.spool import OnceOnly, spool_base64
 from services.media.backends.openai_images.options import OpenAIImagesOptions
 from services.media.domain.request import written
 from services.media.ports import Product, RenderJob, RenderProgress, Report
@@ -28,19 +28,13 @@ NAME = "openai_images"
 SILENCE_SECONDS = 300.0
 
 
-class OpenAIImagesBackend(HostedBackend):
+class OpenAIImagesBackend(OpenAIBackend):
     """One picture a job; see `HostedBackend`."""
 
     name = NAME
 
     def __init__(self, account: Account, limits: Limits) -> None:
-        super().__init__(account, limits)
-        self._api = Api(account, silence_seconds=limits.silence_seconds or SILENCE_SECONDS)
-        self._client = client_of(account, self._api)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.close()
+        super().__init__(account, limits, silence_seconds=SILENCE_SECONDS)
 
     async def _make(self, job: RenderJob, report: Report) -> Product:
         options = options_of(job.config, OpenAIImagesOptions)
@@ -80,7 +74,7 @@ class OpenAIImagesBackend(HostedBackend):
 
 
 def _product(
-    spool: Spool, model: str, asked: Mapping[str, object], answer: openai.types.ImagesResponse
+    spool: OnceOnly, model: str, asked: Mapping[str, object], answer: openai.types.ImagesResponse
 ) -> Product:
     facts = {name: str(value) for name, value in asked.items()}
     if answer.usage is not None and isinstance(answer.usage.total_tokens, int):

@@ -13,15 +13,15 @@ from typing import Any
 import openai.types.chat
 
 from services.media.backends.hosted.account import Account
-from services.media.backends.hosted.api import Api
-from services.media.backends.hosted.backend import HostedBackend, Limits, idempotency_key
+from services.media.backends.hosted.backend import Limits, idempotency_key
 from services.media.backends.hosted.errors import (
     blocked,
     from_status,
     no_output,
     protocol_error,
 )
-from services.media.backends.hosted.openai_errors import client_errors, client_of
+from services.media.backends.hosted.openai_backend import OpenAIBackend
+from services.media.backends.hosted.openai_errors import client_errors
 from services.media.backends.hosted.options import nearest, options_of
 from services.media.backends.hosted.spool import spool_data_url
 from services.media.backends.openrouter.options import OpenRouterOptions
@@ -36,19 +36,13 @@ SEEDS = 2**31
 Completion = openai.types.chat.ChatCompletion
 
 
-class OpenRouterBackend(HostedBackend):
+class OpenRouterBackend(OpenAIBackend):
     """One picture a job; see `HostedBackend`."""
 
     name = NAME
 
     def __init__(self, account: Account, limits: Limits) -> None:
-        super().__init__(account, limits)
-        self._api = Api(account, silence_seconds=limits.silence_seconds or SILENCE_SECONDS)
-        self._client = client_of(account, self._api)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.close()
+        super().__init__(account, limits, silence_seconds=SILENCE_SECONDS)
 
     async def _make(self, job: RenderJob, report: Report) -> Product:
         options = options_of(job.config, OpenRouterOptions)
