@@ -68,19 +68,20 @@ def asking(kind: str, who: str, seconds: float, on_timeout: str) -> Definition:
     return parse_definition(document, "asking")
 
 
-def asking_of_each(who: str) -> Definition:
-    """The four stages with a question about each output, between its check and its making."""
+def asking_of_each(who: str, *, when_made: bool = False) -> Definition:
+    """The four stages with a question about each output: before it is made, or before it is shown."""
     document = json.loads(FOUR_STAGES.document)
     document["name"] = "asking_of_each"
     [each] = [step for step in document["steps"] if step["type"] == "for_each_output"]
     steps = each["config"]["body"]["steps"]
+    text = {"text": "{{ steps.pre_output_safety.output.text }}"}
     steps.insert(
-        1,
+        2 if when_made else 1,
         {
             "id": "ask_teacher",
             "type": "question",
             "config": {"kind": "approve", "who": who, "seconds": 600, "on_timeout": "reject"},
-            "inputs": {"text": "{{ steps.pre_output_safety.output.text }}"},
+            "inputs": {} if when_made else text,
         },
     )
     return parse_definition(document, "asking_of_each")

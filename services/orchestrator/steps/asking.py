@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -22,7 +22,6 @@ from services.orchestrator.domain.run import (
     EntityDraft,
     ModelUse,
     RecordedEntity,
-    RecordedRun,
     Verdict,
 )
 from services.orchestrator.engine.step import JsonObject, StepBlocked, StepScope, StepWaits
@@ -66,6 +65,9 @@ class Asking:
     async def ask(self, text: str, sequence: int) -> RecordedEntity:
         """Record the question. Raises InvalidArgument STEP_INPUT_INVALID."""
         config = question_config(self._scope.config, self._scope.step)
+        made = await self._made() if self._index else []
+        if not text and not sequence and made:
+            sequence = made[0].sequence
         if not text and not sequence:
             raise InvalidArgument(
                 "STEP_INPUT_INVALID",
@@ -105,9 +107,7 @@ class Asking:
             return await self._record(draft)
         except AlreadyExists:
             # An earlier try asked, and its answer was lost: that question's deadline counts.
-            for entity in (await self._run_now()).entities:
-                if entity.type == "question":
-                    run.record.add(entity)
+            await self._run_now()
             asked = self.recorded()
             if asked is None:
                 raise
@@ -217,15 +217,22 @@ class Asking:
 
     async def _known(self, sequence: int) -> Decision | None:
         # Not what was there when driving began: it may have come since.
-        entity = decision_on((await self._run_now()).entities, sequence)
+        entity = decision_on(await self._run_now(), sequence)
         if entity is None:
             return None
-        self.run.record.add(entity)
         return decision_of(await self.run.record.bytes(entity))
 
-    async def _run_now(self) -> RecordedRun:
+    async def _made(self) -> list[RecordedEntity]:
+        # Media records what it makes; it is not known here before one asks.
+        await self._run_now()
+        return self.run.record.made(self._index)
+
+    async def _run_now(self) -> Sequence[RecordedEntity]:
         run = self.run
-        return await self._patiently(lambda: run.services.recorder.get_run(run.plan.run_id))
+        recorded = await self._patiently(lambda: run.services.recorder.get_run(run.plan.run_id))
+        for entity in recorded.entities:
+            run.record.add(entity)
+        return recorded.entities
 
     async def _record(self, draft: EntityDraft) -> RecordedEntity:
         run = self.run

@@ -20,6 +20,8 @@ from services.orchestrator.steps.place import run_of
 class AskPerson:
     """Takes `text`, or the `sequence` of an entity; gives the `decision` and the `text`.
 
+    In the body of `for_each_output`, without either, it asks about what was made.
+
     `decision` is "approved" or "edited"; `text` is as it came in or as the person changed it.
     """
 

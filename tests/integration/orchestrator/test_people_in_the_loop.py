@@ -234,6 +234,25 @@ async def test_each_output_may_be_asked_about_and_one_no_leaves_the_others_alone
     assert sorted(world.prompts(run_id)) == [1, 3]
 
 
+@pytest.mark.parametrize(("said", "state"), [(APPROVE, "succeeded"), (REJECT, "blocked")])
+async def test_a_teacher_sees_what_was_made_before_it_is_shown(
+    world: PeopleWorld, said: pb.Decision.ValueType, state: str
+) -> None:
+    world.pipelines["asking_of_each"] = asking_of_each("teacher", when_made=True)
+    run_id = await world.start(pipeline="asking_of_each")
+    question = await world.asked(run_id)
+    [made] = await world.entities(run_id, "output_image")
+    asked = await world.document(run_id, "question")
+    assert (asked["sequence"], asked["output_index"]) == (made.sequence, 1)
+    assert "text" not in asked
+    # Not final, and so not released to anybody but a teacher.
+    assert [output.state for output in (await world.run(run_id)).outputs] == ["running"]
+    await world.answer(run_id, question, said, user_id="teacher-1", is_teacher=True)
+    ended = await world.ended(run_id)
+    assert [output.state for output in ended.outputs] == [state]
+    assert len(world.media.jobs) == 1
+
+
 async def test_what_is_no_question_takes_no_answer(world: PeopleWorld) -> None:
     run_id = await world.start(pause_before_render=True)
     question = await world.asked(run_id)
