@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 
 from services.kit.clock import ManualClock
-from services.kit.errors import ArtlabError
+from services.kit.errors import ArtlabError, FailedPrecondition
 from services.media.backends.hosted.account import REFUSED_SECONDS
 from services.media.backends.hosted.patience import Patience
+from services.media.claim import fenced
 from services.media.domain.output_config import Slot
 from tests.fakes.hosted.huggingface import FakeHuggingFace
 from tests.fakes.hosted.openai_api import FakeOpenAIImages, FakeOpenRouter
 from tests.fakes.hosted.server import Good, Status
 from tests.support.hosted import (
+    CASES,
     HUGGINGFACE,
     OPENAI_IMAGES,
     OPENROUTER,
@@ -139,3 +142,32 @@ async def test_a_refusal_is_forgotten_after_a_while() -> None:
             assert await backend.unavailable_reason(OPENAI_IMAGES.config()) is not None
             clock.advance(REFUSED_SECONDS)
             await backend.render(make_job(OPENAI_IMAGES.config()), ignore)
+
+
+class Lost:
+    """The standing of a job whose run another driver has got."""
+
+    is_taken_over = True
+
+    async def confirm(self) -> None:
+        raise fenced()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_what_waits_for_its_turn_is_not_begun_and_not_paid_for_when_it_is_unwanted(
+    case: Case,
+) -> None:
+    gate = asyncio.Event()
+    async with case.fake() as fake, case.connected(fake, concurrency=1) as backend:
+        fake.script(Good(gate))
+        first = asyncio.create_task(backend.render(make_job(case.config()), ignore))
+        await fake.begun.wait()
+        waiting = make_job(case.config(), standing=Lost())
+        second = asyncio.create_task(backend.render(waiting, ignore))
+        gate.set()
+        await first
+        with pytest.raises(FailedPrecondition, match="FENCED"):
+            await second
+        assert fake.generated == 1
+        # Its place is free again.
+        await backend.render(make_job(case.config()), ignore)

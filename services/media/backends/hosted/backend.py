@@ -77,7 +77,7 @@ class HostedBackend(ABC):
         if reason is not None:
             raise FailedPrecondition("OUTPUT_NOT_AVAILABLE", reason)
         try:
-            async with _within(job.config.deadline_seconds), self._turn(report):
+            async with _within(job.config.deadline_seconds), self._turn(job, report):
                 report(RenderProgress("executing"))
                 return await self._make(job, report)
         except ArtlabError as error:
@@ -89,14 +89,18 @@ class HostedBackend(ABC):
         """Make it; when cancelled, stop the work at the API."""
 
     @asynccontextmanager
-    async def _turn(self, report: Report) -> AsyncIterator[None]:
+    async def _turn(self, job: RenderJob, report: Report) -> AsyncIterator[None]:
         self._waiting += 1
+        has_to_wait = self._places.locked()
         try:
             report(RenderProgress("queued", queue_position=self._waiting - 1))
             await self._places.acquire()
         finally:
             self._waiting -= 1
         try:
+            if has_to_wait:
+                # Somebody may have stopped it meanwhile, at a copy of this service.
+                await job.standing.confirm()
             yield
         finally:
             self._places.release()
