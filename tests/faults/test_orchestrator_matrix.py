@@ -26,7 +26,7 @@ from tests.support.network import INSTALL, has_networks
 FEW, MANY = 14, 200
 FEW_AT_ONCE, MANY_AT_ONCE = 5, 8
 # Of the test that everybody runs; another one may be given.
-SEED = 20
+SEED = 2807
 
 
 async def play(
@@ -87,7 +87,8 @@ async def test_two_hundred_runs_survive_what_happens_to_everybody(
     if not has_networks():
         pytest.skip(INSTALL)
     seed, began = seed_of(random.randrange(1_000_000)), time.monotonic()
-    async with orchestrator_world(tmp_path, replicas=3, queue=queue) as world:
+    slow = ("--step-seconds", "0.25")
+    async with orchestrator_world(tmp_path, replicas=3, queue=queue, comfy_arguments=slow) as world:
         _, told = await play(world, seed, MANY, MANY_AT_ONCE, (0.5, 3.0))
     taken = time.monotonic() - began
     print(f"ORCHESTRATOR_MATRIX={seed}: {MANY} runs, {len(told)} faults, {taken:.0f} s")
