@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.clock import ManualClock, SystemClock
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
@@ -125,11 +127,13 @@ class RecordingMedia(FakeMedia):
     async def generate(self, job: MediaJob) -> AsyncGenerator[RenderUpdate, None]:
         async for update in super().generate(job):
             yield update
+        index = job.output.index
         if not job.adopt_only:
-            index = job.output.index
             if index not in self.works:
                 self.works[index] = asyncio.create_task(self._record(job))
             await asyncio.shield(self.works[index])
+        elif job.output.config in self.late:
+            await self._record(job)
 
     async def prepare_image(self, chunks: AsyncIterator[bytes]) -> PreparedImage:
         return PreparedImage("image/png", 1, 1, b"".join([chunk async for chunk in chunks]))
@@ -216,13 +220,8 @@ class Driven:
 
         Raises Killed when the fuse goes off.
         """
-        self.drivers += 1
         self.fused.fuse = fuse or Fuse()
-        claim = Claim(f"driver-{self.drivers}", 5.0)
-        answer = await self.recorder.claim(RUN, claim, force=True)
-        view = self.fused.under(answer.epoch)
-        run = await self.run_in_work(view, answer.epoch)
-        pipeline = Pipeline(run, InputImages(run, asyncio.Semaphore(4)))
+        pipeline = await self.pipeline()
         driving = asyncio.create_task(pipeline.drive())
         bringing = asyncio.create_task(self._bring(pipeline.input_images))
         dying = asyncio.create_task(self.fused.fuse.gone.wait())
@@ -235,6 +234,14 @@ class Driven:
         if driving.cancelled() or isinstance(driving.exception(), Killed):
             raise Killed
         return driving.result()
+
+    async def pipeline(self) -> Pipeline:
+        """The pipeline of a process that has just claimed the run."""
+        self.drivers += 1
+        claim = Claim(f"driver-{self.drivers}", 5.0)
+        answer = await self.recorder.claim(RUN, claim, force=True)
+        run = await self.run_in_work(self.fused.under(answer.epoch), answer.epoch)
+        return Pipeline(run, InputImages(run, asyncio.Semaphore(4)))
 
     async def run_in_work(self, recorder: RecorderClient, epoch: int = 0) -> RunInWork:
         """The run as a driver has it, with the record as it stands."""
@@ -271,6 +278,15 @@ class Driven:
             "outputs": [(one.index, one.state, one.error) for one in run.outputs],
             "entities": [await self._told(one) for one in run.entities],
         }
+
+    async def warnings(self) -> list[str]:
+        """Reasons of the run's warnings, in order."""
+        request = recorder_pb2.GetRunRequest(
+            name=RUN.name, audience=run_pb2.AUDIENCE_RESEARCH, include_document=True
+        )
+        answer = await self.world.call("GetRun", request)
+        events = json.loads(answer.document)["events"]
+        return [one["payload"]["reason"] for one in events if one["kind"] == "warning"]
 
     async def _told(self, entity: RecordedEntity) -> tuple[Any, ...]:
         data: Any = None
