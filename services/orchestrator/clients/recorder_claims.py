@@ -44,7 +44,7 @@ class RecorderClaims:
         )
         with remote_errors("recorder"):
             answer = await self._claims.RenewClaims(
-                request, timeout=budget(min(CLAIM_SECONDS, claim.ttl_seconds))
+                request, timeout=budget(min(CLAIM_SECONDS, claim.ttl_seconds / 2))
             )
         return {RunId.parse_name(lost.name): lost.reason for lost in answer.lost}
 
