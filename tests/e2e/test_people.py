@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shlex
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +16,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from services.cli.fleet import Fleet
+from services.cli.ports import free_ports
+from services.kit.catalogue import CONFIGS
 from tests.fakes.comfyui.script import Script
 from tests.fakes.comfyui.server import fake_comfyui
+from tests.support.command import artlab, artlab_process
 from tests.support.eventually import eventually
 from tests.support.processes import Running, six_services
 
@@ -21,12 +30,72 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 EXECUTE = "/api/schema/pipeline/execute"
 IDEA = {"schema": "bauhaus", "input_text": "Eine Blume auf der Wiese", "user_id": "anna"}
 
+# What nobody but a teacher sees before a teacher says yes.
+SEEN_FIRST = """
+name: seen_first
+title: {en: A teacher sees it first}
+description: {en: An output is shown once a teacher has said yes.}
+steps:
+  - id: translation_and_safety
+    type: translation_and_safety
+    inputs: {text: "{{ input.text }}"}
+  - id: interception
+    type: interception
+    inputs: {text: "{{ steps.translation_and_safety.output.text }}"}
+  - id: outputs
+    type: for_each_output
+    config:
+      body:
+        steps:
+          - id: pre_output_safety
+            type: pre_output_safety
+            inputs: {text: "{{ steps.interception.output.text }}"}
+          - id: media_generation
+            type: media_generation
+            inputs: {text: "{{ steps.pre_output_safety.output.text }}"}
+          - id: look
+            type: question
+            config: {kind: approve, who: teacher, seconds: 600, on_timeout: reject}
+            inputs: {text: "{{ steps.pre_output_safety.output.text }}"}
+        flow:
+          start_at: pre_output_safety
+          paths:
+            - {from_step: pre_output_safety, to_step: media_generation}
+            - {from_step: media_generation, to_step: look}
+flow:
+  start_at: translation_and_safety
+  paths:
+    - {from_step: translation_and_safety, to_step: interception}
+    - {from_step: interception, to_step: outputs}
+"""
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def http(artlab_running: Running) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
         base_url=artlab_running.url, timeout=40.0, trust_env=False
     ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def gateway_beside(
+    running: Running, logs: Path, **settings: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A gateway for teachers beside the one there is."""
+    settings["TEACHER_DECISIONS"] = "true"
+    (port,) = free_ports(["gateway"]).values()
+    more = {f"ARTLAB_GATEWAY_{name}": value for name, value in settings.items()}
+    first = running.fleet.specs["gateway"]
+    environment = {**first.environment, first.port_variable: str(port), **more}
+    spec = replace(first, environment=environment, port=port)
+    async with (
+        Fleet({"gateway": spec}, logs) as fleet,
+        httpx.AsyncClient(
+            base_url=f"http://{spec.target}", timeout=40.0, trust_env=False
+        ) as client,
+    ):
+        await fleet.start_all(30.0)
         yield client
 
 
@@ -156,6 +225,53 @@ async def test_pipelines_are_those_of_the_catalogue_and_can_be_followed(
     unknown = await http.post(EXECUTE, json={**IDEA, "pipeline": "five_stages"})
     assert (unknown.status_code, unknown.json()["reason"]) == (404, "PIPELINE_NOT_FOUND")
     assert unknown.json()["field"] == "pipeline"
+
+
+async def test_what_one_terminal_asks_another_one_answers(artlab_running: Running) -> None:
+    at = ("--url", artlab_running.url)
+    async with artlab_process("run", "Eine Blume", "--config", "bauhaus", "--pause", *at) as run:
+        assert run.stderr is not None
+        async with asyncio.timeout(20):
+            while "answer it with" not in (line := (await run.stderr.readline()).decode()):
+                assert line
+        command = shlex.split(line.partition("artlab decide ")[2].partition("(or")[0])
+        decided = await artlab("decide", *command)
+        assert decided.code == 0, decided
+        async with asyncio.timeout(20):
+            out, _ = await run.communicate()
+        assert out.decode().splitlines()[-1] == "succeeded"
+        assert "approve by person" in out.decode()
+
+
+async def test_a_teacher_approves_an_output_before_pupils_see_it(tmp_path: Path) -> None:
+    configs = tmp_path / "configs"
+    shutil.copytree(CONFIGS / "pipelines", configs / "pipelines")
+    (configs / "pipelines" / "seen_first.yaml").write_text(SEEN_FIRST)
+    own = {"ARTLAB_ORCHESTRATOR_CONFIGS": str(configs)}
+    async with (
+        six_services(tmp_path, ARTLAB_GATEWAY_AUDIENCE="student", **own) as running,
+        httpx.AsyncClient(base_url=running.url, timeout=40.0, trust_env=False) as pupils,
+        gateway_beside(running, tmp_path / "teachers", AUDIENCE="research") as teachers,
+    ):
+        response = await pupils.post(EXECUTE, json={**IDEA, "pipeline": "seen_first"})
+        assert response.status_code == 202, response.text
+        run_id = response.json()["run_id"]
+        (question,) = response.json()["open_questions"]
+        assert question["output_index"] == 1
+        listed = (await teachers.get(f"/api/pipeline/{run_id}/entities")).json()["entities"]
+        (made,) = [entity for entity in listed if entity["type"] == "output_image"]
+        assert made["available"] is True
+        withheld = await pupils.get(made["url"])
+        assert (withheld.status_code, withheld.json()["reason"]) == (403, "AUDIENCE_TOO_LOW")
+        seen = await teachers.get(made["url"])
+        assert (seen.status_code, seen.headers["content-type"]) == (200, "image/png")
+        said = {"question": question["sequence"], "decision": "approve"}
+        refused = await say(pupils, run_id, **said)
+        assert (refused.status_code, refused.json()["reason"]) == (403, "DECISION_NOT_YOURS")
+        allowed = await say(teachers, run_id, **said, user_id="frau-holm")
+        assert allowed.status_code == 200, allowed.text
+        assert (await ended(teachers, run_id))["status"] == "succeeded"
+        assert (await pupils.get(made["url"])).content == seen.content
 
 
 async def test_runs_in_line_tell_their_place_and_one_too_many_of_a_person_is_refused(
