@@ -12,11 +12,12 @@ import pytest
 from services.kit.catalogue import load_document
 from services.kit.defects import CatalogueError
 from services.kit.errors import FailedPrecondition
+from services.kit.ids import RunId
 from services.orchestrator.engine.definition import parse_definition
 from services.orchestrator.engine.executor import Executor
 from services.orchestrator.engine.kinds import factory_of
 from services.orchestrator.engine.registry import Registry
-from services.orchestrator.engine.step import JsonObject
+from services.orchestrator.engine.step import JsonObject, StepScope
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "docs" / "examples" / "pipelines"
 
@@ -130,3 +131,11 @@ async def test_the_example_of_the_documentation_does_what_it_says(
     assert isinstance(painted, dict)
     assert painted["paints"] == paints
     assert max(one.iteration for one in result.steps) == turns
+
+
+async def test_a_step_is_tested_without_any_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    scope = StepScope(RunId.new(), "palette", 1, 1, {"most": 2}, Registry({}))
+    palette = factory_of("palette_steps:Palette", {})()
+    found = await palette.run({"text": "a blue, red lake"}, scope)
+    assert found["colours"] == ["blue", "red"]
