@@ -1,4 +1,7 @@
-"""Who drove which run and when, seen in the recorder's folder of claims while it happens."""
+"""Who drove which run and when, seen in the recorder's folder of claims while it happens.
+
+The first claim of a run stands in its record, as `creator`, and in no file of that folder.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,10 @@ class ClaimLog:
             held, seen = Held(int(epoch), owner), self.seen[run_id]
             if not seen or seen[-1][1] != held:
                 seen.append((time.time(), held))
+
+    def created(self, run_id: str, at: float, owner: str) -> None:
+        """Say who claimed a run as it was created."""
+        self.seen[run_id].insert(0, (at, Held(1, owner)))
 
     def epoch(self, run_id: str) -> int:
         """The newest epoch of a run that was seen; 0 when it was never claimed."""

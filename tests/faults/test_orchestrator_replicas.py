@@ -74,6 +74,10 @@ async def drive_under_kills(world: World, count: int) -> tuple[list[Asked], Clai
             await all_ended(world, runs, 60 + 3 * count)
         finally:
             over.set()
+    for one in runs:
+        creator = world.record(one.run_id).get("creator")
+        if creator is not None:
+            log.created(one.run_id, times(world, one.run_id)[0], creator["owner"])
     return runs, log
 
 
@@ -86,14 +90,15 @@ def times(world: World, run_id: str) -> list[float]:
 def pauses(world: World, log: ClaimLog) -> list[list[Pause]]:
     """For each kill, how long the runs stood still whose driver it took away."""
     found = []
-    for _, at in world.kills:
-        # Who was killed is who drove runs before and claims or renews nothing after.
+    moments = [at for _, at in world.kills]
+    for at, until in itertools.pairwise([*moments, float("inf")]):
+        # Who was killed is whose runs somebody else got before the next kill.
         before = log.driven_at(at)
         taken = {
             run_id
             for run_id, owner in before.items()
             for since, held in log.seen[run_id]
-            if since > at and held.owner not in ("", owner)
+            if at < since < until and held.owner not in ("", owner)
         }
         gone = {before[run_id] for run_id in taken}
         stood = []
@@ -110,13 +115,17 @@ def check_order(world: World, runs: Sequence[Asked], log: ClaimLog) -> None:
     by_person = defaultdict(list)
     for number, one in enumerate(runs):
         if log.epoch(one.run_id) <= 1:
-            created, *later = times(world, one.run_id)
-            by_person[number % 7].append((created, min(later, default=created)))
+            by_person[number % 7].append((times(world, one.run_id)[0], _begun(world, one.run_id)))
     for made in by_person.values():
         made.sort()
         for place, (_, begun) in enumerate(made):
             passed = [begin for _, begin in made[place + 2 * SEATS + 1 :] if begin < begun]
             assert not passed, "who came much later was served first"
+
+
+def _begun(world: World, run_id: str) -> float:
+    kinds = [event["payload"].get("state") for event in world.record(run_id)["events"]]
+    return times(world, run_id)[kinds.index("running")]
 
 
 def report(world: World, log: ClaimLog) -> list[float]:
