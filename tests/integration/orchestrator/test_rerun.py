@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ import pytest
 from artlab.common.v1 import common_pb2
 from artlab.orchestrator.v1 import orchestrator_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc
+from services.kit.clock import SystemClock
 from services.kit.ids import RunId
-from services.orchestrator.domain.plan_document import plan_of
+from services.orchestrator.domain.plan import make_plan
+from services.orchestrator.domain.plan_document import plan_document, plan_of
 from services.orchestrator.domain.run import Level, RecordedEntity
-from tests.support.people_world import PeopleWorld, people_world
+from services.orchestrator.rerun import Reruns
+from services.orchestrator.translate import run_request
+from tests.support.people_world import DADA, PeopleWorld, people_world
 from tests.support.pictures import picture_of
 from tests.support.rpc import refused
 
@@ -237,6 +242,29 @@ async def test_the_same_request_again_is_the_same_run(world: PeopleWorld) -> Non
         await world.start(request_id=str(child))
     async with refused("ALREADY_EXISTS", "REQUEST_ID_REUSED"):
         await world.rerun(parent, 3, "Ein Baum", request_id=str(child), pause_before_render=True)
+
+
+async def test_a_start_that_was_cut_is_completed_by_the_same_request(world: PeopleWorld) -> None:
+    parent, child = await _parent(world), RunId.new()
+    request = pb.StartRunRequest(request_id=str(child), user_id="anna")
+    request.rerun.CopyFrom(pb.Rerun(parent=parent.name, from_stage=3, text="Ein Baum"))
+    asked = run_request(request)
+    assert asked.rerun is not None
+    going_on = await Reruns(world.recorder, SystemClock(), 0.0).resolve(asked, asked.rerun)
+    plan = make_plan(
+        going_on.request,
+        DADA,
+        await world.media.catalogue(),
+        await world.safety.policy(),
+        world.pipelines,
+        going_on.lineage,
+    )
+    # The process that created the run is gone before it recorded anything.
+    until = datetime.now(UTC) + timedelta(hours=1)
+    await world.recorder.create_run(plan, plan_document(plan), until)
+    await world.rerun(parent, 3, "Ein Baum", request_id=str(child))
+    assert (await world.ended(child)).state == "succeeded"
+    assert world.prompts(child) == {1: "Ein Baum"}
 
 
 async def test_what_the_record_says_is_enough_to_drive_it(world: PeopleWorld) -> None:
