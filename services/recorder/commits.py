@@ -8,7 +8,7 @@ from services.kit.clock import Clock
 from services.kit.errors import AlreadyExists, InvalidArgument
 from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity, EntityDraft
-from services.recorder.domain.run import Run
+from services.recorder.domain.run import Position, Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import Store, UploadBytes
 from services.recorder.sniff import media_type_of
@@ -44,16 +44,24 @@ class Commits:
         return after, entity
 
     def record(
-        self, upload_id: str, draft: EntityDraft, data: bytes, run: Run
+        self,
+        upload_id: str,
+        draft: EntityDraft,
+        data: bytes,
+        run: Run,
+        then: Position | None = None,
     ) -> tuple[Run, Entity]:
         """Return the run with `data` as its newest entity, durable; nothing is left of a failure.
 
-        Raises what `media_type_of` and `Content.check_structure` do, FailedPrecondition RUN_FINAL,
+        It stands at `then` afterwards, if that is given. Raises what `media_type_of` and
+        `Content.check_structure` do, FailedPrecondition RUN_FINAL, InvalidArgument OUTPUT_UNKNOWN,
         errors of the store.
         """
         content = Content(draft.type)
         content.add(data)
         after, entity = self._next(run, upload_id, draft, content)
+        if then is not None:
+            after = after.at(*then, self._clock.now())
         self._store.add_entity(after, data)
         return after, entity
 

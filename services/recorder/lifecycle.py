@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from services.kit.clock import Clock
@@ -21,7 +21,7 @@ from services.recorder.claims import Claims
 from services.recorder.domain.claim import Claimant
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.erasure import with_erased
-from services.recorder.domain.outcome import DEADLINE_REASON, RunError
+from services.recorder.domain.outcome import DEADLINE_REASON, OutputEnd, RunError
 from services.recorder.domain.plan import Plan
 from services.recorder.domain.run import Run, run_deleted
 from services.recorder.domain.vocabulary import RunState
@@ -78,10 +78,15 @@ class Lifecycle:
         return await self._threads.unbroken(self._change(run_id, change, epoch, is_end=is_end))
 
     async def finalize(
-        self, run_id: RunId, state: RunState, error: RunError | None, epoch: int = 0
+        self,
+        run_id: RunId,
+        state: RunState,
+        error: RunError | None,
+        epoch: int = 0,
+        outputs: Sequence[OutputEnd] = (),
     ) -> Run:
         """See `Recorder.finalize_run`."""
-        return await self._threads.unbroken(self._finalize(run_id, state, error, epoch))
+        return await self._threads.unbroken(self._finalize(run_id, state, error, epoch, outputs))
 
     async def erase(self, name: EntityName, reason: str, epoch: int) -> Entity:
         """See `Recorder.erase_entity`."""
@@ -184,13 +189,21 @@ class Lifecycle:
             return entity
 
     async def _finalize(
-        self, run_id: RunId, state: RunState, error: RunError | None, epoch: int
+        self,
+        run_id: RunId,
+        state: RunState,
+        error: RunError | None,
+        epoch: int,
+        outputs: Sequence[OutputEnd],
     ) -> Run:
         async with self._table.locked(run_id) as held:
             self._claims.check(held.current, epoch)
-            run = held.current.finalized(state, error, self._clock.now())
-            if run is held.current:
+            now, run = self._clock.now(), held.current
+            if run.is_final:
                 return run
+            for one in outputs:
+                run = run.with_final_output(one.index, one.state, one.error, now)
+            run = run.finalized(state, error, now)
             if state in _CLAIM_COMPLETENESS and self._uploads.is_written_to(run_id):
                 raise FailedPrecondition("UPLOADS_OPEN", "an upload of this run is being written")
             await self._table.save(held, run, is_end=True)

@@ -12,9 +12,9 @@ from services.kit.ids import RunId, UploadName, parse_config_name, parse_pseudon
 from services.recorder.commits import Declared
 from services.recorder.domain.entity import EntityDraft, ModelUse, parse_entity_type
 from services.recorder.domain.events import RunWarning
-from services.recorder.domain.outcome import Output, RunError, needs_error
+from services.recorder.domain.outcome import Output, OutputEnd, RunError, needs_error
 from services.recorder.domain.plan import MAX_PLAN_BYTES, Parent, Plan, is_plan_document
-from services.recorder.domain.run import MAX_ENTITIES
+from services.recorder.domain.run import MAX_ENTITIES, Position
 from services.recorder.domain.vocabulary import (
     FINAL_OUTPUT_STATES,
     FINAL_RUN_STATES,
@@ -135,11 +135,27 @@ def parse_run_end(request: recorder_pb2.FinalizeRunRequest) -> tuple[RunState, R
     return state, _end_error(request, state, "error")
 
 
-def parse_output_end(output: run_pb2.Output) -> tuple[int, RunState, RunError | None]:
+def parse_output_end(output: run_pb2.Output, field: str = "output") -> OutputEnd:
     """Return which output ends, and how."""
-    index = parse_number(output.index, "output.index", least=1, most=MAX_OUTPUTS)
-    state: RunState = RUN_STATES.word(output.state, "output.state", FINAL_OUTPUT_STATES)
-    return index, state, _end_error(output, state, "output.error")
+    index = parse_number(output.index, f"{field}.index", least=1, most=MAX_OUTPUTS)
+    state: RunState = RUN_STATES.word(output.state, f"{field}.state", FINAL_OUTPUT_STATES)
+    return OutputEnd(index, state, _end_error(output, state, f"{field}.error"))
+
+
+def parse_output_ends(outputs: Sequence[run_pb2.Output]) -> list[OutputEnd]:
+    """Return which outputs end together with their run, and how."""
+    if len(outputs) > MAX_OUTPUTS:
+        raise InvalidArgument("TOO_MANY", f"at most {MAX_OUTPUTS}", field="outputs")
+    return [parse_output_end(one, f"outputs[{place}]") for place, one in enumerate(outputs)]
+
+
+def parse_position(progress: run_pb2.Progress) -> Position:
+    """Return where a run stands once an entity is recorded."""
+    return Position(
+        parse_number(progress.stage, "progress.stage", most=MAX_STAGE),
+        parse_step(progress.step, "progress.step"),
+        parse_number(progress.output_index, "progress.output_index", most=MAX_OUTPUTS),
+    )
 
 
 def parse_warning(warning: run_pb2.Warning) -> RunWarning:
@@ -151,10 +167,10 @@ def parse_warning(warning: run_pb2.Warning) -> RunWarning:
     )
 
 
-def parse_step(step: str) -> str:
+def parse_step(step: str, field: str = "step") -> str:
     """Return the name of a step. Raises InvalidArgument INVALID_STEP."""
     if _STEP.fullmatch(step) is None:
-        raise InvalidArgument("INVALID_STEP", "expected ^[a-z][a-z0-9_]{0,63}$", field="step")
+        raise InvalidArgument("INVALID_STEP", "expected ^[a-z][a-z0-9_]{0,63}$", field=field)
     return step
 
 

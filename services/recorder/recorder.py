@@ -21,10 +21,10 @@ from services.recorder.domain.claim import Claimant
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress, RunWarning
 from services.recorder.domain.filter import Filter
-from services.recorder.domain.outcome import Output, RunError
+from services.recorder.domain.outcome import Output, OutputEnd, RunError
 from services.recorder.domain.plan import Plan
 from services.recorder.domain.room import Room
-from services.recorder.domain.run import Run
+from services.recorder.domain.run import Position, Run
 from services.recorder.domain.stats import RunStats
 from services.recorder.domain.vocabulary import Audience, RunState
 from services.recorder.domain.warning import with_warning
@@ -208,23 +208,33 @@ class Recorder:
         return run.outputs[index - 1]
 
     async def finalize_run(
-        self, run_id: RunId, state: RunState, error: RunError | None, epoch: int = 0
+        self,
+        run_id: RunId,
+        state: RunState,
+        error: RunError | None,
+        epoch: int = 0,
+        outputs: Sequence[OutputEnd] = (),
     ) -> Run:
-        """Make a run final and return it as recorded, which may be from an earlier call.
+        """Make outputs and then a run final; return it as recorded, perhaps by an earlier call.
 
         Unfinished uploads are discarded, except that a run does not succeed (wholly or in part)
         while somebody writes one: FailedPrecondition UPLOADS_OPEN. Raises FailedPrecondition
-        OUTPUTS_DISAGREE and FENCED too.
+        OUTPUTS_DISAGREE, OUTPUT_HAS_NO_ENTITY and FENCED too; then nothing has changed.
         """
-        return await self._lifecycle.finalize(run_id, state, error, epoch)
+        return await self._lifecycle.finalize(run_id, state, error, epoch, outputs)
 
     # Entities
 
     async def record_entity(
-        self, name: UploadName, draft: EntityDraft, data: bytes, epoch: int = 0
+        self,
+        name: UploadName,
+        draft: EntityDraft,
+        data: bytes,
+        epoch: int = 0,
+        then: Position | None = None,
     ) -> Entity:
         """See `Uploads.record`."""
-        return await self._unbroken(self._uploads.record(name, draft, data, epoch))
+        return await self._unbroken(self._uploads.record(name, draft, data, epoch, then))
 
     async def write_entity(self, chunks: AsyncIterator[Chunk]) -> Written:
         """See `Writing.write`."""

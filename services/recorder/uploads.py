@@ -23,7 +23,7 @@ from services.kit.log import facts
 from services.recorder.claims import Claims
 from services.recorder.commits import Commits, Declared, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
-from services.recorder.domain.run import Run
+from services.recorder.domain.run import Position, Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import OpenedUpload, Store
 from services.recorder.table import OpenRun, RunTable
@@ -79,8 +79,15 @@ class Uploads:
             raise NotFound("UPLOAD_NOT_FOUND", "no such upload")
         return upload.durable_size, None
 
-    async def record(self, name: UploadName, draft: EntityDraft, data: bytes, epoch: int) -> Entity:
-        """Commit bytes as an entity, all in one.
+    async def record(
+        self,
+        name: UploadName,
+        draft: EntityDraft,
+        data: bytes,
+        epoch: int,
+        then: Position | None = None,
+    ) -> Entity:
+        """Commit bytes as an entity, all in one, and with it where the run stands then.
 
         Raises AlreadyExists UPLOAD_COMPLETE, Aborted UPLOAD_BUSY, OutOfRange OFFSET_MISMATCH
         (somebody began it in pieces), FailedPrecondition RUN_FINAL, OUTPUT_FINAL or FENCED, and
@@ -92,6 +99,7 @@ class Uploads:
             done = held.current.entity_of_upload(name.upload_id)
             if done is not None:
                 said = Declared(hashlib.sha256(data).hexdigest(), len(data))
+                # The position was recorded with it, and the run may have moved on since.
                 return check_same(done, said, draft)
             self._check_may_begin(held.current, draft)
             begun = self._open.get(name)
@@ -102,7 +110,7 @@ class Uploads:
             if begun is not None:
                 await self._discard(begun)
             run, entity = await self._threads.run(
-                self._commits.record, name.upload_id, draft, data, held.current
+                self._commits.record, name.upload_id, draft, data, held.current, then
             )
             self._table.advance(held, run)
             return entity

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import grpc.aio
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
@@ -33,6 +34,7 @@ from tests.faults.test_recorder_kill import Log, create, everything_is_true, wri
 from tests.integration.recorder.harness import digest_of, entity, picture_of, plan, stream
 
 CLIENTS = 4
+TTL = Duration(seconds=60)
 
 
 @contextmanager
@@ -71,10 +73,18 @@ class Client:
         self.said.append(Said(self.disk.position(), what, name, of, size))
 
     async def create(self) -> str:
-        request = pb.CreateRunRequest(request_id=str(uuid.uuid4()), run=plan())
-        run = (await self.stub.CreateRun(request, timeout=5)).run.name
-        self.note("created", run)
-        return run
+        claim = pb.Claim(owner="creator", ttl=TTL)
+        request = pb.CreateRunRequest(request_id=str(uuid.uuid4()), run=plan(), claim=claim)
+        answer = await self.stub.CreateRun(request, timeout=5)
+        self.note("created", answer.run.name)
+        self.note("claimed", answer.run.name, size=answer.epoch)
+        return answer.run.name
+
+    async def claim(self, run: str, owner: str) -> None:
+        claim = pb.Claim(owner=owner, ttl=TTL)
+        request = pb.ClaimRunRequest(name=run, claim=claim, force=True)
+        epoch = (await self.stub.ClaimRun(request, timeout=5)).epoch
+        self.note("claimed", run, size=epoch)
 
     async def record(self, upload: str, data: bytes) -> None:
         self.sent[upload] = data
@@ -114,7 +124,9 @@ class Client:
         other = await self.create()
         await self.record(f"{other}/uploads/a", b"a")
         run = await self.create()
+        await self.claim(run, "second")
         await self.record(f"{run}/uploads/input", b"Eine Blume")
+        await self.claim(run, "third")
         picture = picture_of(random.Random(1).randbytes(400 * 1024))
         await self.write(f"{run}/uploads/output", picture, 0, 150 * 1024)
         await self.write(f"{run}/uploads/half", picture, 0, 100 * 1024)
@@ -160,6 +172,8 @@ def is_true_after_a_power_cut(disk: LossyDisk, client: Client, position: int) ->
                 assert not (Path(folder) / name.removeprefix("runs/") / erased.filename).exists()
             if fact.what == "final":
                 assert runs[name].is_final
+            if fact.what == "claimed" and fact.size > 1 and not runs[name].is_final:
+                assert contents.claims[RunId.parse_name(name)].epoch >= fact.size
             if fact.entity is not None:
                 assert is_there(runs[name], fact.entity)
             if fact.what == "committed" and name not in ending:

@@ -126,11 +126,13 @@ def shared_entities(seen: RunView) -> list[Document]:
 
 
 def _dataset(run: Run, files: Sequence[ArchiveFile]) -> Document:
+    # In words: the run it goes on from need not be in the crate, nor anywhere any more.
+    lineage = "" if run.parent is None else f", going on from {run.parent.run_id.name}"
     return {
         "@id": f"{run.run_id}/",
         "@type": "Dataset",
         "name": f"Run {run.run_id}",
-        "description": f"A run of the recipe {run.config_name}: {run.state.value}",
+        "description": f"A run of the recipe {run.config_name}: {run.state.value}{lineage}",
         "dateCreated": time_text(run.created_at),
         "identifier": run.run_id.name,
         "hasPart": _ids(one.path for one in files),

@@ -40,6 +40,15 @@ class Output:
     error: RunError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OutputEnd:
+    """How one output ends: its index, its final state and, unless that needs none, why."""
+
+    index: int
+    state: RunState
+    error: RunError | None
+
+
 def needs_error(state: RunState) -> bool:
     """Whether this end must give a reason."""
     return state in _NEED_ERROR

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from services.kit.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from services.kit.ids import RunId
@@ -33,6 +34,14 @@ class Place:
 
     created_at: datetime
     run_id: RunId
+
+
+class Position(NamedTuple):
+    """Where a run stands in its pipeline: stage 0 to 4, step, output from 1 or 0 for none."""
+
+    stage: int
+    step: str
+    output_index: int
 
 
 @dataclass(frozen=True, slots=True)

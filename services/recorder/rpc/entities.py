@@ -8,7 +8,7 @@ from contextlib import aclosing
 from artlab.recorder.v1 import recorder_pb2 as pb
 from services.kit.ids import EntityName, UploadName
 from services.kit.interceptors import Context
-from services.recorder.parse import parse_chunk, parse_small_entity
+from services.recorder.parse import parse_chunk, parse_position, parse_small_entity
 from services.recorder.parse_claims import parse_epoch
 from services.recorder.parse_values import MAX_INT64, parse_number, parse_reason
 from services.recorder.recorder import Recorder
@@ -31,7 +31,8 @@ class EntitiesRpcs:
         name = UploadName.parse(request.upload)
         draft = parse_small_entity(request)
         epoch = parse_epoch(request.epoch)
-        entity = await self._recorder.record_entity(name, draft, request.data, epoch)
+        then = parse_position(request.progress) if request.HasField("progress") else None
+        entity = await self._recorder.record_entity(name, draft, request.data, epoch, then)
         return pb.RecordEntityResponse(entity=entity_message(name.run, entity))
 
     async def WriteEntity(

@@ -11,6 +11,7 @@ from services.recorder.parse import (
     MAX_OUTPUTS,
     MAX_STAGE,
     parse_output_end,
+    parse_output_ends,
     parse_plan,
     parse_run_end,
     parse_step,
@@ -101,6 +102,9 @@ class RunsRpcs:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
         run = await self._recorder.finalize_run(
-            run_id, *parse_run_end(request), parse_epoch(request.epoch)
+            run_id,
+            *parse_run_end(request),
+            parse_epoch(request.epoch),
+            parse_output_ends(request.outputs),
         )
         return pb.FinalizeRunResponse(run=run_message(view(run, Audience.RESEARCH)))

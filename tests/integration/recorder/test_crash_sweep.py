@@ -20,6 +20,7 @@ from services.kit.clock import ManualClock
 from services.kit.errors import FailedPrecondition, NotFound
 from services.kit.ids import UploadName
 from services.recorder.commits import Commits
+from services.recorder.domain.claim import Claim, Claimant
 from services.recorder.domain.erasure import with_erased
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
@@ -231,6 +232,50 @@ def test_a_run_is_final_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert len(contents.open_runs) == (0 if run.is_final else 1)
 
     sweep(monkeypatch, tmp_path, with_one_entity, change, check)
+
+
+FIRST = Claim(2, Claimant("first", 5000))
+SECOND = Claim(3, Claimant("second", 5000))
+
+
+@pytest.mark.parametrize("before", [None, FIRST])
+@pytest.mark.parametrize("wanted", [SECOND, SECOND.given_back(NOW)])
+def test_a_run_is_its_old_drivers_or_its_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Claim | None, wanted: Claim
+) -> None:
+    def prepare(store: DiskStore) -> None:
+        with_one_entity(store)
+        if before is not None:
+            store.save_claim(RUN_ID, before, True)
+
+    def change(store: DiskStore, given: None) -> None:
+        store.save_claim(RUN_ID, wanted, True)
+        store.save_claim(RUN_ID, wanted, True)  # as it is
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        found = contents.claims.get(RUN_ID)
+        assert found == wanted or (found == before and not acknowledged)
+        store.save_claim(RUN_ID, Claim(4, Claimant("third", 500)), False)
+        names = [one.name for one in (root / ".claims").iterdir()]
+        assert names == [f"{RUN_ID}.4.500.0.third"]
+
+    sweep(monkeypatch, tmp_path, prepare, change, check)
+
+
+def test_the_claim_of_a_final_run_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(store: DiskStore) -> Run:
+        store.save_claim(RUN_ID, FIRST, True)
+        return with_one_entity(store)
+
+    def change(store: DiskStore, run: Run) -> None:
+        store.save_run(run.finalized(RunState.CANCELLED, None, NOW), is_end=True)
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        is_final = store.load_run(RUN_ID).is_final
+        assert contents.claims == ({} if is_final else {RUN_ID: FIRST})
+        assert bool(list((root / ".claims").iterdir())) is not is_final
+
+    sweep(monkeypatch, tmp_path, prepare, change, check)
 
 
 def test_a_deleted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

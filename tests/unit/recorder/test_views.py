@@ -257,3 +257,17 @@ def test_metadata_is_of_the_process() -> None:
 def test_counts_are_those_of_the_whole_run() -> None:
     run = through_stage_2(new_run())
     assert view(run, S).whole.progress.completed == 4
+
+
+def test_what_a_step_keeps_is_for_research_whatever_was_recorded_with_it() -> None:
+    run = add(new_run(), T.STEP_OUTPUT, S)
+    assert [len(view(run, one).entities) for one in (S, A, R)] == [0, 0, 1]
+
+
+def test_a_question_is_for_whom_it_was_recorded_until_a_check_refuses_the_text() -> None:
+    run = add(add(new_run(), T.QUESTION, S), T.DECISION, S)
+    assert [len(view(run, one).entities) for one in (S, A, R)] == [2, 2, 2]
+    refused = run.finalized(RunState.BLOCKED, WHY, NOW)
+    assert [one.type for one in view(refused, S).entities] == [T.DECISION]
+    assert [one.type for one in view(refused, A).entities] == [T.DECISION]
+    assert len(view(refused, R).entities) == 2
