@@ -134,7 +134,8 @@ def run_pipeline(name: str, text: str, plan: str, as_json: bool, configs: Path) 
     except KeyboardInterrupt as interrupt:
         raise SystemExit(INTERRUPTED) from interrupt
     document = document_of(result) if as_json else {"state": result.state, "output": result.output}
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    told = json.dumps(document, ensure_ascii=False, indent=2)
+    click.echo(told if as_json else printable(told))
     failed = result.failed_step
     if failed is not None:
         why = f"{failed.error}: {failed.message}"

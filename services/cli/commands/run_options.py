@@ -109,8 +109,8 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--from-stage",
         type=click.IntRange(2, 4),
-        help="With --rerun, the first stage done anew: 2 the text, 3 or 4 the outputs. From 3 on "
-        "TEXT takes the place of the text the other run came to.",
+        help="With --rerun, the first stage done anew: 2 the text (of TEXT, if given, else of the "
+        "same input), 3 or 4 the outputs (of TEXT, if given, else of the same text).",
     )
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one line of JSON.")
     @click.option("--quiet", "-q", is_flag=True, help="Print only what was made.")
@@ -142,10 +142,13 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             raise click.BadParameter(f"at most {MAX_PARAMETERS} values", param_hint="--set")
         if reuse and user is None:
             raise click.UsageError("--reuse needs --user: nothing is reused of anybody")
-        going_on = {"run_id": rerun, "from_stage": from_stage, "text": text or ""}
+        # From stage 2 on the text is made anew, from another input where there is one.
+        replaces = rerun is not None and from_stage != FIRST_STAGE
+        going_on = {"run_id": rerun, "from_stage": from_stage}
+        going_on |= {"text": text} if replaces and text else {}
         fields = {
             "schema": config,
-            "input_text": None if rerun else text,
+            "input_text": None if replaces else text,
             "output_configs": list(outputs) or None,
             "safety_level": level,
             "execution_mode": mode,
@@ -181,5 +184,3 @@ def _require_whole(
             raise click.UsageError("Missing option '--config'.")
     elif from_stage is None:
         raise click.UsageError("--rerun needs --from-stage: 2, 3 or 4")
-    elif text is not None and from_stage == FIRST_STAGE:
-        raise click.UsageError("stage 2 makes a text of its own: give TEXT from stage 3 on")

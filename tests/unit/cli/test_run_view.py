@@ -90,3 +90,23 @@ def test_a_running_run_is_not_final() -> None:
 )
 def test_what_is_not_understood_ends_nothing(event: Event) -> None:
     assert not view_of(event).final
+
+
+def entity(sequence: int, kind: str, **metadata: str) -> Event:
+    data = {"sequence": sequence, "type": kind, "metadata": metadata}
+    return Event("entity_committed", data, sequence)
+
+
+def test_a_question_is_open_until_its_own_decision() -> None:
+    view = view_of(
+        entity(5, "question"), entity(6, "question"), entity(7, "decision", question="5")
+    )
+    assert view.open_questions == {6}
+
+
+def test_a_place_in_line_counts_until_the_run_begins() -> None:
+    place = Event("queue", {"position": 3, "estimated_wait_seconds": 20})
+    view = view_of(Event("state_changed", {"state": "pending"}, 1), place)
+    assert (view.ahead, view.wait_seconds, view.has_begun) == (3, 20.0, False)
+    view.apply(Event("state_changed", {"state": "running"}, 2))
+    assert view.has_begun

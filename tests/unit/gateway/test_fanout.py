@@ -209,3 +209,18 @@ async def test_a_recorder_that_stays_away_ends_the_feed_after_a_minute(
         with pytest.raises(Unavailable):
             await read_all(feed)
     assert away.asked == 7
+
+
+def committed(seq: int, kind: str, **metadata: str) -> Event:
+    return Event("entity_committed", {"sequence": seq, "type": kind, "metadata": metadata}, seq=seq)
+
+
+def test_a_feed_knows_whether_its_run_waits_for_a_person() -> None:
+    feed = Feed(ID, name)
+    assert (feed.asked.is_set(), feed.answered.is_set()) == (False, True)
+    feed.publish(committed(1, "question"))
+    feed.publish(committed(2, "question"))
+    feed.publish(committed(3, "decision", question="1"))
+    assert (feed.asked.is_set(), feed.answered.is_set()) == (True, False)
+    feed.publish(committed(4, "decision", question="2"))
+    assert (feed.asked.is_set(), feed.answered.is_set()) == (False, True)
