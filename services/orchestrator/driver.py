@@ -68,7 +68,7 @@ class Driver:
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         # Claimed by a start that is not through yet.
         self._promised: set[RunId] = set()
-        self._plans: OrderedDict[RunId, Plan] = OrderedDict()
+        self._plans: OrderedDict[RunId, tuple[Plan, int]] = OrderedDict()
         self._places = asyncio.Semaphore(MAX_IN_MEMORY)
         self._draining = False
 
@@ -95,9 +95,9 @@ class Driver:
         """Keep it no longer; nothing when it is taken."""
         self._promised.discard(run_id)
 
-    def expect(self, plan: Plan) -> None:
-        """Remember the plan of a run created here, so that it need not be read back."""
-        self._plans[plan.run_id] = plan
+    def expect(self, plan: Plan, epoch: int) -> None:
+        """Remember the plan of a run created under this epoch; it need not be read back."""
+        self._plans[plan.run_id] = plan, epoch
         while len(self._plans) > PLANS_KEPT:
             self._plans.popitem(last=False)
 
@@ -150,8 +150,10 @@ class Driver:
             await claimed.release(FAILED_PAUSE_SECONDS)
 
     async def _carry(self, claimed: ClaimedRun) -> None:
-        plan = self._plans.pop(claimed.run_id, None)
-        found = Loaded(plan, None) if plan is not None else await self._load(claimed)
+        plan, epoch = self._plans.pop(claimed.run_id, (None, 0))
+        # Under another epoch somebody else may have begun it.
+        is_new = plan is not None and epoch == claimed.epoch
+        found = Loaded(plan, None) if plan is not None and is_new else await self._load(claimed)
         match found:
             case Gone():
                 await claimed.done()

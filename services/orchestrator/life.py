@@ -126,6 +126,9 @@ class Life:
             return Left.LOST
         except ClaimLost:
             return Left.LOST
+        finally:
+            # Nobody may cancel what comes after.
+            self._task = None
         return end
 
     def _stop(self, why: _Ending | Left) -> None:

@@ -34,7 +34,7 @@ class Loaded:
 class Unfinished:
     """It is to be left for so many seconds: whoever starts it is not through yet."""
 
-    seconds: float = START_PAUSE_SECONDS
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ async def load(
         return Loaded(plan, run)
     if _is_old(run, now):
         return _hopeless(run, RESTARTED, "its start was cut and not repeated")
-    return Unfinished()
+    # Each look spends an epoch: the older it is, the longer it is left.
+    return Unfinished(max(START_PAUSE_SECONDS, (now - run.created).total_seconds()))
 
 
 def is_started(plan: Plan, run: RecordedRun) -> bool:

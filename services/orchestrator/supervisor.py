@@ -184,9 +184,13 @@ class Supervisor:
         if self._draining:
             raise _draining()
 
-    async def _hand_in(self, plan: Plan, epoch: int) -> None:
+    async def _hand_in(self, plan: Plan, epoch: int, *, is_new: bool) -> None:
         try:
-            await self._queue.submit(plan.run_id, plan.request.user_id, epoch=epoch)
+            if is_new:
+                await self._queue.submit(plan.run_id, plan.request.user_id, epoch=epoch)
+            else:
+                # Somebody may have found it unfinished, and left it for a while.
+                await self.wake(plan.run_id, plan.request.user_id)
         except ArtlabError as error:
             # It is recorded, and found without being told of.
             log.info("queue not told", extra=facts(reason=error.reason))
