@@ -39,6 +39,7 @@ class Recorded:
     """One run, its events and its bytes."""
 
     run: run_pb2.Run
+    plan: str = ""
     events: list[run_pb2.RunEvent] = field(default_factory=list)
     data: dict[int, bytes] = field(default_factory=dict)
     watchers: set[asyncio.Queue[recorder_pb2.WatchRunResponse | ArtlabError]] = field(
@@ -222,7 +223,8 @@ class FakeRecorder(recorder_pb2_grpc.RecorderServiceServicer):
         self._enter("GetRun", request.audience)
         recorded = self._find(request.name)
         document = b'{"events": %d}\n' % len(recorded.events) if request.include_document else b""
-        return recorder_pb2.GetRunResponse(run=recorded.run, document=document)
+        plan = recorded.plan if request.include_plan else ""
+        return recorder_pb2.GetRunResponse(run=recorded.run, document=document, plan=plan)
 
     async def WatchRun(
         self, request: recorder_pb2.WatchRunRequest, context: Context
