@@ -20,8 +20,8 @@ from typing import Any
 from services.kit.defects import CatalogueError
 from services.orchestrator.engine.flow_check import check_flow
 from services.orchestrator.engine.graph import Flow, Path, Retry, StepDefinition
-from services.orchestrator.engine.kinds import Factories, defect_of
-from services.orchestrator.engine.reader import Reader, kind_of
+from services.orchestrator.engine.kinds import Factories, config_defect, defect_of
+from services.orchestrator.engine.reader import Reader, at, kind_of
 from services.orchestrator.engine.reference_check import check_references
 from services.orchestrator.engine.step_parser import StepParser
 from services.orchestrator.engine.values import Values
@@ -96,6 +96,11 @@ def parse_definition(
             reason = defect_of(step.kind, factories) if step.kind else None
             if reason is not None:
                 reader.wrong(f"{place}.type", reason)
+                continue
+            wrong = config_defect(step.kind, step.config, step.id, factories)
+            if wrong is not None:
+                field = at(f"{place}.config", wrong[0]) if wrong[0] else f"{place}.config"
+                reader.wrong(field, wrong[1])
     check_flow(reader, flow, parser.flow_places)
     if not reader.defects:
         # Before that, half of what is referred to may be missing for another reason.

@@ -139,9 +139,9 @@ class _Tries:
                     found = await self._restore(restore, inputs, scope)
                     if found is not None:
                         return found
-                await _of_driver(
-                    work.observer.step_begins(scope.step, scope.iteration, scope.output_index)
-                )
+                if scope.attempt == 1:
+                    begins = work.observer.step_begins
+                    await _of_driver(begins(scope.step, scope.iteration, scope.output_index))
                 output = await self._instance.run(inputs, scope)
         except (ArtlabError, StepBlocked, StepWaits, _OfDriver):
             raise

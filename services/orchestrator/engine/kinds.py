@@ -2,7 +2,7 @@
 
 A plug-in is code of whoever runs the service, found by import: whatever Python finds, it finds. It
 is looked at before any run follows it. A class may say what it takes and gives (`TAKES`, `GIVES`,
-sets of names); files are then checked against that.
+sets of names) and look at its configuration (`check_config`); files are then checked against that.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable, Mapping, Set
 from typing import cast
 
-from services.kit.errors import FailedPrecondition
+from services.kit.errors import FailedPrecondition, InvalidArgument
 from services.orchestrator.engine.generic import GENERIC
 from services.orchestrator.engine.graph import EACH_OUTPUT
 from services.orchestrator.engine.reader import did_you_mean
-from services.orchestrator.engine.step import Step
+from services.orchestrator.engine.step import JsonObject, Step
 
 Factory = Callable[[], Step]
 Factories = Mapping[str, Factory]
@@ -64,6 +64,26 @@ def taken_by(kind: str, factories: Factories) -> frozenset[str] | None:
 def given_by(kind: str, factories: Factories) -> frozenset[str] | None:
     """Return the names of outputs a kind says it gives (`GIVES`); None when it does not say."""
     return _said(kind, factories, "GIVES")
+
+
+def config_defect(
+    kind: str, config: JsonObject, step: str, factories: Factories
+) -> tuple[str, str] | None:
+    """Return the field and the reason of what a kind finds wrong with a configuration, or None.
+
+    A class may have a static method `check_config(config, step)`, which raises InvalidArgument for
+    the step of this id; the last part of the error's field is the field that is wrong.
+    """
+    try:
+        check = getattr(factory_of(kind, factories), "check_config", None)
+        if check is not None:
+            check(config, step)
+    except InvalidArgument as error:
+        return (error.field or "").rpartition(".")[2], error.message
+    except FailedPrecondition:
+        # It is not there at all, which is told elsewhere.
+        return None
+    return None
 
 
 def _said(kind: str, factories: Factories, name: str) -> frozenset[str] | None:

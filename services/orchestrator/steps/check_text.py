@@ -25,6 +25,11 @@ class CheckText:
     TAKES = frozenset({"text"})
     GIVES = frozenset({"text"})
 
+    @staticmethod
+    def check_config(config: JsonObject, step: str) -> None:
+        """Raise InvalidArgument STEP_CONFIG_INVALID for a purpose that there is not."""
+        purpose_in(config, step)
+
     async def restore(self, inputs: JsonObject, scope: StepScope) -> JsonObject | None:
         """Return the text when it was found safe before. Raises Blocked for a recorded no."""
         run, text = run_of(scope), text_in(inputs, scope)
@@ -35,13 +40,13 @@ class CheckText:
         run, text = run_of(scope), text_in(inputs, scope)
         stage = max(1, run.journal.stages.get(scope.output_index, run.journal.stage_now))
         await run.journal.stage(stage, scope.step, scope.output_index)
-        await check_and_record(run, scope, stage, text, purpose_in(scope))
+        await check_and_record(run, scope, stage, text, purpose_in(scope.config, scope.step))
         return {"text": text}
 
 
-def purpose_in(scope: StepScope) -> Purpose:
+def purpose_in(config: JsonObject, step: str) -> Purpose:
     """Return what a text is to be checked as. Raises InvalidArgument STEP_CONFIG_INVALID."""
-    given = scope.config.get("purpose", "interception")
+    given = config.get("purpose", "interception")
     for purpose in _PURPOSES:
         if given == purpose:
             return purpose
@@ -49,7 +54,7 @@ def purpose_in(scope: StepScope) -> Purpose:
     raise InvalidArgument(
         "STEP_CONFIG_INVALID",
         f"expected one of {known}",
-        field=f"steps.{scope.step}.config.purpose",
+        field=f"steps.{step}.config.purpose",
     )
 
 

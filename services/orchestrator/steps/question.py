@@ -11,6 +11,7 @@ A "reject" blocks: somebody judged and said no. To stop what one has begun onese
 from __future__ import annotations
 
 from services.kit.errors import InvalidArgument
+from services.orchestrator.domain.question_config import question_config
 from services.orchestrator.domain.questions import decision_of, decision_on, question_of
 from services.orchestrator.engine.step import JsonObject, StepScope
 from services.orchestrator.steps.asking import Asking
@@ -27,6 +28,11 @@ class AskPerson:
 
     TAKES = frozenset({"text", "sequence"})
     GIVES = frozenset({"decision", "text"})
+
+    @staticmethod
+    def check_config(config: JsonObject, step: str) -> None:
+        """Raise InvalidArgument STEP_CONFIG_INVALID for a question that could not be asked."""
+        question_config(config, step)
 
     async def restore(self, inputs: JsonObject, scope: StepScope) -> JsonObject | None:
         """Return what was decided and checked before. Raises StepBlocked for a recorded no."""

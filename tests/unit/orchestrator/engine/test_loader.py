@@ -103,3 +103,27 @@ def test_what_a_file_says_cannot_break_out_of_the_drawing() -> None:
     assert line.count("|") == 2
     assert line.count('"') == 2
     assert "<" not in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("kind: approve", "kind: aprove", "steps.3.config.kind"),
+        ("seconds: 86400", "seconds: 0", "steps.3.config.seconds"),
+        ("who: teacher", "whom: teacher", "steps.3.config.whom"),
+    ],
+)
+def test_a_question_that_could_not_be_asked_is_a_defect(
+    configs: Path, old: str, new: str, field: str
+) -> None:
+    path = configs / "pipelines" / "teacher_approval.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    (told,) = defects_of(configs)
+    assert told.startswith(f"teacher_approval.yaml: {field}: ")
+
+
+def test_a_check_for_a_purpose_that_there_is_not_is_a_defect(configs: Path) -> None:
+    text = "name: x\nsteps:\n- id: a\n  type: check_text\n  config: {purpose: fun}\n"
+    (configs / "pipelines" / "x.yaml").write_text(text)
+    (told,) = defects_of(configs)
+    assert told.startswith("x.yaml: steps.0.config.purpose: expected one of ")
