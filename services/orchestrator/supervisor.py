@@ -179,8 +179,8 @@ class Supervisor:
             raise
         if epoch and plan.lineage is None:
             # What goes on from another run has more recorded than its input: that is read back.
-            self._driver.expect(plan)
-        await self._hand_in(plan, epoch)
+            self._driver.expect(plan, epoch)
+        await self._hand_in(plan, epoch, is_new=is_new)
         if self._draining:
             raise _draining()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -235,3 +236,43 @@ def _run(state: str) -> RecordedRun:
         entities=(),
         created=datetime.now(UTC) - timedelta(hours=1),
     )
+
+
+class CountingRecorder(FakeRecorder):
+    """Keeps the names of calls."""
+
+    calls: list[str]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("get_run", "create_run", "claim", "read", "record", "set_progress"):
+            self.__dict__.setdefault("calls", []).append(name)
+        return super().__getattribute__(name)
+
+
+async def test_a_run_that_is_started_here_is_claimed_and_driven_without_further_calls() -> None:
+    recorder = CountingRecorder()
+    one = _orchestrator(recorder)
+    await one.supervisor.start(REQUEST)
+    assert await one.final() == "succeeded"
+    calls = recorder.__dict__["calls"]
+    # Looked up, created with a claim, its input recorded; nothing is read back.
+    assert calls[:3] == ["get_run", "create_run", "claim"]
+    assert calls[3] == "record"
+    assert calls.count("get_run") == 1
+    assert calls.count("claim") == 1, "of the fake, whose creation claims by it"
+    assert "read" not in calls
+    await one.supervisor.drain()
+
+
+async def test_a_cut_start_is_woken_by_who_repeats_it() -> None:
+    one = _orchestrator()
+    await _left_in_stage_4(one)
+    await one.supervisor.drain()
+    run = one.recorder.runs[RUN]
+    one.recorder.runs[RUN] = replace(run, entities=(), state="pending")
+    one.recorder.uploads.clear()
+    one.recorder.delays[RUN] = 3600.0
+    other = _orchestrator(one.recorder)
+    await other.supervisor.start(REQUEST)
+    assert await other.final() == "succeeded"
+    await other.supervisor.drain()
