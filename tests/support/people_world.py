@@ -69,7 +69,7 @@ def asking(kind: str, who: str, seconds: float, on_timeout: str) -> Definition:
 
 
 def asking_of_each(who: str, *, when_made: bool = False) -> Definition:
-    """The four stages with a question about each output: before it is made, or before it is shown."""
+    """The four stages with a question about each output: before it is made, or is shown."""
     document = json.loads(FOUR_STAGES.document)
     document["name"] = "asking_of_each"
     [each] = [step for step in document["steps"] if step["type"] == "for_each_output"]
