@@ -96,8 +96,7 @@ class FakeRecorder:
         return view
 
     async def get_run(self, run_id: RunId, *, with_plan: bool = False) -> RecordedRun:
-        if run_id not in self.runs:
-            raise NotFound("RUN_NOT_FOUND", "no such run")
+        self._known(run_id)
         plan = self.plans.get(run_id, "") if with_plan else ""
         return replace(self.runs[run_id], plan=plan)
 
@@ -129,8 +128,7 @@ class FakeRecorder:
         return 0 if claim is None else (await self.claim(plan.run_id, claim)).epoch
 
     async def claim(self, run_id: RunId, claim: Claim, *, force: bool = False) -> ClaimAnswer:
-        run = await self.get_run(run_id)
-        if run.is_final:
+        if self._known(run_id).is_final:
             raise FailedPrecondition("RUN_FINAL", "it is over")
         owner = self.owners.get(run_id)
         if owner != claim.owner:
@@ -269,6 +267,11 @@ class FakeRecorder:
 
     def _change(self, run_id: RunId, state: str) -> None:
         self.runs[run_id] = replace(self.runs[run_id], state=state)
+
+    def _known(self, run_id: RunId) -> RecordedRun:
+        if run_id not in self.runs:
+            raise NotFound("RUN_NOT_FOUND", "no such run")
+        return self.runs[run_id]
 
     def _fence(self, run_id: RunId) -> None:
         if self.epoch and self.epochs.get(run_id) != self.epoch:
