@@ -115,3 +115,19 @@ async def test_a_cancel_reaches_a_run_whose_replica_is_gone(tmp_path: Path) -> N
         cancelled = await http.post(f"/api/pipeline/{run_id}/cancel")
         assert cancelled.json()["status"] == "cancelled", cancelled.text
         await eventually(lambda: comfy.worker.remaining == 0, 10, "the end of the job")
+
+
+async def test_a_replica_that_freezes_delays_calls_and_loses_none(tmp_path: Path) -> None:
+    async with (
+        artlab_up(tmp_path, "--replicas", "2", ARTLAB_ORCHESTRATOR_CLAIM_TTL_SECONDS="1") as up,
+        httpx.AsyncClient(base_url=up.url, timeout=60.0, trust_env=False) as http,
+    ):
+        frozen = orchestrators(up)[min(orchestrators(up))]
+        frozen.suspend()
+        try:
+            for number in range(4):
+                answer = await http.post(EXECUTE, json={**IDEA, "seed": number})
+                assert answer.status_code == 200, answer.text
+                assert answer.json()["status"] == "success"
+        finally:
+            frozen.resume()
