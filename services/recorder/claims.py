@@ -25,6 +25,8 @@ from services.recorder.domain.vocabulary import EntityType
 
 Key = TypeVar("Key", float, datetime)
 
+_CREATORS_EPOCH = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Claimable:
@@ -53,8 +55,8 @@ class _Entry:
         self.entities = len(run.entities)
         # How many entities there were when its driver got it.
         self.held_from = 0
-        # The highest epoch that may be on the disk.
-        self.highest = 0
+        # The highest epoch that may be on the disk. The creator's is in the record.
+        self.highest = 0 if run.creator is None else _CREATORS_EPOCH
 
 
 class Claims:
@@ -74,9 +76,9 @@ class Claims:
             entry = self._add(run)
             claim = kept.get(run.run_id)
             if claim is None and run.creator is not None:
-                claim = Claim(1, run.creator)
+                claim = Claim(_CREATORS_EPOCH, run.creator)
             if claim is not None:
-                entry.highest = claim.epoch
+                entry.highest = max(entry.highest, claim.epoch)
                 if claim.by is not None:
                     self.hold(run.run_id, claim, claim.by)
                 else:
@@ -143,6 +145,11 @@ class Claims:
             return claim
         entry.highest += 1
         return Claim(entry.highest, by)
+
+    def hold_as_creator(self, run_id: RunId, by: Claimant) -> int:
+        """Let the creator have its new run; return the epoch."""
+        self.hold(run_id, Claim(_CREATORS_EPOCH, by), by)
+        return _CREATORS_EPOCH
 
     def hold(self, run_id: RunId, claim: Claim, by: Claimant) -> None:
         """A driver has the run from now on, and for as long as it said."""

@@ -139,9 +139,7 @@ class Lifecycle:
             if by is None:
                 return run, 0
             # The record says who it is, so the claim has cost nothing.
-            claim = self._claims.next_claim(run_id, by)
-            self._claims.hold(run_id, claim, by)
-            return run, claim.epoch
+            return run, self._claims.hold_as_creator(run_id, by)
 
     async def _delete(self, run_id: RunId, is_kept: Callable[[RunId], bool]) -> bool:
         async with self._table.locked(run_id, absent_ok=True, damaged_ok=True) as held:

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from artlab.recorder.v1 import recorder_pb2 as pb
@@ -184,6 +185,23 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Full]:
             yield full
         finally:
             full.process.kill()
+
+
+async def test_on_a_full_disk_a_run_can_still_be_taken_over_and_ended(full: Full) -> None:
+    async with full.client() as client:
+        runs = [await client.create() for _ in range(3)]
+        full.fill_up()
+        await client.refuses_what_is_new(runs[0])
+        for run in runs:
+            for epoch, owner in enumerate(("first", "second"), start=1):
+                claim = pb.Claim(owner=owner, ttl=Duration(seconds=60))
+                request = pb.ClaimRunRequest(name=run, claim=claim, force=True)
+                answer = await client.stub.ClaimRun(request, timeout=ANSWER_SECONDS)
+                assert (answer.claimed, answer.epoch) == (True, epoch)
+            end = pb.FinalizeRunRequest(name=run, state=run_pb2.RUN_STATE_CANCELLED, epoch=2)
+            await client.stub.FinalizeRun(end, timeout=ANSWER_SECONDS)
+    assert list((full.root / ".claims").iterdir()) == []
+    assert full.defects() == []
 
 
 async def test_on_a_full_disk_runs_end_and_afterwards_it_works_again_by_itself(full: Full) -> None:

@@ -169,3 +169,10 @@ def test_a_run_that_is_renewed_for_ever_leaves_nothing_behind() -> None:
         assert claims.renew(run.run_id, 1, by)
         claims.claimable(1)
     assert len(claims._ends._heap) <= 2
+
+
+def test_the_epoch_of_a_creator_that_got_no_answer_is_never_anothers() -> None:
+    claims, by = Claims(ManualClock()), Claimant("other", 5000)
+    run = replace(run_of(0), creator=Claimant("creator", 5000))
+    claims.saved(run)  # settled from the disk after a write in doubt
+    assert claims.next_claim(run.run_id, by) == Claim(2, by)
