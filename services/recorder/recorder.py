@@ -188,24 +188,17 @@ class Recorder:
 
         await self._lifecycle.change(run_id, warn, epoch)
 
-    async def finalize_output(
-        self,
-        run_id: RunId,
-        index: int,
-        state: RunState,
-        error: RunError | None,
-        epoch: int = 0,
-    ) -> Output:
+    async def finalize_output(self, run_id: RunId, end: OutputEnd, epoch: int = 0) -> Output:
         """Make an output final and return it as recorded, which may be from an earlier call.
 
         Raises NotFound OUTPUT_NOT_FOUND, FailedPrecondition OUTPUT_HAS_NO_ENTITY, FENCED.
         """
 
-        def end(run: Run) -> Run:
-            return run.with_final_output(index, state, error, self._clock.now())
+        def make_final(run: Run) -> Run:
+            return run.with_final_output(end.index, end.state, end.error, self._clock.now())
 
-        run = await self._lifecycle.change(run_id, end, epoch, is_end=True)
-        return run.outputs[index - 1]
+        run = await self._lifecycle.change(run_id, make_final, epoch, is_end=True)
+        return run.outputs[end.index - 1]
 
     async def finalize_run(
         self,

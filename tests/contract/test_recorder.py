@@ -475,6 +475,10 @@ BAD_ERRORS: list[tuple[run_pb2.RunError, str]] = [
 ]
 
 
+def run_end(*outputs: run_pb2.Output) -> pb.FinalizeRunRequest:
+    return pb.FinalizeRunRequest(name=RUN, state=run_pb2.RUN_STATE_CANCELLED, outputs=list(outputs))
+
+
 @pytest.mark.parametrize(
     ("end", "field"),
     [
@@ -494,6 +498,10 @@ BAD_ERRORS: list[tuple[run_pb2.RunError, str]] = [
             )
             for bad, field in BAD_ERRORS
         ),
+        (run_end(run_pb2.Output(index=0, state=run_pb2.RUN_STATE_CANCELLED)), "outputs[0].index"),
+        (run_end(run_pb2.Output(index=1)), "outputs[0].state"),
+        (run_end(run_pb2.Output(index=1, state=run_pb2.RUN_STATE_BLOCKED)), "outputs[0].error"),
+        (run_end(*[run_pb2.Output()] * 17), "outputs"),
     ],
 )
 async def test_finalize_run_names_the_malformed_field(

@@ -83,7 +83,7 @@ class RunsRpcs:
         """See recorder.proto."""
         run_id = RunId.parse_name(request.name)
         output = await self._recorder.finalize_output(
-            run_id, *parse_output_end(request.output), parse_epoch(request.epoch)
+            run_id, parse_output_end(request.output), parse_epoch(request.epoch)
         )
         return pb.FinalizeOutputResponse(output=output_message(output))
 

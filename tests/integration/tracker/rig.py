@@ -11,7 +11,7 @@ from services.kit.clock import ManualClock
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.entity import EntityDraft
 from services.recorder.domain.execution import RunExecution, execution_of
-from services.recorder.domain.outcome import Output, RunError
+from services.recorder.domain.outcome import Output, OutputEnd, RunError
 from services.recorder.domain.plan import Plan
 from services.recorder.domain.vocabulary import (
     Audience,
@@ -99,7 +99,7 @@ class Rig:
         self.clock.advance(1.0)
         if well:
             await self._has(run_id, EntityType.OUTPUT_TEXT, 4, 1)
-            await recorder.finalize_output(run_id, 1, RunState.SUCCEEDED, None)
+            await recorder.finalize_output(run_id, OutputEnd(1, RunState.SUCCEEDED, None))
             await recorder.finalize_run(run_id, RunState.SUCCEEDED, None)
         else:
             await recorder.finalize_run(run_id, RunState.FAILED, AWAY)

@@ -68,8 +68,6 @@ class CreateRunRequest(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
-    ENTITIES_FIELD_NUMBER: _builtins.int
-    PROGRESS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Canonical lower-case UUID; becomes the run_id. The same id with the same
     content returns the same run.
@@ -92,17 +90,6 @@ class CreateRunRequest(_message.Message):
         A repeated call by the same owner gets the same epoch.
         """
 
-    @_builtins.property
-    def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordEntityRequest]:
-        """What is recorded together with the run, in order, at most 4 and 1 MiB in
-        all: once the run exists, these do. `upload` is the upload_id alone; epoch
-        and progress are not read.
-        """
-
-    @_builtins.property
-    def progress(self) -> _run_pb2.Progress:
-        """Where the run stands then, as in SetProgress; unset leaves it PENDING."""
-
     def __init__(
         self,
         *,
@@ -110,12 +97,10 @@ class CreateRunRequest(_message.Message):
         run: _run_pb2.Run | None = ...,
         plan: _builtins.str = ...,
         claim: Global___Claim | None = ...,
-        entities: _abc.Iterable[Global___RecordEntityRequest] | None = ...,
-        progress: _run_pb2.Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "progress", b"progress", "run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "entities", b"entities", "plan", b"plan", "progress", b"progress", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "plan", b"plan", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
