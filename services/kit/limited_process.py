@@ -1,12 +1,12 @@
 """Work on bytes of strangers in processes of their own, which cannot take more than they are given.
 
 What decodes a file somebody sent may be made to crash, to loop or to fill the memory. It is done
-in a child that has no secrets in its environment, no file to write to, no network where the system
-lets it do without, limited memory, processor time and time, and that is killed when it overstays
-or when nobody waits for it any more. What its starter knows it cannot read either, if that is
-secluded (`seclusion.refuse_readers`), as every service is. A child
-that behaved stays and takes the next call, because starting one takes a fifth of a second and
-more. `limited_task` is the inside.
+in a child that has no secrets in its environment, no file to write to, limited memory, processor
+time and time, and that is killed when it overstays or when nobody waits for it any more. As far as
+the system lets it, it has no network either, changes no file and signals nobody (`seclusion`);
+what its starter knows it cannot read, as every service refuses readers. A child that behaved stays
+and takes the next call, because starting one takes a fifth of a second and more. `limited_task` is
+the inside.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class LimitedProcesses:
         self._free = asyncio.Semaphore(limits.at_once)
         self._idle: list[_Child] = []
         self._line = 0
-        self._told_unfenced = False
+        self._has_told = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,7 +150,7 @@ class LimitedProcesses:
             child = await self._waiting_child()
             if child is None:
                 child = await _start(self._task, self._limits)
-                self._tell_unfenced(child.unfenced)
+                self._tell_once(child.open_to)
             yield child
         finally:
             try:
@@ -159,10 +159,10 @@ class LimitedProcesses:
             finally:
                 self._free.release()
 
-    def _tell_unfenced(self, why: str) -> None:
-        if why and not self._told_unfenced:
-            self._told_unfenced = True
-            log.info("limited process has a network", extra=facts(task=self._task, why=why))
+    def _tell_once(self, open_to: str) -> None:
+        if open_to and not self._has_told:
+            self._has_told = True
+            log.info("limited process not secluded", extra=facts(task=self._task, why=open_to))
 
     async def _waiting_child(self) -> _Child | None:
         while self._idle:
@@ -181,8 +181,8 @@ class _Child:
         self._peer = peer
         self._limits = limits
         self.calls = 0
-        # Why it has a network; empty when it has none.
-        self.unfenced = ""
+        # In what it could not be secluded, for operators; empty when it is.
+        self.open_to = ""
 
     @property
     def lives(self) -> bool:
@@ -205,7 +205,7 @@ class _Child:
         kind, body = await self._in_time(START_SECONDS, self._receive(_MAX_COMPLAINT_BYTES))
         if kind != READY:
             raise _trouble(kind, body)
-        self.unfenced = body[:40].decode("utf-8", "replace")
+        self.open_to = body[:100].decode("utf-8", "replace")
 
     async def call(self, request: bytes, files: Sequence[int]) -> bytes | ArtlabError:
         self.calls += 1

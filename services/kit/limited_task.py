@@ -22,7 +22,13 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from services.kit.errors import ArtlabError
-from services.kit.seclusion import end_with_parent, gain_nothing, leave_network, refuse_readers
+from services.kit.seclusion import (
+    end_with_parent,
+    gain_nothing,
+    keep_hands_off,
+    leave_network,
+    refuse_readers,
+)
 
 Task = Callable[[bytes, Sequence[int]], bytes]
 
@@ -38,7 +44,7 @@ _MAX_OPEN_FILES = 64
 def main(arguments: list[str]) -> None:
     """Serve calls until the other side hangs up."""
     name, memory, cpu, wall, descriptor = arguments
-    unfenced = _give_up_rights(int(memory))
+    failures = _give_up_rights(int(memory))
     with socket.socket(fileno=int(descriptor)) as peer:
         try:
             task = _load(name)
@@ -48,7 +54,7 @@ def main(arguments: list[str]) -> None:
         except Exception as error:
             _send(peer, BROKEN, _place(error))
             return
-        _send(peer, READY, unfenced.encode())
+        _send(peer, READY, failures.encode())
         while True:
             head, files, _, _ = socket.recv_fds(peer, LENGTH.size, MAX_FILES)
             if not head:
@@ -63,11 +69,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _give_up_rights(memory_bytes: int) -> str:
-    """Be small and secluded; tells why there is a network nonetheless, if there is."""
+    """Be small and secluded; tells in what it could not be."""
     # Before anything is loaded that has threads, and before what a change of rights may undo.
-    unfenced = leave_network()
+    failures = {"network": leave_network()}
     end_with_parent(signal.SIGKILL)
     gain_nothing()
+    failures["landlock"] = keep_hands_off()
     # The next child of the same service sees other people's files.
     refuse_readers()
     for what, most in (
@@ -79,7 +86,7 @@ def _give_up_rights(memory_bytes: int) -> str:
         resource.setrlimit(what, (most, most))
     # Ctrl-C reaches the whole terminal; when this process ends is its starter's affair.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return unfenced
+    return ", ".join(f"{what}: {why}" for what, why in failures.items() if why)
 
 
 def _load(name: str) -> Task:

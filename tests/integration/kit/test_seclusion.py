@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import subprocess
 import sys
@@ -88,15 +89,41 @@ async def test_a_child_has_no_network_where_the_system_lets_it_do_without() -> N
     port = server.sockets[0].getsockname()[1]
     async with server, LimitedProcesses(TASK, LIMITS) as processes:
         found = await processes.call(f"connect {port}".encode())
-    assert found == (b"nobody" if _has_namespaces() else b"connected")
+    fenced = _has_namespaces() or _landlock() >= 4
+    assert found == (b"nobody" if fenced else b"connected")
+
+
+async def test_a_child_changes_nothing_and_signals_nobody(tmp_path: Path) -> None:
+    if _landlock() < 6:
+        pytest.skip("run it on Linux 6.12 or newer, with Landlock among its security modules")
+    (tmp_path / "runs").mkdir()
+    deeds = [
+        f"make {tmp_path}/mine",
+        f"remove {tmp_path}/runs",
+        "run /bin/true",
+        f"kill {os.getpid()}",
+    ]
+    async with LimitedProcesses(TASK, LIMITS) as processes:
+        assert [await processes.call(deed.encode()) for deed in deeds] == [b"refused"] * 4
+        # What it is for it can do.
+        assert await processes.call(b"pid")
+    assert os.listdir(tmp_path) == ["runs"]
 
 
 def _has_namespaces() -> bool:
-    tried = subprocess.run(
-        [sys.executable, "-c", "from services.kit.seclusion import *; print(leave_network())"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        timeout=30,
+    return _told("leave_network()") == ""
+
+
+def _told(call: str) -> str:
+    """What a call of the module says in a process of its own."""
+    code = f"from services.kit.seclusion import *\nprint({call})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=30
     )
-    return tried.stdout.strip() == b""
+    return done.stdout.decode().strip()
+
+
+def _landlock() -> int:
+    """The version of Landlock's interface; less than 1 where there is none."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.syscall(444, None, ctypes.c_size_t(0), 1))
