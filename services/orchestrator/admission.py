@@ -24,6 +24,15 @@ class Admission:
         self._max_open = max_open
         self._max_of_person = max_of_person
 
+    @property
+    def has_line(self) -> bool:
+        """Whether runs wait already, so that a new one has to get in line."""
+        return self._view.has_line
+
+    def queued(self) -> None:
+        """Note that a run gets in line."""
+        self._view.queued()
+
     async def admit(self, user_id: str, room: int) -> None:
         """Count a run of this person.
 

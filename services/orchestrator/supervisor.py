@@ -204,7 +204,9 @@ class Supervisor:
 
     async def _create(self, plan: Plan) -> int:
         claim = None
-        if self._driver.room:
+        if self._admission.has_line or not self._driver.room:
+            self._admission.queued()
+        else:
             # Driven here and at once: nobody need be told, and nobody else looks at it.
             self._driver.promise(plan.run_id)
             claim = self._claim

@@ -23,6 +23,7 @@ class QueueView:
         self._seen: ClaimableRuns | None = None
         self._at = 0.0
         self._since: Counter[str] = Counter()
+        self._queued = 0
         self._one = asyncio.Lock()
 
     async def look(self, max_age_seconds: float = 0.0) -> ClaimableRuns:
@@ -35,6 +36,15 @@ class QueueView:
             # Whoever had the lock may have looked after we asked.
             fresh = self._fresh(asked - max_age_seconds)
             return fresh if fresh is not None else await self._look()
+
+    @property
+    def has_line(self) -> bool:
+        """Whether runs wait for a seat, as far as is known."""
+        return self._queued > 0 or (self._seen is not None and bool(self._seen.runs))
+
+    def queued(self) -> None:
+        """Note a run that is to wait, and came after the last look."""
+        self._queued += 1
 
     def added(self, user_id: str) -> None:
         """Count a run that came after the last look."""
@@ -81,8 +91,9 @@ class QueueView:
         return self._seen if self._seen is not None and self._at >= not_before else None
 
     async def _look(self) -> ClaimableRuns:
-        began, before = self._clock.monotonic(), self._since.copy()
+        began, before, queued = self._clock.monotonic(), self._since.copy(), self._queued
         seen = await self._claims.claimable(PAGE)
         self._seen, self._at = seen, began
         self._since -= before
+        self._queued -= queued
         return seen

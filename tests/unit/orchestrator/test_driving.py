@@ -276,3 +276,21 @@ async def test_a_cut_start_is_woken_by_who_repeats_it() -> None:
     await other.supervisor.start(REQUEST)
     assert await other.final() == "succeeded"
     await other.supervisor.drain()
+
+
+async def test_a_new_run_does_not_get_ahead_of_those_in_line() -> None:
+    one = _orchestrator(seats=1)
+    one.media.frozen = True
+    await one.supervisor.start(REQUEST)
+    await one.media.started.wait()
+    first, second = RunId.new(), RunId.new()
+    await one.supervisor.start(replace(REQUEST, run_id=first, user_id="ben"))
+    # As it is when the seat is free and nobody has taken it yet.
+    one.supervisor._driver._total = 2
+    await one.supervisor.start(replace(REQUEST, run_id=second, user_id="cem"))
+    assert second not in one.recorder.owners
+    one.media.frozen = False
+    await one.supervisor.cancel(RUN)
+    assert await one.final(second) == "succeeded"
+    assert [job.run_id for job in one.media.jobs[1:]] == [first, second]
+    await one.supervisor.drain()
