@@ -139,8 +139,13 @@ def _require_checked(parent: Parent) -> None:
     # Ended by a no in stage 1, or before the end of it, it has nothing to go on from.
     if not any(one.type == "safety" and one.stage == 1 for one in parent.entities):
         raise incomplete("not ended stage 1")
-    if any(one.type == "explanation" and one.stage == 1 for one in parent.entities):
+    if any(_is_refusal_of_stage_1(one) for one in parent.entities):
         raise incomplete("not come past stage 1")
+
+
+def _is_refusal_of_stage_1(entity: RecordedEntity) -> bool:
+    # A person's no, or one to what a person wrote, is none of stage 1's own checks.
+    return entity.type == "explanation" and entity.stage == 1 and QUESTION not in entity.metadata
 
 
 def _images(parent: Parent) -> list[Copied]:

@@ -249,4 +249,6 @@ class Asking:
     def _stage(self) -> int:
         if self._index:
             return 4 if self.run.record.made(self._index) else 3
-        return self.run.journal.stage_now
+        # A text that was taken over, or found recorded, was made in stage 2 whoever goes on.
+        least = 2 if self.run.record.every("interception", 0) else 1
+        return max(least, self.run.journal.stage_now)

@@ -153,8 +153,16 @@ async def test_what_goes_on_may_ask_the_person_again(world: PeopleWorld) -> None
     child = await world.rerun(parent, 3, pause_before_render=True)
     question = await world.asked(child)
     assert (await world.document(child, "question"))["text"] == "Eine Blume+1"
-    await world.answer(child, question, pb.DECISION_APPROVE)
-    assert (await world.ended(child)).state == "succeeded"
+    assert [one.stage for one in await world.entities(child, "question")] == [2]
+    await world.answer(child, question, pb.DECISION_EDIT, "verboten")
+    ended = await world.ended(child)
+    assert ended.state == "blocked"
+    assert ended.error is not None
+    assert ended.error.stage == 2
+    # It went wrong with what the person wrote; the text before is as good as it was.
+    grandchild = await world.rerun(child, 3)
+    assert (await world.ended(grandchild)).state == "succeeded"
+    assert world.prompts(grandchild) == {1: "Eine Blume+1"}
 
 
 async def test_one_may_go_on_from_a_run_that_goes_on_from_another(world: PeopleWorld) -> None:
