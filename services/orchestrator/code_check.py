@@ -13,7 +13,6 @@ from functools import partial
 from services.kit.errors import FailedPrecondition
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import Purpose, RecordedEntity, Verdict
-from services.orchestrator.image_check import made_of
 from services.orchestrator.run_in_work import RunInWork, digest_of
 
 MAX_BYTES = 1024 * 1024
@@ -49,15 +48,17 @@ class CodeCheck:
         """Whether nothing of these files is left to be judged."""
         return not self._written(made) or self._evidence() is not None
 
-    async def make(self) -> Verdict | None:
+    @property
+    def is_needed(self) -> bool:
+        """Whether it may have something to read."""
+        return self._output.is_written
+
+    async def make(self, made: list[RecordedEntity]) -> Verdict | None:
         """Have all that is written judged; return the verdict that says no, if any.
 
         Raises an ArtlabError when that could not be done: nothing of the output may be shown then.
         """
         run, output = self._run, self._output
-        if not output.is_written:
-            return None
-        made = await made_of(run, output)
         if await self.was_made(made):
             return None
         await run.journal.stage(4, f"{output.kind}_check", output.index)

@@ -61,16 +61,18 @@ class ImageCheck:
         looked_at = {one.sequence for one in verdicts}
         return blocking(verdicts) is None and looked_at >= {one.sequence for one in seen}
 
-    async def make(self) -> Verdict | None:
+    @property
+    def is_needed(self) -> bool:
+        """Whether it may have something to look at."""
+        return self._run.plan.checks_images
+
+    async def make(self, made: list[RecordedEntity]) -> Verdict | None:
         """Have everything that is seen judged; return the verdict that says no, if any.
 
         What was refused is erased unless the policy keeps it. Raises an ArtlabError when a check
         could not be made: nothing of the output may be shown then.
         """
         run, output = self._run, self._output
-        if not run.plan.checks_images:
-            return None
-        made = await made_of(run, output)
         if await self.was_made(made):
             return None
         await run.journal.stage(4, "image_check", output.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -74,16 +75,42 @@ class Journal:
         # Where the run stands, 1 to 4, and where each output does.
         self.stage_now = max(1, recorded.stage) if recorded else 1
         self.stages: dict[int, int] = {}
+        # On its way to the recorder, beside the work it announces and before whatever comes of it.
+        self._saying: asyncio.Task[None] | None = None
 
     def begin(self) -> Began:
         """Note that work on an entity begins now."""
         return Began(self._clock, self._clock.monotonic())
 
     async def stage(self, stage: int, step: str, output_index: int = 0) -> None:
-        """Say where the run stands."""
+        """Say where the run stands; nothing else is written before that is recorded."""
+        await self.said()
         self.stage_now, run = stage, self._plan.run_id
         self.stages[output_index] = stage
-        await self._patiently(lambda: self._recorder.set_progress(run, stage, step, output_index))
+        self._saying = asyncio.create_task(
+            self._patiently(lambda: self._recorder.set_progress(run, stage, step, output_index)),
+            name=f"stage {stage}",
+        )
+        # Sent before anything that follows it.
+        await asyncio.sleep(0)
+
+    async def said(self) -> None:
+        """Wait until it is recorded where the run stands. Raises what `stage` could not do."""
+        saying = self._saying
+        if saying is None:
+            return
+        # Others may wait for it as well, so that it is not to be cancelled with this one.
+        await asyncio.wait({saying})
+        if self._saying is saying:
+            self._saying = None
+        saying.result()
+
+    async def close(self) -> None:
+        """Let go of what is on its way."""
+        saying, self._saying = self._saying, None
+        if saying is not None:
+            saying.cancel()
+            await asyncio.gather(saying, return_exceptions=True)
 
     async def text(
         self,
@@ -234,13 +261,13 @@ class Journal:
     async def erase(self, entity: RecordedEntity) -> None:
         """Remove the bytes of an entity that a check has refused."""
         run, sequence = self._plan.run_id, entity.sequence
-        await self._patiently(lambda: self._recorder.erase(run, sequence, "SAFETY_BLOCKED"))
+        await self._write(lambda: self._recorder.erase(run, sequence, "SAFETY_BLOCKED"))
         self.record.add(replace(entity, erased=True))
 
     async def warning(self, output_index: int, warning: RenderWarning) -> None:
         """Record something a person should know."""
         run = self._plan.run_id
-        await self._patiently(lambda: self._recorder.warn(run, output_index, warning))
+        await self._write(lambda: self._recorder.warn(run, output_index, warning))
 
     async def error(
         self,
@@ -272,7 +299,7 @@ class Journal:
     ) -> FinalState:
         """Make one output final; return how it is recorded, which may be from an earlier call."""
         run = self._plan.run_id
-        recorded = await self._patiently(
+        recorded = await self._write(
             lambda: self._recorder.finalize_output(run, output, state, error)
         )
         self.record.ends[output.index] = End(recorded, error if recorded == state else None)
@@ -281,12 +308,16 @@ class Journal:
     async def run_final(self, state: FinalState, error: RunError | None = None) -> RecordedRun:
         """Make the run final."""
         run = self._plan.run_id
-        return await self._patiently(lambda: self._recorder.finalize_run(run, state, error))
+        return await self._write(lambda: self._recorder.finalize_run(run, state, error))
 
     async def _record(self, draft: EntityDraft) -> RecordedEntity:
-        entity = await self._patiently(lambda: self._recorder.record(self._plan.run_id, draft))
+        entity = await self._write(lambda: self._recorder.record(self._plan.run_id, draft))
         self.record.add(entity)
         return entity
+
+    async def _write(self, call: Callable[[], Awaitable[T]]) -> T:
+        await self.said()
+        return await self._patiently(call)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         return await patiently(call, self._patience, self._clock, recorder_may_recover)

@@ -60,6 +60,12 @@ class Pipeline:
         Cancel the task and call `stop` to end it early. Raises ClaimLost when somebody else drives
         the run; then nothing more is to be done here.
         """
+        try:
+            return await self._drive()
+        finally:
+            await self._journal.close()
+
+    async def _drive(self) -> Parked | None:
         known = await self._known_end()
         if known is not None:
             await self._end_all(known)
@@ -68,6 +74,7 @@ class Pipeline:
             result = await self._carry_out()
         except StepWaits as waits:
             await self._outputs.settle_late()
+            await self._journal.said()
             return Parked(waits.seconds)
         await self._outputs.settle_late()
         await self._end_all(await self._end_of(result))

@@ -21,7 +21,7 @@ from services.orchestrator.domain.run import (
     RenderWarning,
 )
 from services.orchestrator.engine.step import JsonObject, StepScope
-from services.orchestrator.image_check import ImageCheck
+from services.orchestrator.image_check import ImageCheck, made_of
 from services.orchestrator.patience import peer_is_away
 from services.orchestrator.ports import MediaJob
 from services.orchestrator.run_in_work import Blocked, RunInWork, digest_of
@@ -47,7 +47,7 @@ class MediaGeneration:
         run, text = run_of(scope), text_in(inputs, scope)
         output = output_of(scope, run)
         made = run.record.made(output.index)
-        checks = (ImageCheck(run, output), CodeCheck(run, output, text))
+        checks = checks_of(run, output, text)
         for check in checks:
             no = await check.recorded_refusal(made)
             if no is not None:
@@ -77,10 +77,21 @@ class MediaGeneration:
 
 async def look(run: RunInWork, output: PlannedOutput, text: str) -> None:
     """Have judged what was made. Raises Blocked, or an ArtlabError for no answer."""
-    for check in (ImageCheck(run, output), CodeCheck(run, output, text)):
-        no = await check.make()
+    checks = [check for check in checks_of(run, output, text) if check.is_needed]
+    if not checks:
+        return
+    made = await made_of(run, output)
+    for check in checks:
+        no = await check.make(made)
         if no is not None:
             raise Blocked(4, no)
+
+
+def checks_of(
+    run: RunInWork, output: PlannedOutput, text: str
+) -> tuple[ImageCheck | CodeCheck, ...]:
+    """Return how an output that was made of a text may have to be looked at."""
+    return ImageCheck(run, output), CodeCheck(run, output, text)
 
 
 async def require_checked(run: RunInWork, output: PlannedOutput, text: str) -> None:
@@ -126,6 +137,7 @@ async def render(run: RunInWork, rendering: Rendering, job: MediaJob) -> None:
     """Have media do a job, and pass on what it says on its way."""
     rendering.begins(job)
     try:
+        await run.journal.said()
         await run.steady(lambda: _follow(run, job))
     except ArtlabError as error:
         if peer_is_away(error):
