@@ -111,7 +111,8 @@ class _Tries:
             try:
                 found = await self._try(inputs, replace(self._scope, attempt=number))
             except StepBlocked as blocked:
-                self._took(number, began)
+                if not self._restored:
+                    self._took(number, began)
                 return self._blocked(blocked)
             except _OfDriver as problem:
                 raise problem.error from problem
@@ -164,7 +165,11 @@ class _Tries:
     async def _restore(
         self, restore: Any, inputs: JsonObject, scope: StepScope
     ) -> JsonObject | StepResult | None:
-        found = await restore(inputs, scope)
+        try:
+            found = await restore(inputs, scope)
+        except StepBlocked:
+            self._restored = True
+            raise
         if found is not None:
             self._restored = True
             return as_output(scope.step, found)
@@ -200,6 +205,7 @@ class _Tries:
             message=blocked.rule,
             stage=blocked.stage,
             cause=blocked,
+            restored=self._restored,
         )
 
     def _fell_or_failed(self, error: ArtlabError) -> StepResult:

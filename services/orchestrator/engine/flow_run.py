@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from services.kit.errors import ArtlabError
+from services.kit.errors import ArtlabError, Internal
 from services.orchestrator.engine.condition import Ended, holds
 from services.orchestrator.engine.doing import Done, do_step, to_keep
 from services.orchestrator.engine.each_output import each_output
@@ -172,6 +172,9 @@ class FlowRun:
         except StepWaits as waits:
             self._waits.append(waits)
             return
+        except asyncio.CancelledError as error:
+            # Not by us: then this is not where it is waited for.
+            raise Internal("STEP_CRASHED", f"{step.id} cancelled its own task") from error
         ways = self._ways.pop(step.id)
         self._note(ways.result)
         if ways.back is not None:

@@ -71,7 +71,7 @@ def test_anything_at_all(document: object) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES_OF_FILES), min_size=1, max_size=3))
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_a_good_file_with_anything_in_some_places(changes: list[tuple[Any, Any]]) -> None:
     document = copy.deepcopy(good())
     for place, value in changes:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.kit.errors import FailedPrecondition, Unavailable
+from services.kit.errors import FailedPrecondition, Internal, Unavailable
 from services.orchestrator.engine.step import JsonObject, StepScope, StepWaits
 from tests.support.virtual_time import Deadlock, run_virtually
 from tests.unit.orchestrator.engine.scripted import (
@@ -239,6 +239,24 @@ def test_who_drives_no_longer_stops_everything_at_once() -> None:
             await stage.perform(written)
         assert not stage.inside
         assert asyncio.get_running_loop().time() == 1.0
+
+    run_virtually(run())
+
+
+def test_a_step_that_cancels_itself_does_not_look_like_somebody_who_wants_the_run_to_stop() -> None:
+    async def cancel_itself(inputs: JsonObject, scope: StepScope) -> JsonObject:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+        return {}
+
+    async def run() -> None:
+        stage = Stage({"b": cancel_itself}, {"c": 50.0})
+        written = pipeline([step(name) for name in "abc"], path("a", "b"), path("a", "c"))
+        with pytest.raises(Internal, match="STEP_CRASHED"):
+            await stage.perform(written)
+        assert not stage.inside
 
     run_virtually(run())
 

@@ -158,6 +158,7 @@ def _handled(case: Case, flow: Flow, name: str, state: str) -> bool:
 
 
 @given(cases(loops=True))
+@settings(max_examples=60)
 def test_the_result_is_the_same_whatever_takes_how_long(case: Case) -> None:
     first, second = run(case, case.stage(0)), run(case, case.stage(1))
     assert told(first) == told(second)
@@ -170,6 +171,7 @@ def test_the_result_is_the_same_whatever_takes_how_long(case: Case) -> None:
 
 
 @given(cases(loops=True))
+@settings(max_examples=60)
 def test_no_step_begins_before_what_leads_to_it_is_decided_and_none_is_done_twice(
     case: Case,
 ) -> None:
@@ -190,6 +192,7 @@ def test_no_step_begins_before_what_leads_to_it_is_decided_and_none_is_done_twic
 
 
 @given(cases(loops=True))
+@settings(max_examples=60)
 def test_loops_end_at_their_limits(case: Case) -> None:
     result = run(case, case.stage())
     flow = case.definition.flow
@@ -217,6 +220,7 @@ def test_cancelled_at_any_moment_nothing_is_left_at_work(case: Case, moment: flo
 
 
 @given(cases(loops=True), st.integers(0, 20))
+@settings(max_examples=60)
 def test_who_goes_on_with_what_was_remembered_comes_to_the_same_end(case: Case, known: int) -> None:
     memory = InMemory()
     stage = case.stage()

@@ -38,6 +38,7 @@ def test_a_recorded_no_is_a_no() -> None:
     stage = Recorded(record={"a": StepBlocked("a rule", 1)})
     result = run_virtually(stage.perform(pipeline([step("a")])))
     assert result.state == "blocked"
+    assert result.steps[0].restored
     assert stage.began == []
 
 
