@@ -13,6 +13,8 @@ from services.gateway.domain.outcome import (
     Block,
     OutputResult,
     block_entity,
+    edited_text,
+    later_decisions,
     output_results,
     read_block,
     text_entity,
@@ -242,6 +244,11 @@ class Runs:
         return block
 
     async def _text(self, run: Run, entity: Entity) -> str:
+        if entity.type == "interception":
+            for decision in later_decisions(run, entity):
+                edited = edited_text(await self._small(run, decision))
+                if edited is not None:
+                    return edited
         return (await self._small(run, entity)).decode(errors="replace")
 
     async def _small(self, run: Run, entity: Entity) -> bytes:

@@ -99,9 +99,10 @@ async def gateway_beside(
         yield client
 
 
-async def paused(http: httpx.AsyncClient, **more: Any) -> tuple[str, dict[str, Any]]:
+async def paused(http: httpx.AsyncClient, key: str, **more: Any) -> tuple[str, dict[str, Any]]:
     """Start a run that asks; return its id and its question."""
-    response = await http.post(EXECUTE, json={**IDEA, "pause_before_render": True, **more})
+    body = {**IDEA, "pause_before_render": True, **more}
+    response = await http.post(EXECUTE, json=body, headers={"Idempotency-Key": key})
     assert response.status_code == 202, response.text
     answer = response.json()
     (question,) = answer["open_questions"]
@@ -130,7 +131,7 @@ def types(document: dict[str, Any]) -> list[str]:
 async def test_an_edited_text_is_checked_again_and_is_what_gets_made(
     http: httpx.AsyncClient, artlab_running: Running
 ) -> None:
-    run_id, question = await paused(http)
+    run_id, question = await paused(http, "edited")
     folder = artlab_running.run_folder(run_id)
     made = next(folder.glob("*_interception.txt")).read_text()
     assert question["text"] == made
@@ -148,12 +149,16 @@ async def test_an_edited_text_is_checked_again_and_is_what_gets_made(
     assert check["sequence"] > question["sequence"]
     again = await say(http, run_id, **said)
     assert again.status_code == 200
+    # Who asks for the whole of it gets the text that was made.
+    same = {**IDEA, "pause_before_render": True}
+    whole = await http.post(EXECUTE, json=same, headers={"Idempotency-Key": "edited"})
+    assert (whole.status_code, whole.json()["final_output"]) == (200, text)
     other = await say(http, run_id, question=question["sequence"], decision="approve")
     assert (other.status_code, other.json()["reason"]) == (409, "ALREADY_DECIDED")
 
 
 async def test_an_edited_text_that_a_check_refuses_makes_nothing(http: httpx.AsyncClient) -> None:
-    run_id, question = await paused(http, safety_level="kids")
+    run_id, question = await paused(http, "refused", safety_level="kids")
     text = "Ein Mann wird mit dem Messer ermordet"
     said = {"question": question["sequence"], "decision": "edit", "text": text}
     assert (await say(http, run_id, **said)).status_code == 200
@@ -163,7 +168,7 @@ async def test_an_edited_text_that_a_check_refuses_makes_nothing(http: httpx.Asy
 
 
 async def test_a_rejected_text_makes_nothing(http: httpx.AsyncClient) -> None:
-    run_id, question = await paused(http)
+    run_id, question = await paused(http, "rejected")
     response = await say(http, run_id, question=question["sequence"], decision="reject")
     assert response.status_code == 200
     document = await ended(http, run_id)
@@ -172,7 +177,7 @@ async def test_a_rejected_text_makes_nothing(http: httpx.AsyncClient) -> None:
 
 
 async def test_only_the_person_who_is_asked_may_answer(http: httpx.AsyncClient) -> None:
-    run_id, question = await paused(http)
+    run_id, question = await paused(http, "asked")
     said = {"question": question["sequence"], "decision": "approve"}
     refused = await say(http, run_id, **said, user_id="ben")
     assert (refused.status_code, refused.json()["reason"]) == (403, "DECISION_NOT_YOURS")

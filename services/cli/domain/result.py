@@ -87,7 +87,7 @@ def summarize(
     """
     outputs = tuple(_output(row, seen, url_of) for row in _rows(document.get("outputs")))
     status = _text(document.get("status"))
-    texts = [entity.content for entity in seen if entity.type == "interception"]
+    texts = [text for entity in seen if (text := _text_of(entity)) is not None]
     return RunResult(
         run_id=run_id,
         status=status,
@@ -151,6 +151,16 @@ def _blocks(seen: Sequence[SeenEntity]) -> list[Block]:
         if block not in found:
             found.append(block)
     return found
+
+
+def _text_of(entity: SeenEntity) -> str | None:
+    """The text a run came to by an entity: what was made of it, or what a person put in place."""
+    if entity.type == "interception":
+        return entity.content
+    document = entity.document or {}
+    if entity.type != "decision" or entity.output_index or document.get("decision") != "edit":
+        return None
+    return _text(document.get("text"))
 
 
 def _rows(value: object) -> list[Mapping[str, object]]:

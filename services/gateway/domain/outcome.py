@@ -55,6 +55,35 @@ def text_entity(run: Run) -> Entity | None:
     return None
 
 
+def later_decisions(run: Run, text: Entity) -> tuple[Entity, ...]:
+    """What people said after the run came to a text, about all of it, newest first.
+
+    One of them may have put another text in its place (`edited_text`).
+    """
+    found = [
+        entity
+        for entity in run.entities
+        if entity.type == "decision"
+        and entity.sequence > text.sequence
+        and not entity.output_index
+        and is_released(run, entity)
+        and not entity.is_erased
+    ]
+    return tuple(sorted(found, key=lambda entity: -entity.sequence))
+
+
+def edited_text(document: bytes) -> str | None:
+    """Return the text that a decision put in place of another; None when it put none."""
+    try:
+        parsed = json.loads(document)
+    except ValueError:
+        return None
+    if not isinstance(parsed, dict) or parsed.get("decision") != "edit":
+        return None
+    text = parsed.get("text")
+    return text if isinstance(text, str) else None
+
+
 def _got_to_media(output: Output) -> bool:
     return output.state == "succeeded" or (
         output.error is not None and output.error.stage == STAGE_MEDIA

@@ -93,3 +93,17 @@ def test_the_exit_code_tells_blocked_and_failed_apart(state: str, code: int) -> 
 
 def test_terminal_controls_of_others_are_made_visible() -> None:
     assert printable("a\x1b[2Jb\x9b1mc\u202ed\r\ne\tf") == "a\ufffd[2Jb\ufffd1mc\ufffdd\ne\tf"
+
+
+def test_the_text_a_person_put_in_place_is_what_the_run_came_to() -> None:
+    said = {"question": 5, "decision": "edit", "text": "Baum", "by": "person"}
+    result = result_of(
+        {"status": "succeeded"},
+        SeenEntity(4, "interception", content="Blume Wiese"),
+        SeenEntity(6, "decision", document=said),
+        SeenEntity(9, "decision", document={**said, "text": "Haus"}, output_index=1),
+    )
+    assert result.final_output == "Baum"
+    approved = SeenEntity(6, "decision", document={**said, "decision": "approve"})
+    text = SeenEntity(4, "interception", content="Blume Wiese")
+    assert result_of({"status": "succeeded"}, text, approved).final_output == "Blume Wiese"

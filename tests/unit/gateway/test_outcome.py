@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from services.gateway.domain.outcome import (
     Block,
     block_entity,
+    edited_text,
+    later_decisions,
     output_results,
     read_block,
     text_entity,
@@ -160,3 +162,44 @@ def test_clients_hear_success_and_error() -> None:
     assert client_status("failed") == "error"
     for same in ("partial", "blocked", "cancelled", "running", "not_available"):
         assert client_status(same) == same
+
+
+def test_what_people_said_of_the_text_is_found_newest_first() -> None:
+    text = entity(3, "interception")
+    earlier, of_one = entity(2, "decision"), entity(6, "decision", output_index=1)
+    first, second = entity(5, "decision"), entity(8, "decision")
+    made = run("succeeded", earlier, text, first, of_one, second, outputs=(DRAWN,))
+    assert later_decisions(made, text) == (second, first)
+    assert later_decisions(run("blocked", text, first, outputs=(FAILED,)), text) == ()
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        (b'{"decision": "edit", "text": "Baum"}', "Baum"),
+        (b'{"decision": "approve", "text": "Baum"}', None),
+        (b'{"decision": "edit", "text": 3}', None),
+        (b"[]", None),
+        (b"{", None),
+    ],
+)
+def test_only_an_edit_puts_another_text_in_place(document: bytes, text: str | None) -> None:
+    assert edited_text(document) == text
+
+
+def test_an_output_that_waits_for_a_teacher_is_released_to_teachers_only() -> None:
+    picture, question = (
+        entity(4, "output_image", output_index=1),
+        entity(6, "question", output_index=1),
+    )
+    waiting = Output(1, 1, "builtin_image", "image", "running")
+    asked = run("running", picture, question, outputs=(waiting,), open_questions=(6,))
+    assert is_released(asked, picture, is_teacher=True)
+    assert not is_released(asked, picture)
+    # Of another output, before its checks, or answered.
+    for other in (
+        run("running", picture, entity(6, "question", output_index=2), open_questions=(6,)),
+        run("running", entity(3, "question", output_index=1), picture, open_questions=(3,)),
+        run("running", picture, question, outputs=(waiting,)),
+    ):
+        assert not is_released(other, picture, is_teacher=True)
