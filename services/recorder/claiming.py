@@ -1,6 +1,6 @@
 """Claims as drivers ask for them: durable where another driver must never forget them.
 
-A change of driver is one rename and one sync, made under the run's lock, so that whatever was
+A change of driver is one name and one sync, made under the run's lock, so that whatever was
 written under the epoch before is either committed or refused. Readers never wait for it.
 """
 
@@ -97,7 +97,7 @@ class Claiming:
         before = self._claims.claim_of(run.run_id)
         claim = self._claims.next_claim(run.run_id, by)
         if claim != before:
-            await self._threads.run(self._store.save_claim, run.run_id, claim, True)
+            await self._threads.run(self._store.save_claim, run.run_id, claim)
         self._claims.hold(run.run_id, claim, by)
         return Answer(claim.epoch)
 
@@ -118,8 +118,7 @@ class Claiming:
             if self._claims.decided_meanwhile(held.current):
                 delay = timedelta()  # nobody need wait for what has come
             given_back = claim.given_back(self._clock.now() + delay if delay else None)
-            # Without a delay, losing it with the power costs whoever comes next one ttl.
-            await self._threads.run(self._store.save_claim, run_id, given_back, bool(delay))
+            await self._threads.run(self._store.save_claim, run_id, given_back)
             self._claims.give_back(run_id, given_back)
 
     def _what_became_of(self, run_ids: Sequence[RunId]) -> list[tuple[RunId, Lost]]:

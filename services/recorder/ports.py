@@ -235,8 +235,8 @@ class Store(Protocol):
         """Mark a run that is there, or no longer, durably."""
         ...
 
-    def save_claim(self, run_id: RunId, claim: Claim, durable: bool) -> None:
-        """Replace what is kept of an open run's claim, perhaps only against a crash of ours.
+    def save_claim(self, run_id: RunId, claim: Claim) -> None:
+        """Replace what is kept of an open run's claim, durably.
 
         It goes by itself when the run is final or deleted. Takes room that is kept back if it must.
         """

@@ -2,12 +2,14 @@
 
     .claims/<run_id>.<epoch>.<ttl_ms>.<not_before_us>.<owner>
 
-A change is a rename, which happens or does not, and one sync of the folder. A run that is still
-its creator's has none: its record says so. Final runs have none.
+A change is a new name and one sync of the folder, after which the old name goes. Of two that a
+crash left, the newest counts. A run that is still its creator's has none: its record says so. Final
+runs have none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Collection, Mapping
@@ -48,7 +50,6 @@ class ClaimFiles:
                 continue  # not ours
             run_id, claim = read
             known = found.get(run_id)
-            # A power loss may leave both names of a rename. Who has it back, asks again.
             if run_id in keep and (known is None or _is_newer(claim, known)):
                 found[run_id] = claim
         wanted = {run_id: name_of(run_id, claim) for run_id, claim in found.items()}
@@ -59,29 +60,36 @@ class ClaimFiles:
         self._names = wanted
         return found
 
-    def save(self, run_id: RunId, claim: Claim, *, durable: bool) -> None:
+    def save(self, run_id: RunId, claim: Claim) -> None:
         """Replace what is kept of a run's claim.
 
-        Raises OSError with the old one in place, or UnsureError with the new one in place.
+        Raises OSError with the old one in place, or UnsureError with both.
         """
         before, name = self._names.get(run_id), name_of(run_id, claim)
-        with atomic.anew(self._folder) as folder:
-            if before is None:
-                atomic.write_new(folder, name, b"", durable=False)
-            else:
-                atomic.move(folder, before, folder, name)
-            self._names[run_id] = name
-            if durable:
-                atomic.sync_change(folder)
+        if name == before:
+            return
+        try:
+            atomic.mark(self._folder, name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                atomic.remove(self._folder, name)
+            raise
+        self._names[run_id] = name
+        # The new one is durable. Of two, the newest counts.
+        if before is not None:
+            self._remove(run_id, before)
 
     def drop(self, run_id: RunId) -> None:
         """Forget the claim of a run that has ended; what cannot be removed, a start removes."""
         name = self._names.pop(run_id, None)
         if name is not None:
-            try:
-                atomic.remove(self._folder, name)
-            except OSError as error:
-                log.warning("a claim is left", extra=facts(run=str(run_id), errno=error.errno))
+            self._remove(run_id, name)
+
+    def _remove(self, run_id: RunId, name: str) -> None:
+        try:
+            atomic.remove(self._folder, name)
+        except OSError as error:
+            log.warning("a claim is left", extra=facts(run=str(run_id), errno=error.errno))
 
 
 def name_of(run_id: RunId, claim: Claim) -> str:
@@ -111,4 +119,5 @@ def parse_name(name: str) -> tuple[RunId, Claim] | None:
 
 
 def _is_newer(claim: Claim, known: Claim) -> bool:
+    # A claim is given back once, and never held again under its epoch.
     return (claim.epoch, claim.by is None) > (known.epoch, known.by is None)

@@ -164,12 +164,12 @@ class DiskStore:
             with self._reserve.ordinary():
                 atomic.mark(marks, run_id.value)
 
-    def save_claim(self, run_id: RunId, claim: Claim, durable: bool) -> None:
+    def save_claim(self, run_id: RunId, claim: Claim) -> None:
         """Replace what is kept of a run's claim."""
 
         def save() -> None:
             with storage_errors():
-                self._claims.save(run_id, claim, durable=durable)
+                self._claims.save(run_id, claim)
 
         # Without a driver nothing can end the run. It takes no room but that of a name.
         self._reserve.end(save)

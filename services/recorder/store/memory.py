@@ -158,7 +158,7 @@ class MemoryStore:
         else:
             self._favourites.discard(run_id)
 
-    def save_claim(self, run_id: RunId, claim: Claim, durable: bool) -> None:
+    def save_claim(self, run_id: RunId, claim: Claim) -> None:
         """Replace what is kept of a run's claim."""
         self._claims[run_id] = claim
 

@@ -246,16 +246,16 @@ def test_a_run_is_its_old_drivers_or_its_new_ones(
     def prepare(store: DiskStore) -> None:
         with_one_entity(store)
         if before is not None:
-            store.save_claim(RUN_ID, before, True)
+            store.save_claim(RUN_ID, before)
 
     def change(store: DiskStore, given: None) -> None:
-        store.save_claim(RUN_ID, wanted, True)
-        store.save_claim(RUN_ID, wanted, True)  # as it is
+        store.save_claim(RUN_ID, wanted)
+        store.save_claim(RUN_ID, wanted)  # as it is
 
     def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
         found = contents.claims.get(RUN_ID)
         assert found == wanted or (found == before and not acknowledged)
-        store.save_claim(RUN_ID, Claim(4, Claimant("third", 500)), False)
+        store.save_claim(RUN_ID, Claim(4, Claimant("third", 500)))
         names = [one.name for one in (root / ".claims").iterdir()]
         assert names == [f"{RUN_ID}.4.500.0.third"]
 
@@ -264,7 +264,7 @@ def test_a_run_is_its_old_drivers_or_its_new_ones(
 
 def test_the_claim_of_a_final_run_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def prepare(store: DiskStore) -> Run:
-        store.save_claim(RUN_ID, FIRST, True)
+        store.save_claim(RUN_ID, FIRST)
         return with_one_entity(store)
 
     def change(store: DiskStore, run: Run) -> None:

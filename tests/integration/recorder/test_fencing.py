@@ -215,11 +215,11 @@ class HeldStore(MemoryStore):
         self.reached = threading.Event()
         self.may_go_on = threading.Event()
 
-    def save_claim(self, run_id: RunId, claim: Claim, durable: bool) -> None:
+    def save_claim(self, run_id: RunId, claim: Claim) -> None:
         """As the memory, later."""
         self.reached.set()
         assert self.may_go_on.wait(10)
-        super().save_claim(run_id, claim, durable)
+        super().save_claim(run_id, claim)
 
 
 async def test_nobody_who_reads_waits_for_a_claim(tmp_path: Path) -> None:
