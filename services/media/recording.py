@@ -41,7 +41,7 @@ from services.media.recorder_calls import (
     patiently,
     pause_seconds,
 )
-from services.media.upload_stream import UploadStream
+from services.media.upload_stream import Answer, UploadStream
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class Recording:
             counted=lambda size: loop.call_soon_threadsafe(course.counted, size),
             inspection=self._inspector.begin(course.entity.type.removeprefix("output_")),
         )
-        work = loop.run_in_executor(self._threads, stream.run, self._stream.WriteEntity)
+        work = loop.run_in_executor(self._threads, stream.run, self._stream)
         work.add_done_callback(_retrieve)
         try:
             answer = await asyncio.shield(work)
@@ -273,7 +273,7 @@ class Recording:
             await self._recorder.DeleteUpload(request, timeout=CALL_SECONDS)
 
 
-def _retrieve(work: asyncio.Future[recorder_pb2.WriteEntityResponse]) -> None:
+def _retrieve(work: asyncio.Future[Answer]) -> None:
     # Who is cancelled twice does not see how the thread ends.
     if not work.cancelled():
         work.exception()

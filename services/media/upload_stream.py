@@ -1,17 +1,22 @@
-"""One attempt at one upload, in a thread: read the product, hash it, send what is missing."""
+"""One attempt at one upload, in a thread: read the product, hash it, send what is missing.
+
+What is small goes in one call once it was looked at: a stream costs the recorder an upload that it
+keeps for a resumption, several syncs for nothing when there is nothing to resume.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from itertools import chain
 from typing import Any
 
 import grpc
 
 from artlab.common.v1 import common_pb2
-from artlab.recorder.v1 import recorder_pb2, run_pb2
+from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.kit.errors import ArtlabError, Cancelled, DataLoss, Internal, ResourceExhausted
 from services.kit.status import from_rpc_error
 from services.media.inspection import Inspection
@@ -23,7 +28,11 @@ STREAM_SECONDS = 3600.0
 # Well before the recorder cuts a silent stream.
 KEEPALIVE_SECONDS = 10.0
 
+# At most that much of a product is held in memory.
+SMALL_BYTES = 256 * 1024
+
 Counted = Callable[[int], object]
+Answer = recorder_pb2.WriteEntityResponse | recorder_pb2.RecordEntityResponse
 
 
 class UploadStream:
@@ -58,6 +67,8 @@ class UploadStream:
         self._failure: Exception | None = None
         self._stopped = threading.Event()
         self._call: Any = None
+        # Taken once: by the thread that reads the product to its end, and closes it.
+        self._reader = threading.Lock()
 
     def stop(self) -> None:
         """End the stream soon; for other threads."""
@@ -66,18 +77,15 @@ class UploadStream:
         if self._call is not None:
             self._call.cancel()
 
-    def run(self, write_entity: Any) -> recorder_pb2.WriteEntityResponse:
+    def run(self, recorder: recorder_pb2_grpc.RecorderServiceStub) -> Answer:
         """Send everything and return the answer.
 
         Raises what the product, the inspection and the recorder raise, DataLoss PRODUCT_CHANGED
         when what is durable already is not what the product says now, and Cancelled
         MEDIA_CANCELLED.
         """
-        self._call = write_entity.future(self._requests(), timeout=STREAM_SECONDS)
-        if self._stopped.is_set():
-            self._call.cancel()
         try:
-            answer: recorder_pb2.WriteEntityResponse = self._call.result()
+            answer = self._sent(recorder)
         except (grpc.FutureCancelledError, grpc.RpcError) as error:
             if self._failure is not None:
                 raise self._failed() from error
@@ -88,6 +96,66 @@ class UploadStream:
             raise self._failed()
         return answer
 
+    def _sent(self, recorder: Any) -> Answer:
+        with ExitStack() as opened:
+            opened.enter_context(closing(self._inspection))
+            try:
+                chunks = opened.enter_context(self._product.read())
+                begun, request = self._begin(chunks)
+            except Exception as error:
+                self._failure = error
+                raise self._failed() from error
+            if request is not None:
+                answer: Answer = self._result(recorder.RecordEntity, request)
+                self._counted(len(request.data))
+                return answer
+            reading = opened.pop_all()
+        try:
+            answer = self._result(
+                recorder.WriteEntity, self._requests(chain(begun, chunks), reading)
+            )
+            return answer
+        finally:
+            if self._reader.acquire(blocking=False):
+                # The call was over before gRPC asked for the first message.
+                reading.close()
+
+    def _begin(
+        self, chunks: Iterator[bytes]
+    ) -> tuple[list[bytes], recorder_pb2.RecordEntityRequest | None]:
+        """The first chunks, and what to send when they are all there are."""
+        begun: list[bytes] = []
+        size = 0
+        if self._committed:
+            return begun, None
+        for data in chunks:
+            begun.append(data)
+            size += len(data)
+            if size > SMALL_BYTES or self._stopped.is_set():
+                return begun, None
+        return begun, self._small(b"".join(begun))
+
+    def _small(self, data: bytes) -> recorder_pb2.RecordEntityRequest:
+        self._check_size(len(data))
+        self._inspection.add(data)
+        found = self._inspection.conclude()
+        self._entity.metadata.update(found or {})
+        return recorder_pb2.RecordEntityRequest(
+            upload=self._upload, entity=self._entity, data=data, epoch=self._epoch
+        )
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise ResourceExhausted(
+                "MEDIA_TOO_LARGE", f"an output may have {self._max_bytes} bytes"
+            )
+
+    def _result(self, method: Any, request: object) -> Any:
+        self._call = method.future(request, timeout=STREAM_SECONDS)
+        if self._stopped.is_set():
+            self._call.cancel()
+        return self._call.result()
+
     def _failed(self) -> Exception:
         if isinstance(self._failure, ArtlabError):
             return self._failure
@@ -95,49 +163,50 @@ class UploadStream:
         wrapped.__cause__ = self._failure
         return wrapped
 
-    def _requests(self) -> Iterator[recorder_pb2.WriteEntityRequest]:
+    def _requests(
+        self, chunks: Iterator[bytes], reading: ExitStack
+    ) -> Iterator[recorder_pb2.WriteEntityRequest]:
+        if not self._reader.acquire(blocking=False):
+            return
         # gRPC runs this in a thread of its own and would log an exception with its text.
         try:
-            yield from self._messages()
+            with reading:
+                yield from self._messages(chunks)
         except Exception as error:
             self._failure = error
             if self._call is not None:
                 self._call.cancel()
 
-    def _messages(self) -> Iterator[recorder_pb2.WriteEntityRequest]:
+    def _messages(self, chunks: Iterator[bytes]) -> Iterator[recorder_pb2.WriteEntityRequest]:
         hashed = hashlib.sha256()
         size = 0
         first = True
-        with closing(self._inspection), self._product.read() as chunks:
-            for data in chunks:
-                if self._stopped.is_set():
-                    return
-                if size + len(data) > self._max_bytes:
-                    raise ResourceExhausted(
-                        "MEDIA_TOO_LARGE", f"an output may have {self._max_bytes} bytes"
-                    )
-                self._inspection.add(data)
-                if size < self._committed:
-                    known = data[: self._committed - size]
-                    hashed.update(known)
-                    size += len(known)
-                    if size == self._committed and self._prefixes[size] != hashed.digest():
-                        raise DataLoss("PRODUCT_CHANGED", "the product is not what it was")
-                    data = data[len(known) :]
-                if not data:
-                    continue
-                hashed.update(data)
-                yield self._message(first, size, data)
-                first = False
-                size += len(data)
-                self._prefixes[size] = hashed.digest()
-                self._counted(size)
+        for data in chunks:
+            if self._stopped.is_set():
+                return
+            self._check_size(size + len(data))
+            self._inspection.add(data)
             if size < self._committed:
-                raise DataLoss("PRODUCT_CHANGED", "the product is shorter than it was")
-            # Others may be looked into first: the recorder hears that this one is still there.
-            while (found := self._inspection.conclude(KEEPALIVE_SECONDS)) is None:
-                yield self._message(first, size, b"")
-                first = False
+                known = data[: self._committed - size]
+                hashed.update(known)
+                size += len(known)
+                if size == self._committed and self._prefixes[size] != hashed.digest():
+                    raise DataLoss("PRODUCT_CHANGED", "the product is not what it was")
+                data = data[len(known) :]
+            if not data:
+                continue
+            hashed.update(data)
+            yield self._message(first, size, data)
+            first = False
+            size += len(data)
+            self._prefixes[size] = hashed.digest()
+            self._counted(size)
+        if size < self._committed:
+            raise DataLoss("PRODUCT_CHANGED", "the product is shorter than it was")
+        # Others may be looked into first: the recorder hears that this one is still there.
+        while (found := self._inspection.conclude(KEEPALIVE_SECONDS)) is None:
+            yield self._message(first, size, b"")
+            first = False
         message = self._message(first, size, b"")
         self._entity.metadata.update(found)
         message.entity.CopyFrom(self._entity)

@@ -200,7 +200,8 @@ class EventStream:
             # ComfyUI runs one job at a time; it must be clear that it is ours, and which.
             running = [watch for watch in self._watches.values() if watch.is_running]
             watch = running[0] if len(running) == 1 else None
-        if watch is not None and watch.wants_preview():
+        # A job whose picture is dropped here gets the next one.
+        if watch is not None and self._previews.is_free and watch.wants_preview():
             self._previews.make(frame, watch.show)
 
 

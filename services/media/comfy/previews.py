@@ -77,16 +77,13 @@ class PreviewMaker:
         self._not_before = float("-inf")
 
     @property
-    def is_busy(self) -> bool:
-        """Whether one is being made."""
-        return self._work is not None
+    def is_free(self) -> bool:
+        """Whether the next one may be made now."""
+        return self._work is None and self._now() >= self._not_before
 
     def make(self, frame: PreviewFrame, show: Callable[[Preview], None]) -> None:
-        """Call `show` in the loop with the small picture, if it is one."""
-        now = self._now()
-        if self.is_busy or now < self._not_before:
-            return
-        self._not_before = now + EVERY_SECONDS
+        """Call `show` in the loop with the small picture, if it is one; to be called when free."""
+        self._not_before = self._now() + EVERY_SECONDS
         self._work = asyncio.create_task(self._make(frame, show), name="preview")
         self._work.add_done_callback(self._done)
 

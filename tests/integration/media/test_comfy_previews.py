@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from artlab.media.v1 import media_pb2
-from services.media.comfy import previews
+from services.media.comfy import ComfyBackend, previews
 from services.media.ports import Preview, RenderProgress
 from tests.fakes.comfyui import Script, fake_comfyui
 from tests.fakes.comfyui.jobs import config, connected, ignore, make_job, read, until
@@ -42,11 +42,10 @@ async def test_previews_come_as_small_pictures_and_at_most_two_a_second(
     async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
         # As with `--preview-method auto`: it need not be asked for them.
         fake.worker.previews = (None, "auto")
+        await warm(backend)
         async with media_beside(
             recorder_target, configs={"picture": output}, backend=backend
         ) as world:
-            # The first job opens the socket.
-            await world.made(await world.upload(), parameters=SMALL | {"steps": "1"})
             upload, began = await world.upload(), time.monotonic()
             answers: list[media_pb2.GenerateMediaResponse] = [
                 answer async for answer in world.generate(upload, parameters=SMALL)
@@ -66,7 +65,7 @@ async def test_previews_come_as_small_pictures_and_at_most_two_a_second(
 async def test_of_two_jobs_each_gets_its_own_previews_only() -> None:
     script = Script(step_seconds=0.1, preview=preview(64))
     async with fake_comfyui(script=script) as fake, connected(fake.url) as backend:
-        await backend.render(make_job(seed=1), ignore)
+        await warm(backend)
         told: dict[int, list[RenderProgress]] = {2: [], 3: []}
         jobs = [backend.render(make_job(seed=seed), told[seed].append) for seed in told]
         await asyncio.gather(*jobs)
@@ -99,34 +98,36 @@ async def test_making_previews_small_never_holds_up_the_events(
         assert not [one for one in told if one.preview is not None]
 
 
-async def test_what_comes_while_one_is_made_small_is_dropped() -> None:
+async def test_one_is_made_small_at_a_time_and_only_so_many_of_all_jobs_together() -> None:
     shown: list[Preview] = []
     frame = previews.PreviewFrame("job", memoryview(preview(64)))
-    maker = previews.PreviewMaker(now=itertools.count(0, 1).__next__)
+    now = 0.0
+    maker = previews.PreviewMaker(now=lambda: now)
+
+    def free() -> bool:
+        return maker.is_free
+
     try:
-        for _ in range(5):
-            maker.make(frame, shown.append)
-        await eventually(lambda: not maker.is_busy, 20)
+        assert free()
+        maker.make(frame, shown.append)
+        now += previews.EVERY_SECONDS
+        assert not free()
+        await eventually(free, 20)
         assert len(shown) == 1
         maker.make(frame, shown.append)
         await eventually(lambda: len(shown) == 2)
+        assert not free(), "too soon"
     finally:
         await maker.close()
 
 
-async def test_of_all_jobs_together_only_so_many_are_made_small() -> None:
-    shown: list[Preview] = []
-    frame = previews.PreviewFrame("job", memoryview(preview(64)))
-    clock = iter([0.0, previews.EVERY_SECONDS / 2, previews.EVERY_SECONDS]).__next__
-    maker = previews.PreviewMaker(now=clock)
-    try:
-        maker.make(frame, shown.append)
-        await eventually(lambda: not maker.is_busy, 20)
-        maker.make(frame, shown.append)
-        maker.make(frame, shown.append)
-        await eventually(lambda: len(shown) == 2)
-    finally:
-        await maker.close()
+async def warm(backend: ComfyBackend) -> None:
+    """Make pictures until one was shown: the socket is open, and the process runs."""
+    for number in itertools.count(1000):
+        told: list[RenderProgress] = []
+        await backend.render(make_job(seed=number), told.append)
+        if any(progress.preview is not None for progress in told):
+            return
 
 
 async def test_a_picture_that_breaks_its_process_costs_a_pause_and_no_job(
