@@ -83,6 +83,9 @@ def position(
         seats: how many runs one process drives at once.
     """
     line = [one.run_id for one in in_turn(waiting)]
+    if run.run_id not in line and run.state == "pending" and waiting.total > len(line):
+        # Behind those that were read.
+        line = [*line, run.run_id]
     if run.run_id not in line:
         # In work, or waiting for a person.
         age = (now - run.created).total_seconds()

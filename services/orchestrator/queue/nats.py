@@ -133,10 +133,19 @@ class NatsQueue:
         try:
             message = await self._message()
         except Unavailable:
-            return await self._without_server()
+            return await self._from_list() or await self._rest()
+        except Exception as error:
+            # A defect of the client, say. Runs are driven without it.
+            log.error("queue failed", exc_info=error)
+            return await self._from_list() or await self._rest()
         finally:
             self._wanted = False
-        return None if message is None else await self._take(message)
+        if message is not None:
+            return await self._take(message)
+        if self._view.has_line and not self._ours:
+            # They wait, and no message came: the server hangs, or has just lost them.
+            return await self._from_list()
+        return None
 
     async def _message(self) -> Msg | None:
         # The fetch goes on while a run of our own is taken; a message nobody waits for goes back.
@@ -190,17 +199,17 @@ class NatsQueue:
         run.on_gone(lambda delay: self._gone(run, delay))
         return run
 
-    async def _without_server(self) -> HeldRun | None:
+    async def _from_list(self) -> HeldRun | None:
         try:
-            run = await self._claimer.next_in_line(LIST_SECONDS)
+            return await self._claimer.next_in_line(LIST_SECONDS)
         except ArtlabError as error:
             log.info("cannot look for runs", extra=facts(reason=error.reason))
-            run = None
-        if run is None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):
-                    await self._wake.wait()
-        return run
+            return None
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause()):
+                await self._wake.wait()
 
     # Messages
 
@@ -235,6 +244,8 @@ class NatsQueue:
                 await self._sweep_once()
             except ArtlabError as error:
                 log.debug("sweep", extra=facts(reason=error.reason))
+            except Exception as error:
+                log.error("sweep failed", exc_info=error)
 
     async def _sweep_once(self) -> None:
         # Also while every seat is taken: runs that are started here are to be told of.

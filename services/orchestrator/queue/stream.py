@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 CONSUMER = "drivers"
 CALL_SECONDS = 2.0
+# Who starts a run does not wait longer for a server that hangs: the run is found without it.
+PUBLISH_SECONDS = 0.5
 FETCH_SECONDS = 1.0
 RECONNECT_SECONDS = 0.5
 # Answers of the server that mean: this run is in the stream already.
@@ -80,10 +82,10 @@ class RunStream:
         if self._client is None or not self.is_connected:
             raise Unavailable("QUEUE_UNAVAILABLE", "not connected to the queue")
         try:
-            await self._client.jetstream(timeout=CALL_SECONDS).publish(
+            await self._client.jetstream().publish(
                 f"{self._name}.{run_id}",
                 str(run_id).encode(),
-                timeout=CALL_SECONDS,
+                timeout=PUBLISH_SECONDS,
                 stream=self._name,
                 headers={"Nats-Msg-Id": str(run_id)},
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -150,6 +151,16 @@ class QueueWorld:
             self._nats.kill()
             await self._nats.wait()
             self._nats = None
+
+    def freeze_nats(self) -> None:
+        """SIGSTOP: connections stay, nobody answers."""
+        assert self._nats is not None
+        self._nats.send_signal(signal.SIGSTOP)
+
+    def thaw_nats(self) -> None:
+        """SIGCONT."""
+        assert self._nats is not None
+        self._nats.send_signal(signal.SIGCONT)
 
     async def lose_stream(self) -> None:
         """Delete the stream with all that is in it, as a lost disk does."""

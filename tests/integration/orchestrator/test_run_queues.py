@@ -245,6 +245,21 @@ async def test_runs_are_found_while_the_server_is_away_and_after(nats_world: Que
     await eventually(lambda: _takes(one.queue.submit(fourth, "anna")))
 
 
+async def test_runs_are_found_while_the_server_hangs(nats_world: QueueWorld) -> None:
+    one = await nats_world.replica("one")
+    one.take(3)
+    first, _ = await nats_world.create()
+    await one.first()
+    nats_world.freeze_nats()
+    second, _ = await nats_world.create()
+    await _submit(one.queue.submit(second, "anna"))
+    await one.first(2)
+    nats_world.thaw_nats()
+    third, _ = await nats_world.create()
+    await one.first(3)
+    assert one.ids() == [first, second, third]
+
+
 async def test_a_lost_stream_loses_no_run(nats_world: QueueWorld) -> None:
     one = await nats_world.replica("one")
     one.take()

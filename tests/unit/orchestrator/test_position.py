@@ -80,3 +80,8 @@ async def test_history_is_asked_for_once_in_a_while() -> None:
     assert Historian.asked == 2
     recorder.runs[RUN.run_id] = replace(RUN, state="succeeded")
     assert await positions.of(RUN.run_id) == Position(0, 0.0, 0.0)
+
+
+def test_a_run_behind_those_that_were_read_is_told_of_these() -> None:
+    read = ClaimableRuns(_line(3, {}).runs[:3], 1500, {"ben": 4})
+    assert position(RUN, read, None, NOW, 4).ahead == 3
