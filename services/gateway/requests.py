@@ -53,8 +53,15 @@ def _run_id(value: object) -> object:
     return _parsed(value, lambda text: str(RunId.parse(text)))
 
 
+class _NotGiven(str):
+    """A field that is not there, which is not the same as an empty one."""
+
+
+_NOT_GIVEN = _NotGiven()
+
+
 def _parsed(value: object, parse: Callable[[str], str]) -> object:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, _NotGiven):
         return value  # the model says INVALID_TYPE
     try:
         return parse(value)
@@ -125,11 +132,14 @@ class ExecuteRequest(_Strict):
     rerun: RerunRequest | None = Field(
         None, description="goes on from another run; what is not set here is as it was there"
     )
-    config: ConfigName | None = Field(
-        None, alias="schema", validate_default=True, description="name of the recipe, e.g. dada"
+    config: ConfigName = Field(
+        default_factory=lambda: _NOT_GIVEN,
+        alias="schema",
+        validate_default=True,
+        description="name of the recipe, e.g. dada",
     )
-    input_text: Annotated[str, BeforeValidator(_text)] | None = Field(
-        None,
+    input_text: Annotated[str, BeforeValidator(_text)] = Field(
+        default_factory=lambda: _NOT_GIVEN,
         validate_default=True,
         description="the idea; at most 20 000 characters and 64 KiB",
         json_schema_extra={"minLength": 1, "maxLength": MAX_TEXT_CHARACTERS},
@@ -185,9 +195,9 @@ class ExecuteRequest(_Strict):
 
     @field_validator("config", "input_text")
     @classmethod
-    def _or_rerun(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _or_rerun(cls, value: str, info: ValidationInfo) -> str:
         # A rerun that is wrong itself is not there, and says so itself.
-        if value is None and info.data.get("rerun", cls) is None:
+        if not value and info.data.get("rerun", cls) is None:
             raise PydanticCustomError("MISSING_FIELD", "is required")
         return value
 

@@ -91,8 +91,8 @@ async def _ends(request: Request, parts: Parts, run: Run, seconds: float) -> boo
 def _start_of(run_id: RunId, body: ExecuteRequest) -> RunStart:
     return RunStart(
         run_id=run_id,
-        config=body.config or "",
-        input_text=body.input_text or "",
+        config=body.config,
+        input_text=body.input_text,
         user_id=body.user_id,
         context=body.context,
         output_configs=tuple(body.output_configs),
