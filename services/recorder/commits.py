@@ -10,7 +10,8 @@ from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.run import Position, Run
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.ports import Store, UploadBytes
+from services.recorder.ports import Store
+from services.recorder.ports_bytes import UploadBytes
 from services.recorder.sniff import media_type_of
 
 

@@ -6,17 +6,17 @@ reads. Errors of the medium arrive as ResourceExhausted STORAGE_FULL or Internal
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from services.kit.ids import RunId, UploadName
 from services.recorder.domain.claim import Claim
-from services.recorder.domain.content import Content
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
+from services.recorder.ports_bytes import EntityBytes, StagedImport, UploadBytes
 
 T = TypeVar("T")
 
@@ -86,80 +86,6 @@ class Follower(Protocol):
 
     def removed(self, run_id: RunId) -> None:
         """A run is gone."""
-        ...
-
-
-class UploadBytes(Protocol):
-    """The bytes of one upload, open for writing at their end."""
-
-    @property
-    def content(self) -> Content:
-        """What is known of all bytes so far."""
-        ...
-
-    @property
-    def synced_size(self) -> int:
-        """How many bytes somebody may have been told to be durable."""
-        ...
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether a sync has failed."""
-        ...
-
-    def append(self, chunks: Sequence[bytes]) -> None:
-        """Write at the end, one after another; those before one that fails stay."""
-        ...
-
-    def sync(self) -> int:
-        """Make everything so far durable and return its size.
-
-        When it fails the upload is dead: what the disk holds of it is unknown.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the bytes; they stay."""
-        ...
-
-
-class EntityBytes(Protocol):
-    """The bytes of one entity, open for reading in order."""
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; none at the end."""
-        ...
-
-    def close(self) -> None:
-        """Let go of them."""
-        ...
-
-
-class StagedImport(Protocol):
-    """One archive on its way in, and the runs taken out of it; nobody sees them before `admit`."""
-
-    def append(self, data: bytes) -> None:
-        """Write at the end of the archive."""
-        ...
-
-    def open_archive(self) -> BinaryIO:
-        """Open the archive for reading, with seeking; the caller closes it."""
-        ...
-
-    def write(self, run_id: RunId, name: str, chunks: Iterable[bytes]) -> None:
-        """Write one file of a run."""
-        ...
-
-    def defects(self, run_id: RunId) -> Sequence[str]:
-        """What is wrong with a staged run, as `artlab verify` tells it."""
-        ...
-
-    def admit(self, run_id: RunId) -> None:
-        """Put a staged run among the others, durably and in one step."""
-        ...
-
-    def discard(self) -> None:
-        """Remove everything that is still staged. Called once, at the end."""
         ...
 
 

@@ -13,7 +13,8 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.erasure import entity_erased
 from services.recorder.domain.views import view
 from services.recorder.domain.vocabulary import Audience
-from services.recorder.ports import EntityBytes, Store
+from services.recorder.ports import Store
+from services.recorder.ports_bytes import EntityBytes
 from services.recorder.table import RunTable, run_not_found
 from services.recorder.threads import Threads
 

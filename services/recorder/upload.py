@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from services.kit.errors import Aborted, AlreadyExists, OutOfRange
 from services.recorder.domain.entity import EntityDraft
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.ports import UploadBytes
+from services.recorder.ports_bytes import UploadBytes
 
 
 @dataclass(frozen=True, slots=True)

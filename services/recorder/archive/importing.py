@@ -26,7 +26,8 @@ from services.recorder.archive.source import load_recorded
 from services.recorder.archive.unpack import Archive, check_top, open_archive, stage_run
 from services.recorder.archive.zip_reader import archive_invalid
 from services.recorder.domain.archive import ArchivedRun
-from services.recorder.ports import StagedImport, Store
+from services.recorder.ports import Store
+from services.recorder.ports_bytes import StagedImport
 from services.recorder.table import RunTable
 from services.recorder.threads import Threads
 

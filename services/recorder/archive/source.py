@@ -16,7 +16,7 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.run import Run
 from services.recorder.domain.views import RunView
-from services.recorder.ports import EntityBytes
+from services.recorder.ports_bytes import EntityBytes
 from services.recorder.store.codec import decode_run
 
 READ_BYTES = 256 * 1024

@@ -26,7 +26,7 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.png_stamp import stamp_of, without_stamp
 from services.recorder.domain.run import Run
-from services.recorder.ports import StagedImport
+from services.recorder.ports_bytes import StagedImport
 from services.recorder.store.codec import decode_run, parse_document
 
 MAX_METADATA_BYTES = 64 * 1024 * 1024

@@ -12,7 +12,8 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.room import Room
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.ports import Contents, Inspection, Intake, Stamp, UploadBytes
+from services.recorder.ports import Contents, Inspection, Intake, Stamp
+from services.recorder.ports_bytes import UploadBytes
 from services.recorder.store import atomic
 from services.recorder.store.atomic import Syncs
 from services.recorder.store.claims import ClaimFiles

@@ -13,14 +13,8 @@ from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.room import Room, Supply, may_open
 from services.recorder.domain.run import Run, run_deleted
 from services.recorder.domain.upload import UploadRecord
-from services.recorder.ports import (
-    Contents,
-    Inspection,
-    Intake,
-    OpenedUpload,
-    Stamp,
-    UploadBytes,
-)
+from services.recorder.ports import Contents, Inspection, Intake, OpenedUpload, Stamp
+from services.recorder.ports_bytes import UploadBytes
 from services.recorder.store.codec import RunEncoder, decode_run
 from services.recorder.store.faults import storage_full
 from services.recorder.store.memory_bytes import MemoryBytes, MemoryUpload

@@ -17,7 +17,7 @@ from services.recorder.domain.entity import Entity
 from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.domain.vocabulary import EntityType
-from services.recorder.ports import UploadBytes
+from services.recorder.ports_bytes import UploadBytes
 from services.recorder.store import atomic
 from services.recorder.store.atomic import UnsureError
 from services.recorder.store.beside import Beside, after

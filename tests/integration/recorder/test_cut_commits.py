@@ -19,7 +19,7 @@ from services.recorder.domain.run import Run
 from services.recorder.domain.upload import UploadRecord
 from services.recorder.index.memory import MemoryIndex
 from services.recorder.parse import parse_draft, parse_plan
-from services.recorder.ports import UploadBytes
+from services.recorder.ports_bytes import UploadBytes
 from services.recorder.recorder import Recorder
 from services.recorder.store.disk import DiskStore
 from services.recorder.writing import Chunk
