@@ -74,8 +74,8 @@ class CreateRunRequest(_message.Message):
     """
     plan: _builtins.str
     """How the run is to be carried out: a JSON object of at most 256 KiB that
-    whoever drives the run understands. Kept in metadata.json as `plan`; empty
-    means none.
+    whoever drives the run understands. Kept in metadata.json as the text `plan`,
+    byte for byte; empty means none.
     """
     @_builtins.property
     def run(self) -> _run_pb2.Run:
@@ -346,7 +346,8 @@ class ReleaseClaimRequest(_message.Message):
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
         """Nobody is offered the run before this time is over, at most 30 days; whoever
-        claims it with force gets it.
+        claims it with force gets it. A decision that answers the run's last open
+        question ends it.
         """
 
     def __init__(
@@ -1239,7 +1240,10 @@ class WriteEntityRequest(_message.Message):
     data: _builtins.bytes
     """256 KiB is a good size. May be empty to keep the stream alive."""
     epoch: _builtins.int
-    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced. A
+    later message may carry a newer one when the work has passed to another
+    driver; the newest counts.
+    """
     @_builtins.property
     def digest(self) -> _common_pb2.Digest:
         """Required with finish: what all bytes together must hash to."""

@@ -180,7 +180,7 @@ class Run(_message.Message):
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
         """When the recorder ends the run by force, with reason RUN_DEADLINE. Set by
-        the creator; unset means the recorder's own limit.
+        the creator, at most 31 days ahead; unset means the recorder's own limit.
         """
 
     @_builtins.property
