@@ -9,8 +9,14 @@ from services.kit.errors import FailedPrecondition, NotFound, Unavailable
 from services.media.domain.advice import ADVICE, advise
 
 ROOT = Path(__file__).resolve().parents[3]
-# Not failures of an output: a warning, a wish, and what a caller asked wrongly.
-OTHERS = {"DEADLINE_NEAR", "MEDIA_CANCELLED", "JOB_DIFFERS", "INSTANCE_NOT_FOUND"}
+# Not failures of an output: a warning, a wish, what a caller asked wrongly, and nothing come late.
+OTHERS = {
+    "DEADLINE_NEAR",
+    "MEDIA_CANCELLED",
+    "JOB_DIFFERS",
+    "INSTANCE_NOT_FOUND",
+    "LATE_RESULT_NOT_FOUND",
+}
 
 
 def test_every_documented_failure_of_an_output_has_its_advice() -> None:
