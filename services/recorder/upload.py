@@ -33,6 +33,9 @@ class Upload:
         self.used_at = now
         self.is_busy = False
         self.is_discarded = False
+        # Under which epoch it is written; 0 is of nobody who can be replaced.
+        self.epoch = 0
+        self.is_fenced = False
         # Cleared while what a stream has written is made durable.
         self.settled = asyncio.Event()
         self.settled.set()
@@ -41,6 +44,27 @@ class Upload:
     def discard(self) -> None:
         """Say that it is gone; a writer that waits for its client's next chunk hears of it."""
         self.is_discarded = True
+        self._interrupt()
+
+    def begin(self, epoch: int) -> None:
+        """Say that somebody writes it."""
+        self.is_busy = True
+        self.epoch = epoch
+        self.is_fenced = False
+
+    def check_free(self, epoch: int) -> None:
+        """Raise Aborted UPLOAD_BUSY while somebody writes it.
+
+        Whoever writes it under an older epoch is cut, so that the next attempt finds it free, with
+        all that has arrived: a driver that is frozen holds nobody up.
+        """
+        if self.is_busy:
+            if 0 < self.epoch < epoch:
+                self.is_fenced = True
+                self._interrupt()
+            raise upload_busy()
+
+    def _interrupt(self) -> None:
         if self._wait is not None:
             self._wait.reschedule(asyncio.get_running_loop().time())
 
@@ -61,9 +85,9 @@ class Upload:
 
     @contextmanager
     def waiting(self, wait: asyncio.Timeout) -> Iterator[None]:
-        """Around the writer's wait for the next chunk; the wait times out when it is discarded."""
+        """Around the writer's wait for the next chunk; it times out when there is no use in it."""
         self._wait = wait
-        if self.is_discarded:
+        if self.is_discarded or self.is_fenced:
             wait.reschedule(asyncio.get_running_loop().time())
         try:
             yield

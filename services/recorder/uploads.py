@@ -28,7 +28,7 @@ from services.recorder.domain.upload import UploadRecord
 from services.recorder.ports import OpenedUpload, Store
 from services.recorder.table import OpenRun, RunTable
 from services.recorder.threads import Threads
-from services.recorder.upload import Upload, UploadLimits, offset_mismatch, upload_busy
+from services.recorder.upload import Upload, UploadLimits, offset_mismatch
 
 log = logging.getLogger(__name__)
 
@@ -103,11 +103,10 @@ class Uploads:
                 return check_same(done, said, draft)
             self._check_may_begin(held.current, draft)
             begun = self._open.get(name)
-            if begun is not None and begun.is_busy:
-                raise upload_busy()
-            if begun is not None and begun.durable_size:
-                raise offset_mismatch(begun.durable_size)
             if begun is not None:
+                begun.check_free(epoch)
+                if begun.durable_size:
+                    raise offset_mismatch(begun.durable_size)
                 await self._discard(begun)
             run, entity = await self._threads.run(
                 self._commits.record, name.upload_id, draft, data, held.current, then
@@ -131,8 +130,8 @@ class Uploads:
             if done is not None:
                 return done
             upload = self._open.get(name)
-            if upload is not None and upload.is_busy:
-                raise upload_busy()
+            if upload is not None:
+                upload.check_free(epoch)
             self._check_may_begin(held.current, draft)
             if upload is None:
                 upload = await self._new(name, draft)
@@ -140,7 +139,7 @@ class Uploads:
                 upload.data = await self._threads.run(self._store.reopen_upload, upload.record)
             if draft is not None:
                 upload.describe(draft)
-            upload.is_busy = True
+            upload.begin(epoch)
             return upload
 
     async def check_size(self, upload: Upload, size: int) -> None:

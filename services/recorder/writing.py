@@ -10,6 +10,7 @@ from functools import partial
 from services.kit.errors import Aborted, DeadlineExceeded, InvalidArgument, ResourceExhausted
 from services.kit.ids import UploadName
 from services.recorder.commits import Declared, check_same
+from services.recorder.domain.claim import fenced
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.inflow import Inflow
 from services.recorder.threads import Threads
@@ -102,8 +103,6 @@ class _Stream:
     def __init__(self, uploads: Uploads, threads: Threads, upload: Upload) -> None:
         self.upload = upload
         self.said: Declared | None = None
-        # The newest that the writer told: its job may have passed to another driver meanwhile.
-        self._epoch = 0
         self._uploads = uploads
         self._threads = threads
         self._position = 0 if upload.data is None else upload.data.content.size_bytes
@@ -131,7 +130,8 @@ class _Stream:
             if self._keepalives > MAX_KEEPALIVES:
                 raise ResourceExhausted("TOO_MANY_KEEPALIVES", "send data instead")
         self._is_first = False
-        self._epoch = max(self._epoch, chunk.epoch)
+        # The newest counts: the writer's work may have passed to another driver meanwhile.
+        self.upload.epoch = max(self.upload.epoch, chunk.epoch)
         if chunk.data:
             self._position += len(chunk.data)
             await self._uploads.check_size(self.upload, self._position)
@@ -155,7 +155,8 @@ class _Stream:
 
     async def commit(self, said: Declared) -> Entity:
         """Make everything an entity; it goes on to its end even when the writer goes away."""
-        self._committing = self._threads.start(self._uploads.commit(self.upload, said, self._epoch))
+        commit = self._uploads.commit(self.upload, said, self.upload.epoch)
+        self._committing = self._threads.start(commit)
         return await asyncio.shield(self._committing)
 
     async def drain(self) -> None:
@@ -186,6 +187,8 @@ async def _next(chunks: AsyncIterator[Chunk], upload: Upload | None = None) -> C
     except TimeoutError:
         if upload is not None and upload.is_discarded:
             raise upload_discarded() from None
+        if upload is not None and upload.is_fenced:
+            raise fenced() from None
         raise DeadlineExceeded(
             "UPLOAD_IDLE", f"no message for {STREAM_IDLE_SECONDS:.0f} s"
         ) from None

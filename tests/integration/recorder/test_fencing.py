@@ -13,7 +13,7 @@ import pytest
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
-from services.kit.errors import ArtlabError, FailedPrecondition
+from services.kit.errors import Aborted, ArtlabError, FailedPrecondition
 from services.kit.ids import RunId
 from services.recorder.domain.claim import Claim
 from services.recorder.store.memory import MemoryStore
@@ -191,6 +191,46 @@ async def test_a_stream_that_passed_to_the_new_driver_meanwhile_counts(world: Wo
     writer = Paused(f"{run}/uploads/picture", epoch=1, last_epoch=2)
     task = await begun(world, run, writer)
     assert await epoch_of(world, run, "second", force=True) == 2
+    writer.may_end.set()
+    assert (await task).entity.digest == digest_of(PICTURE)
+
+
+async def test_a_frozen_driver_does_not_keep_an_upload_from_the_one_who_replaced_it(
+    world: World,
+) -> None:
+    run, _ = await created(world, "first")
+    upload = f"{run}/uploads/picture"
+    task = await begun(world, run, Paused(upload, epoch=1))
+    assert await epoch_of(world, run, "second", force=True) == 2
+    again = stream(upload, PICTURE)
+    again[0].epoch = 2
+    with pytest.raises(Aborted) as busy:
+        await world.write(again)
+    assert busy.value.reason == "UPLOAD_BUSY"
+    async with asyncio.timeout(5):
+        with pytest.raises(FailedPrecondition) as caught:
+            await task
+    assert is_fenced(caught.value)
+    start = await world.uploaded(upload)
+    assert 0 < start < len(PICTURE)
+    rest = stream(upload, PICTURE, start=start)
+    rest[0].epoch = 2
+    assert (await world.write(rest)).entity.digest == digest_of(PICTURE)
+
+
+@pytest.mark.parametrize(("epoch", "other"), [(0, 1), (1, 1), (1, 0)])
+async def test_nobody_but_a_newer_driver_cuts_a_writer(
+    world: World, epoch: int, other: int
+) -> None:
+    run, _ = await created(world, "first")
+    upload = f"{run}/uploads/picture"
+    writer = Paused(upload, epoch=epoch)
+    task = await begun(world, run, writer)
+    again = stream(upload, PICTURE)
+    again[0].epoch = other
+    with pytest.raises(Aborted) as busy:
+        await world.write(again)
+    assert busy.value.reason == "UPLOAD_BUSY"
     writer.may_end.set()
     assert (await task).entity.digest == digest_of(PICTURE)
 
