@@ -14,6 +14,7 @@ from services.kit.errors import ArtlabError, FailedPrecondition
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.questions import decision_on
 from services.orchestrator.ending import Endings
 from services.orchestrator.held_media import HeldMedia
 from services.orchestrator.hints import HintSender
@@ -217,11 +218,17 @@ class Driver:
                 await self._look_for_answer(claimed, run)
 
     async def _look_for_answer(self, claimed: ClaimedRun, run: RunInWork) -> None:
-        # An answer that came while the run was being parked found it in work, and woke nobody.
-        known = sum(1 for _ in run.record.all("decision"))
-        now = await self._services.recorder.get_run(claimed.run_id)
-        if sum(entity.type == "decision" for entity in now.entities) > known:
-            await wake(self._services.recorder, self._queue, self._claim, now.run_id, now.user_id)
+        # An answer that came while the run was driven found it in work, and woke nobody. What
+        # counts is what the waiting steps saw: the record may have been read again since.
+        recorder = self._services.recorder
+        now = await patiently(
+            lambda: recorder.get_run(claimed.run_id),
+            self._services.recorder_patience_seconds,
+            self._clock,
+            recorder_may_recover,
+        )
+        if any(decision_on(now.entities, question) is not None for question in run.awaited):
+            await wake(recorder, self._queue, self._claim, now.run_id, now.user_id)
 
     def _seconds(self, loaded: Loaded) -> float:
         # Who drove it before has used up some of its time.

@@ -92,10 +92,16 @@ class MediaOfMany(RecordingMedia):
     """Makes the outputs of several runs, each once."""
 
     begun: dict[tuple[RunId, int], asyncio.Task[None]] = field(default_factory=dict)
+    # While it is closed nothing is made.
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     async def generate(self, job: MediaJob) -> AsyncGenerator[RenderUpdate, None]:
         async for update in FakeMedia.generate(self, job):
             yield update
+        await self.gate.wait()
         if not job.adopt_only:
             key = job.run_id, job.output.index
             if key not in self.begun:
@@ -127,13 +133,20 @@ class PeopleWorld:
     interception: FakeInterception = field(default_factory=lambda: FakeInterception(DADA))
     media: MediaOfMany = field(default_factory=MediaOfMany)
     pipelines: dict[str, Definition] = field(default_factory=lambda: {"four_stages": FOUR_STAGES})
+    outputs_at_once: int = 1
     stub: Stub = field(init=False)
     first: Orchestrator = field(init=False)
 
     async def orchestrator(self) -> Orchestrator:
         """Start one more; it is drained at the end."""
         self.media.recorder, self.media.offers = self.recorder, OFFERS
-        services = Services(self.recorder, self.safety, self.interception, self.media)
+        services = Services(
+            self.recorder,
+            self.safety,
+            self.interception,
+            self.media,
+            outputs_at_once=self.outputs_at_once,
+        )
         supervisor = supervise(services, pipelines=self.pipelines)
         self.stack.push_async_callback(supervisor.drain)
         clock, view = SystemClock(), QueueView(self.recorder, SystemClock())

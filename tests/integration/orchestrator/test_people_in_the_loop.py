@@ -234,6 +234,37 @@ async def test_each_output_may_be_asked_about_and_one_no_leaves_the_others_alone
     assert sorted(world.prompts(run_id)) == [1, 3]
 
 
+async def test_an_answer_about_one_output_while_another_one_is_made_is_not_overlooked(
+    tmp_path: Path,
+) -> None:
+    async with people_world(tmp_path, outputs_at_once=3) as world:
+        world.pipelines["asking_of_each"] = asking_of_each("teacher")
+        # Looking at what was made reads the whole record, the second answer included.
+        world.safety.image_check_levels = frozenset({"youth"})
+        outputs = ["one", "two", "one"]
+        run_id = await world.start(pipeline="asking_of_each", output_configs=outputs)
+
+        async def all_asked() -> bool:
+            return len((await world.run(run_id)).open_questions) == 3
+
+        async def approve(question: int) -> None:
+            await world.answer(run_id, question, APPROVE, user_id="teacher-1", is_teacher=True)
+
+        await eventually(all_asked, 20.0, "three questions")
+        asked = await world.entities(run_id, "question")
+        first, second, third = sorted(asked, key=lambda one: one.output_index)
+        world.media.gate.clear()
+        await approve(first.sequence)
+        await eventually(lambda: bool(world.media.jobs), 20.0, "the first output in work")
+        # The run is driven now, and the second question is waited with already.
+        await approve(second.sequence)
+        world.media.gate.set()
+        await eventually(lambda: 2 in world.prompts(run_id), 20.0, "the second output in work")
+        assert 3 not in world.prompts(run_id)
+        await approve(third.sequence)
+        assert (await world.ended(run_id)).state == "succeeded"
+
+
 @pytest.mark.parametrize(("said", "state"), [(APPROVE, "succeeded"), (REJECT, "blocked")])
 async def test_a_teacher_sees_what_was_made_before_it_is_shown(
     world: PeopleWorld, said: pb.Decision.ValueType, state: str
