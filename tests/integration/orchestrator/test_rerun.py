@@ -202,6 +202,33 @@ async def test_pictures_are_taken_over_and_looked_at_again(world: PeopleWorld) -
     assert job.input_images == {"init": copied.sequence}
 
 
+async def test_a_picture_that_is_refused_now_is_not_taken_over(world: PeopleWorld) -> None:
+    parent = await world.start(output_configs=["morph"], input_images=1)
+    request = pb.AddInputImageRequest(name=parent.name, index=1, data=picture_of(b"verboten"))
+    await world.stub.AddInputImage(iter([request]), timeout=20)
+    assert (await world.ended(parent)).state == "succeeded"
+    # What nobody looked at then is looked at now.
+    world.safety.image_check_levels = CHECKED
+    child = await world.rerun(parent, 3)
+    ended = await world.ended(child)
+    assert ended.state == "blocked"
+    assert await world.entities(child, "input_image") == []
+    assert world.prompts(child) == {}
+
+
+async def test_pictures_may_be_brought_anew(world: PeopleWorld) -> None:
+    parent = await world.start(output_configs=["morph"], input_images=1)
+    first = pb.AddInputImageRequest(name=parent.name, index=1, data=picture_of(b"one"))
+    await world.stub.AddInputImage(iter([first]), timeout=20)
+    await world.ended(parent)
+    child = await world.rerun(parent, 3, input_images=1)
+    second = pb.AddInputImageRequest(name=child.name, index=1, data=picture_of(b"two"))
+    await world.stub.AddInputImage(iter([second]), timeout=20)
+    assert (await world.ended(child)).state == "succeeded"
+    [image] = await world.entities(child, "input_image")
+    assert _source(image) is None
+
+
 async def test_somebody_elses_run_is_not_there(world: PeopleWorld) -> None:
     parent = await _parent(world)
     for name, user in ((parent, "ben"), (RunId.new(), "anna")):
