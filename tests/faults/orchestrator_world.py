@@ -31,6 +31,8 @@ from tests.support.network import Network, has_networks, network
 from tests.support.processes import START_SECONDS
 
 COMFYS = ("comfyui-1", "comfyui-2")
+# Longer than any service says it needs; two cores do all of this at once.
+DRAIN_SECONDS = 30.0
 Queue = Literal["embedded", "nats"]
 
 
@@ -85,10 +87,14 @@ class World:
             await self.fleet.wait_ready(name, START_SECONDS)
 
     async def terminate(self, name: str) -> int:
-        """SIGTERM, as somebody who restarts it in peace does; return the exit code."""
+        """SIGTERM, as somebody who restarts it in peace does; return the exit code.
+
+        Raises TimeoutError when it does not end: it is to hand over what it has, not to finish it.
+        """
         child = self.fleet.children[name]
         child.send(signal.SIGTERM)
-        return await child.wait()
+        async with asyncio.timeout(DRAIN_SECONDS):
+            return await child.wait()
 
     async def freeze(self, name: str) -> None:
         """SIGSTOP: connections stay, nobody answers."""
