@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError
+from services.kit.log import facts
 from services.orchestrator.domain.documents import (
     blocking,
     error_document,
@@ -33,8 +35,10 @@ from services.orchestrator.domain.run import (
 )
 from services.orchestrator.engine.step import Attempt, JsonObject
 from services.orchestrator.patience import patiently, recorder_may_recover
-from services.orchestrator.ports import Recorder
+from services.orchestrator.ports import Position, Recorder
 from services.orchestrator.record import ITERATION, STEP, Record, marks_of
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -49,6 +53,14 @@ class Began:
     def elapsed(self) -> timedelta:
         """How long it has taken so far."""
         return timedelta(seconds=self.clock.monotonic() - self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An entity that is recorded with what follows it."""
+
+    draft: EntityDraft
+    verdicts: tuple[Verdict, ...] = ()
 
 
 class Journal:
@@ -77,22 +89,41 @@ class Journal:
         self.stages: dict[int, int] = {}
         # On its way to the recorder, beside the work it announces and before whatever comes of it.
         self._saying: asyncio.Task[None] | None = None
+        # The last thing of a step, which is recorded together with the stage that follows.
+        self._held: _Held | None = None
+        self._order = asyncio.Lock()
 
     def begin(self) -> Began:
         """Note that work on an entity begins now."""
         return Began(self._clock, self._clock.monotonic())
 
     async def stage(self, stage: int, step: str, output_index: int = 0) -> None:
-        """Say where the run stands; nothing else is written before that is recorded."""
-        await self.said()
-        self.stage_now, run = stage, self._plan.run_id
-        self.stages[output_index] = stage
-        self._saying = asyncio.create_task(
-            self._patiently(lambda: self._recorder.set_progress(run, stage, step, output_index)),
-            name=f"stage {stage}",
-        )
+        """Say where the run stands, and record with it what was held back.
+
+        Nothing else is written before that is recorded.
+        """
+        run = self._plan.run_id
+        async with self._order:
+            await self.said()
+            self.stage_now = self.stages[output_index] = stage
+            if self._held is not None:
+                await self._commit_held(Position(stage, step, output_index))
+                return
+            self._saying = asyncio.create_task(
+                self._patiently(
+                    lambda: self._recorder.set_progress(run, stage, step, output_index)
+                ),
+                name=f"stage {stage}",
+            )
         # Sent before anything that follows it.
         await asyncio.sleep(0)
+
+    async def settled(self) -> None:
+        """Wait until everything is recorded. Raises what could not be done."""
+        async with self._order:
+            await self.said()
+            if self._held is not None:
+                await self._commit_held(None)
 
     async def said(self) -> None:
         """Wait until it is recorded where the run stands. Raises what `stage` could not do."""
@@ -106,7 +137,8 @@ class Journal:
         saying.result()
 
     async def close(self) -> None:
-        """Let go of what is on its way."""
+        """Let go of what is on its way; whoever goes on with the run does it again."""
+        self._held = None
         saying, self._saying = self._saying, None
         if saying is not None:
             saying.cancel()
@@ -126,9 +158,10 @@ class Journal:
         metadata: Mapping[str, str] | None = None,
         models: Sequence[ModelUse] = (),
         attempt: int = 1,
+        is_last: bool = False,
     ) -> None:
-        """Record a text."""
-        await self._record(
+        """Record a text; the last thing of its step together with the stage that follows."""
+        await self._keep(
             EntityDraft(
                 upload_id=upload_id,
                 type=entity_type,
@@ -142,7 +175,8 @@ class Journal:
                 metadata=metadata or {},
                 models=tuple(models),
                 attempt=attempt,
-            )
+            ),
+            is_last=is_last,
         )
 
     async def verdicts(
@@ -157,11 +191,13 @@ class Journal:
         pass_number: int = 0,
         metadata: Mapping[str, str] | None = None,
         evidence: Mapping[str, str] | None = None,
+        is_last: bool = False,
     ) -> None:
         """Record what the checks said, and for a no its explanation as an entity of its own.
 
         The verdict is evidence, for research; the explanation is for the person. `metadata` goes
-        to both, `evidence` to the verdict only.
+        to both, `evidence` to the verdict only. A yes that is the last thing of its step is
+        recorded together with the stage that follows.
         """
         draft = EntityDraft(
             upload_id=upload_id,
@@ -177,9 +213,8 @@ class Journal:
             models=tuple(dict.fromkeys(verdict.used for verdict in verdicts)),
             attempt=max(verdict.attempt for verdict in verdicts),
         )
-        entity = await self._record(draft)
-        self.record.add(entity, tuple(verdicts))
         no = blocking(verdicts)
+        await self._keep(draft, tuple(verdicts), is_last=is_last and no is None)
         if no is not None:
             await self._record(_explanation(replace(draft, attempt=no.attempt), no, metadata or {}))
 
@@ -299,16 +334,37 @@ class Journal:
     ) -> FinalState:
         """Make one output final; return how it is recorded, which may be from an earlier call."""
         run = self._plan.run_id
-        recorded = await self._write(
+        recorded = await self._end(
             lambda: self._recorder.finalize_output(run, output, state, error)
         )
         self.record.ends[output.index] = End(recorded, error if recorded == state else None)
         return recorded
 
-    async def run_final(self, state: FinalState, error: RunError | None = None) -> RecordedRun:
-        """Make the run final."""
+    async def run_final(
+        self,
+        state: FinalState,
+        error: RunError | None = None,
+        outputs: Sequence[tuple[PlannedOutput, End]] = (),
+    ) -> RecordedRun:
+        """Make outputs and then the run final, in one commit."""
         run = self._plan.run_id
-        return await self._write(lambda: self._recorder.finalize_run(run, state, error))
+        return await self._end(lambda: self._recorder.finalize_run(run, state, error, outputs))
+
+    async def _keep(
+        self, draft: EntityDraft, verdicts: tuple[Verdict, ...] = (), *, is_last: bool = False
+    ) -> None:
+        if not is_last:
+            self.record.add(await self._record(draft), verdicts)
+            return
+        await self.settled()
+        self._held = _Held(draft, verdicts)
+
+    async def _commit_held(self, then: Position | None) -> None:
+        held, run = self._held, self._plan.run_id
+        assert held is not None
+        entity = await self._patiently(lambda: self._recorder.record(run, held.draft, then))
+        self.record.add(entity, held.verdicts)
+        self._held = None
 
     async def _record(self, draft: EntityDraft) -> RecordedEntity:
         entity = await self._write(lambda: self._recorder.record(self._plan.run_id, draft))
@@ -316,7 +372,16 @@ class Journal:
         return entity
 
     async def _write(self, call: Callable[[], Awaitable[T]]) -> T:
-        await self.said()
+        await self.settled()
+        return await self._patiently(call)
+
+    async def _end(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            await self.settled()
+        except ArtlabError as problem:
+            # An end has room where nothing else has, and it must not hang on anything.
+            log.warning("not recorded before an end", extra=facts(reason=problem.reason))
+            await self.close()
         return await self._patiently(call)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:

@@ -13,6 +13,7 @@ from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.recorded_documents import error_of
 from services.orchestrator.domain.run import FinalState, RenderWarning, RunError
+from services.orchestrator.engine.graph import EACH_OUTPUT
 from services.orchestrator.engine.observer import OutputEnd, OutputState, Unobserved
 from services.orchestrator.engine.step import StepResult
 from services.orchestrator.faults import Faults, block
@@ -20,6 +21,7 @@ from services.orchestrator.ports import MediaJob
 from services.orchestrator.run_in_work import Blocked, RunInWork
 from services.orchestrator.steps.media_generation import look, render, warn
 from services.orchestrator.steps.rendering import Rendering
+from services.orchestrator.steps.table import ANNOUNCING
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +46,32 @@ class Outputs(Unobserved):
         self._rendering = rendering
         self._faults = faults
         self._late: list[Late] = []
+        steps = run.plan.pipeline.steps
+        self._announcing = {step.id for step in steps if step.kind in ANNOUNCING}
+        # Nothing comes after the outputs, so that the last of them may end with the run.
+        flow = run.plan.pipeline.flow
+        self._ends_run = not any(
+            step.kind == EACH_OUTPUT and flow.out_of(step.id) for step in flow.steps
+        )
+        self._held: tuple[PlannedOutput, End] | None = None
 
     def open(self) -> list[PlannedOutput]:
-        """Those that are not final."""
+        """Those that have no end."""
         return [one for one in self._run.plan.outputs if one.index not in self._run.record.ends]
+
+    @property
+    def held(self) -> list[tuple[PlannedOutput, End]]:
+        """The one that ends with the run, if any."""
+        return [] if self._held is None else [self._held]
+
+    async def settle_held(self) -> None:
+        """Make that one final by itself, as far as the recorder lets it."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        output, _ = held
+        del self._run.record.ends[output.index]
+        await self._succeed(output)
 
     def ends(self) -> list[End]:
         """How all of them ended, in order. Raises KeyError while one is open."""
@@ -68,6 +92,9 @@ class Outputs(Unobserved):
     async def step_begins(self, step: str, iteration: int, output_index: int) -> None:
         """Note when the work on something began."""
         self._faults.begins(output_index)
+        if step not in self._announcing:
+            # It may look into the record, or take long.
+            await self._run.journal.settled()
 
     async def output_state(self, index: int) -> OutputState | None:
         """Return how an output ended, also when it was told by nothing but its error."""
@@ -88,7 +115,11 @@ class Outputs(Unobserved):
         await self._rendering.stop(output)
         failed = end.failed_step
         if end.state == "succeeded" or failed is None:
-            await self._succeed(output)
+            if self._ends_with_run(output):
+                self._held = output, End("succeeded")
+                self._run.record.ends[output.index] = End("succeeded")
+            else:
+                await self._succeed(output)
         elif end.state == "blocked":
             await self._end(output, End("blocked", block(failed)))
         elif _is_late(failed):
@@ -131,6 +162,9 @@ class Outputs(Unobserved):
         return True
 
     # Endings
+
+    def _ends_with_run(self, output: PlannedOutput) -> bool:
+        return self._ends_run and not self._late and self.open() == [output]
 
     async def _succeed(self, output: PlannedOutput) -> None:
         try:

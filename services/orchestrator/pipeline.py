@@ -17,7 +17,9 @@ the run; in stage 3 or 4 it ends that output, and the others go on.
 
 from __future__ import annotations
 
-from services.kit.errors import ArtlabError
+from collections.abc import Sequence
+
+from services.kit.errors import ArtlabError, FailedPrecondition
 from services.orchestrator.domain.outcome import End, outcome
 from services.orchestrator.domain.recorded_documents import error_of
 from services.orchestrator.domain.run import FinalState, RunError
@@ -34,6 +36,9 @@ from services.orchestrator.steps.place import INPUT_IMAGES, RENDERING, RUN
 from services.orchestrator.steps.rendering import Rendering
 from services.orchestrator.steps.table import FACTORIES
 from services.orchestrator.template_values import input_values, plan_values
+
+# The output that was to end with its run has another end.
+_ENDS_DIFFER = frozenset({"OUTPUT_HAS_NO_ENTITY", "OUTPUTS_DISAGREE"})
 
 
 class Pipeline:
@@ -74,7 +79,8 @@ class Pipeline:
             result = await self._carry_out()
         except StepWaits as waits:
             await self._outputs.settle_late()
-            await self._journal.said()
+            await self._outputs.settle_held()
+            await self._journal.settled()
             return Parked(waits.seconds)
         await self._outputs.settle_late()
         await self._end_all(await self._end_of(result))
@@ -145,5 +151,14 @@ class Pipeline:
         self._meant = self._meant or (run,)
         (run,) = self._meant
         cut = await self._outputs.end_open(run)
+        try:
+            await self._make_final(run, cut)
+        except FailedPrecondition as error:
+            if error.reason not in _ENDS_DIFFER or not self._outputs.held:
+                raise
+            await self._outputs.settle_held()
+            await self._make_final(run, cut)
+
+    async def _make_final(self, run: End | None, cut: Sequence[FinalState] | None) -> None:
         end = outcome(self._outputs.ends(), run, cut)
-        await self._journal.run_final(end.state, end.error)
+        await self._journal.run_final(end.state, end.error, self._outputs.held)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.kit.ids import RunId
+from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
     EntityDraft,
@@ -66,6 +67,15 @@ class PreviewHint:
 Hint = TextHint | RenderHint | PreviewHint
 # Opens bytes from their start, as often as it is called.
 Reading = Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a pipeline stands: stage 1 to 4, the step, the output from 1 or 0 for none."""
+
+    stage: int
+    step: str
+    output_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +213,14 @@ class Recorder(Claims, Protocol):
         """Record where the pipeline stands."""
         ...
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
-        """Commit one entity, and return it as it is recorded."""
+    async def record(
+        self, run_id: RunId, draft: EntityDraft, then: Position | None = None
+    ) -> RecordedEntity:
+        """Commit one entity, and return it as it is recorded.
+
+        `then` is where the pipeline stands afterwards, in the same commit; an entity that was there
+        already moves nothing.
+        """
         ...
 
     def read(self, run_id: RunId, sequence: int) -> AsyncIterator[bytes]:
@@ -230,9 +246,16 @@ class Recorder(Claims, Protocol):
         ...
 
     async def finalize_run(
-        self, run_id: RunId, state: FinalState, error: RunError | None
+        self,
+        run_id: RunId,
+        state: FinalState,
+        error: RunError | None,
+        outputs: Sequence[tuple[PlannedOutput, End]] = (),
     ) -> RecordedRun:
-        """Make the run final; a second call returns it as it is."""
+        """Make the run final; a second call returns it as it is.
+
+        `outputs` end before it in the same commit; what is final already stays as it is.
+        """
         ...
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from services.kit.errors import ArtlabError, FailedPrecondition, NotFound
 from services.kit.ids import RunId
+from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
     EntityDraft,
@@ -45,6 +46,7 @@ from services.orchestrator.ports import (
     ClaimLost,
     Hint,
     MediaJob,
+    Position,
     Reading,
     RunHistory,
 )
@@ -170,7 +172,9 @@ class FakeRecorder:
         self.steps.append((stage, step, output_index))
         self._change(run_id, "running")
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
+    async def record(
+        self, run_id: RunId, draft: EntityDraft, then: Position | None = None
+    ) -> RecordedEntity:
         self._fence(run_id)
         self._fail()
         upload = run_id, draft.upload_id
@@ -186,6 +190,9 @@ class FakeRecorder:
                 draft.stage,
                 draft.pass_number,
             )
+            if then is not None:
+                self.steps.append((then.stage, then.step, then.output_index))
+                self._change(run_id, "running")
         return self.uploads[upload]
 
     def commit(
@@ -256,8 +263,14 @@ class FakeRecorder:
         return recorded
 
     async def finalize_run(
-        self, run_id: RunId, state: FinalState, error: RunError | None
+        self,
+        run_id: RunId,
+        state: FinalState,
+        error: RunError | None,
+        outputs: Sequence[tuple[PlannedOutput, End]] = (),
     ) -> RecordedRun:
+        for output, end in outputs:
+            await self.finalize_output(run_id, output, end.state, end.error)
         self._fence(run_id)
         self._fail()
         if not self.runs[run_id].is_final:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from services.kit.clock import ManualClock, SystemClock
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.orchestrator.clients.recorder import RecorderClient
+from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import Plan, PlannedOutput, RunRequest, make_plan
 from services.orchestrator.domain.plan_document import plan_document
 from services.orchestrator.domain.run import (
@@ -34,7 +35,7 @@ from services.orchestrator.domain.run import (
 from services.orchestrator.hints import HintSender
 from services.orchestrator.input_images import InputImages
 from services.orchestrator.pipeline import Pipeline
-from services.orchestrator.ports import Claim, MediaJob
+from services.orchestrator.ports import Claim, MediaJob, Position
 from services.orchestrator.run_in_work import Parked, RunInWork, Services
 from services.recorder.servicer import CAPS, register
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeSafety
@@ -93,8 +94,10 @@ class FusedRecorder(RecorderClient):
     ) -> None:
         await self.fuse.burn(super().set_progress(run_id, stage, step, output_index))
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
-        return await self.fuse.burn(super().record(run_id, draft))
+    async def record(
+        self, run_id: RunId, draft: EntityDraft, then: Position | None = None
+    ) -> RecordedEntity:
+        return await self.fuse.burn(super().record(run_id, draft, then))
 
     async def erase(self, run_id: RunId, sequence: int, reason: str) -> None:
         await self.fuse.burn(super().erase(run_id, sequence, reason))
@@ -108,9 +111,13 @@ class FusedRecorder(RecorderClient):
         return await self.fuse.burn(super().finalize_output(run_id, output, state, error))
 
     async def finalize_run(
-        self, run_id: RunId, state: FinalState, error: RunError | None
+        self,
+        run_id: RunId,
+        state: FinalState,
+        error: RunError | None,
+        outputs: Sequence[tuple[PlannedOutput, End]] = (),
     ) -> RecordedRun:
-        return await self.fuse.burn(super().finalize_run(run_id, state, error))
+        return await self.fuse.burn(super().finalize_run(run_id, state, error, outputs))
 
 
 @dataclass

@@ -21,6 +21,7 @@ from services.orchestrator.clients.fencing import fenced_errors
 from services.orchestrator.clients.recorder_claims import RecorderClaims, claim_message
 from services.orchestrator.clients.recorder_messages import (
     chunks,
+    ended_message,
     entity_message,
     entity_of,
     error_message,
@@ -29,6 +30,7 @@ from services.orchestrator.clients.recorder_messages import (
     output_message,
     run_of,
 )
+from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
     EntityDraft,
@@ -38,7 +40,7 @@ from services.orchestrator.domain.run import (
     RenderWarning,
     RunError,
 )
-from services.orchestrator.ports import Claim, Hint, RunHistory
+from services.orchestrator.ports import Claim, Hint, Position, RunHistory
 
 CALL_SECONDS = 10.0
 HINT_SECONDS = 2.0
@@ -126,14 +128,22 @@ class RecorderClient(RecorderClaims):
         with fenced_errors("recorder"):
             await self._stub.SetProgress(request, timeout=budget(CALL_SECONDS))
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
-        """Commit one entity, and return it as it is recorded."""
+    async def record(
+        self, run_id: RunId, draft: EntityDraft, then: Position | None = None
+    ) -> RecordedEntity:
+        """Commit one entity, and where the pipeline stands then; return it as it is recorded."""
         upload = f"{run_id.name}/uploads/{draft.upload_id}"
         if len(draft.data) > MAX_SMALL_BYTES:
-            return await self._write(upload, draft)
+            written = await self._write(upload, draft)
+            if then is not None:
+                await self.set_progress(run_id, then.stage, then.step, then.output_index)
+            return written
         request = recorder_pb2.RecordEntityRequest(
             upload=upload, entity=entity_message(draft), data=draft.data, epoch=self._epoch
         )
+        if then is not None:
+            request.progress.stage, request.progress.step = then.stage, then.step
+            request.progress.output_index = then.output_index
         with fenced_errors("recorder"):
             answer = await self._stub.RecordEntity(request, timeout=budget(CALL_SECONDS))
         return entity_of(answer.entity)
@@ -207,23 +217,26 @@ class RecorderClient(RecorderClaims):
         self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
     ) -> FinalState:
         """Make one output final; return how it is recorded: a second call changes nothing."""
-        message = output_message(output)
-        message.state = value_of(run_pb2.RunState, state)
-        if error is not None:
-            message.error.CopyFrom(error_message(error))
         request = recorder_pb2.FinalizeOutputRequest(
-            name=run_id.name, output=message, epoch=self._epoch
+            name=run_id.name, output=ended_message(output, End(state, error)), epoch=self._epoch
         )
         with fenced_errors("recorder"):
             answer = await self._stub.FinalizeOutput(request, timeout=budget(CALL_SECONDS))
         return cast("FinalState", word_of(run_pb2.RunState, answer.output.state))
 
     async def finalize_run(
-        self, run_id: RunId, state: FinalState, error: RunError | None
+        self,
+        run_id: RunId,
+        state: FinalState,
+        error: RunError | None,
+        outputs: Sequence[tuple[PlannedOutput, End]] = (),
     ) -> RecordedRun:
-        """Make the run final; a second call returns it as it is."""
+        """Make outputs and then the run final; a second call returns it as it is."""
         request = recorder_pb2.FinalizeRunRequest(
-            name=run_id.name, state=value_of(run_pb2.RunState, state), epoch=self._epoch
+            name=run_id.name,
+            state=value_of(run_pb2.RunState, state),
+            outputs=[ended_message(output, end) for output, end in outputs],
+            epoch=self._epoch,
         )
         if error is not None:
             request.error.CopyFrom(error_message(error))

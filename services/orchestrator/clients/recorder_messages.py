@@ -13,6 +13,7 @@ from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.enums import value_of, word_of
 from services.kit.ids import RunId
 from services.kit.streams import pieces
+from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import (
     EntityDraft,
@@ -40,6 +41,15 @@ def output_message(output: PlannedOutput) -> run_pb2.Output:
         output_config=output.config,
         kind=value_of(common_pb2.MediaKind, output.kind),
     )
+
+
+def ended_message(output: PlannedOutput, end: End) -> run_pb2.Output:
+    """Return how one output ended."""
+    message = output_message(output)
+    message.state = value_of(run_pb2.RunState, end.state)
+    if end.error is not None:
+        message.error.CopyFrom(error_message(end.error))
+    return message
 
 
 def error_message(error: RunError) -> run_pb2.RunError:

@@ -80,6 +80,7 @@ class Interception:
             metadata={**written.metadata, **place.marks},
             models=written.models,
             attempt=written.attempt,
+            is_last=True,
         )
         return {"text": written.text}
 

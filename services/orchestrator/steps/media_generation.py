@@ -68,8 +68,9 @@ class MediaGeneration:
         run, text = run_of(scope), text_in(inputs, scope)
         output = output_of(scope, run)
         if not is_complete(run.record.made(output.index)):
-            await require_checked(run, output, text)
+            # The verdict is recorded with it, if it is not yet.
             await run.journal.stage(4, scope.step, output.index)
+            await require_checked(run, output, text)
             await render(run, service(scope, RENDERING, Rendering), job_of(run, output, text))
         await look(run, output, text)
         return _given(output)
@@ -137,7 +138,7 @@ async def render(run: RunInWork, rendering: Rendering, job: MediaJob) -> None:
     """Have media do a job, and pass on what it says on its way."""
     rendering.begins(job)
     try:
-        await run.journal.said()
+        await run.journal.settled()
         await run.steady(lambda: _follow(run, job))
     except ArtlabError as error:
         if peer_is_away(error):

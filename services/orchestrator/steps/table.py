@@ -16,6 +16,17 @@ from services.orchestrator.steps import (
     translation_and_safety,
 )
 
+# Those that begin with saying where the run stands.
+ANNOUNCING = frozenset(
+    {
+        translation_and_safety.TYPE,
+        interception.TYPE,
+        pre_output_safety.TYPE,
+        media_generation.TYPE,
+        check_text.TYPE,
+        translate.TYPE,
+    }
+)
 FACTORIES: Mapping[str, Callable[[], Step]] = {
     input_images.TYPE: input_images.AwaitInputImages,
     translation_and_safety.TYPE: translation_and_safety.TranslationAndSafety,

@@ -74,7 +74,7 @@ class TranslationAndSafety:
             if verdicts and not _evidence(run, place):
                 await _record(run, place, verdicts, began)
             raise
-        await _record(run, place, verdicts, began)
+        await _record(run, place, verdicts, began, is_last=True)
         return _given(run, result)
 
     async def _translate(
@@ -145,9 +145,13 @@ def _evidence(run: RunInWork, place: Place) -> list[RecordedEntity]:
     return list(run.record.all("safety", stage=1, marks=place.marks))
 
 
-async def _record(run: RunInWork, place: Place, verdicts: list[Verdict], began: Began) -> None:
+async def _record(
+    run: RunInWork, place: Place, verdicts: list[Verdict], began: Began, *, is_last: bool = False
+) -> None:
     upload = _upload(place, len(_evidence(run, place)) + 1)
-    await run.journal.verdicts(upload, "safety", verdicts, began, stage=1, metadata=place.marks)
+    await run.journal.verdicts(
+        upload, "safety", verdicts, began, stage=1, metadata=place.marks, is_last=is_last
+    )
 
 
 def _upload(place: Place, number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -19,6 +20,7 @@ from services.kit.errors import (
     Unavailable,
 )
 from services.kit.ids import RunId
+from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import PlannedOutput, RunRequest, make_plan
 from services.orchestrator.domain.plan_document import plan_document
 from services.orchestrator.domain.run import (
@@ -33,6 +35,7 @@ from services.orchestrator.domain.run import (
     RunError,
 )
 from services.orchestrator.engine.loader import load_pipelines
+from services.orchestrator.ports import Position
 from services.orchestrator.run_in_work import Services
 from services.orchestrator.steps.table import FACTORIES
 from services.orchestrator.supervisor import Supervisor
@@ -55,12 +58,14 @@ class ScriptedRecorder(FakeRecorder):
     gate: asyncio.Event | None = None
     entered: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
+    async def record(
+        self, run_id: RunId, draft: EntityDraft, then: Position | None = None
+    ) -> RecordedEntity:
         if self.gate is not None and draft.type == "input":
             self.entered.set()
             await self.gate.wait()
         self._next(draft.type)
-        return await super().record(run_id, draft)
+        return await super().record(run_id, draft, then)
 
     async def finalize_output(
         self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
@@ -69,11 +74,15 @@ class ScriptedRecorder(FakeRecorder):
         return await super().finalize_output(run_id, output, state, error)
 
     async def finalize_run(
-        self, run_id: RunId, state: FinalState, error: RunError | None
+        self,
+        run_id: RunId,
+        state: FinalState,
+        error: RunError | None,
+        outputs: Sequence[tuple[PlannedOutput, End]] = (),
     ) -> RecordedRun:
         self._next("run")
         self._next(f"run {run_id}")
-        return await super().finalize_run(run_id, state, error)
+        return await super().finalize_run(run_id, state, error, outputs)
 
     def _next(self, what: str) -> None:
         if self.script.get(what):
@@ -220,7 +229,7 @@ async def test_an_output_recorded_as_succeeded_just_before_a_cancel_makes_the_ru
             self, run_id: RunId, output: PlannedOutput, state: FinalState, error: RunError | None
         ) -> FinalState:
             known = await super().finalize_output(run_id, output, state, error)
-            if state == "succeeded":
+            if state == "succeeded" and not self.entered.is_set():
                 self.entered.set()
                 await asyncio.Event().wait()
             return known

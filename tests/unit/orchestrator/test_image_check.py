@@ -24,7 +24,7 @@ from services.orchestrator.domain.run import (
     RenderProgress,
     RenderWarning,
 )
-from services.orchestrator.ports import PreviewHint
+from services.orchestrator.ports import Position, PreviewHint
 from services.orchestrator.run_in_work import Services
 from services.orchestrator.supervisor import Supervisor
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
@@ -118,10 +118,12 @@ async def test_refused_bytes_go_also_when_the_verdict_cannot_be_recorded(stage: 
     stage.media.writes = (("image/png", b"verboten"),)
     record = stage.recorder.record
 
-    async def full(run_id: RunId, draft: EntityDraft) -> RecordedEntity:
+    async def full(
+        run_id: RunId, draft: EntityDraft, then: Position | None = None
+    ) -> RecordedEntity:
         if draft.type == "safety_image":
             raise ResourceExhausted("STORAGE_FULL", "no room")
-        return await record(run_id, draft)
+        return await record(run_id, draft, then)
 
     stage.recorder.record = full  # type: ignore[method-assign]
     assert await stage.run("a") == "failed"
@@ -132,11 +134,13 @@ async def test_refused_bytes_go_also_when_the_run_is_stopped_just_then(stage: St
     stage.media.writes = (("image/png", b"verboten"),)
     record, reached = stage.recorder.record, asyncio.Event()
 
-    async def stuck(run_id: RunId, draft: EntityDraft) -> RecordedEntity:
+    async def stuck(
+        run_id: RunId, draft: EntityDraft, then: Position | None = None
+    ) -> RecordedEntity:
         if draft.type == "safety_image":
             reached.set()
             await asyncio.Event().wait()
-        return await record(run_id, draft)
+        return await record(run_id, draft, then)
 
     stage.recorder.record = stuck  # type: ignore[method-assign]
     await stage.supervisor.start(RunRequest(RUN, "dada", "Blume", "anna", output_configs=("a",)))
