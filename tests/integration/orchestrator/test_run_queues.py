@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.errors import Unavailable
+from services.kit.clock import SystemClock
+from services.kit.errors import NotFound, Unavailable
 from services.kit.ids import RunId
 from services.orchestrator.ports import Claim
+from services.orchestrator.position import Positions
 from services.orchestrator.queue.port import Lost
+from services.orchestrator.queue.view import QueueView
 from tests.integration.orchestrator.queue_world import TTL, NatsMissing, QueueWorld, queue_world
 from tests.support.eventually import eventually
 
@@ -199,6 +202,23 @@ async def test_people_take_turns(world: QueueWorld) -> None:
     ]
     assert [run_id for run_id in one.ids() if run_id in annas] == annas
     assert [run_id for run_id in one.ids() if run_id in bens] == bens
+
+
+async def test_a_place_in_line_is_told_by_the_order_runs_are_driven_in(world: QueueWorld) -> None:
+    one = await world.replica("one")
+    annas = [(await world.create("anna"))[0] for _ in range(3)]
+    ben, _ = await world.create("ben")
+    clock = SystemClock()
+    positions = Positions(one.recorder, QueueView(one.recorder, clock), clock, seats=1)
+    line = [annas[0], ben, annas[1], annas[2]]
+    assert [(await positions.of(run_id)).ahead for run_id in line] == [0, 1, 2, 3]
+    # Nothing like them has ended before.
+    assert (await positions.of(ben)).total_seconds is None
+    one.take(4)
+    await one.first(4)
+    assert one.ids() == line
+    with pytest.raises(NotFound, match="RUN_NOT_FOUND"):
+        await positions.of(RunId.new())
 
 
 async def test_a_restarted_recorder_leaves_runs_to_their_drivers(world: QueueWorld) -> None:
