@@ -34,9 +34,14 @@ class ClaimLog:
 
     def look(self) -> None:
         """Look now."""
+        newest: dict[str, Held] = {}
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
             run_id, epoch, _, _, owner = path.name.split(".", 4)
-            held, seen = Held(int(epoch), owner), self.seen[run_id]
+            held = Held(int(epoch), owner)
+            # A new one is there before the old one goes; given back is newer than held.
+            newest[run_id] = max(newest.get(run_id, held), held, key=_age)
+        for run_id, held in newest.items():
+            seen = self.seen[run_id]
             if not seen or seen[-1][1] != held:
                 seen.append((time.time(), held))
 
@@ -64,6 +69,10 @@ class ClaimLog:
             assert epochs == sorted(epochs), f"{run_id}: epochs {epochs}"
             owners = {(held.epoch, held.owner) for _, held in claims if held.owner}
             assert len({epoch for epoch, _ in owners}) == len(owners), f"{run_id}: {owners}"
+
+
+def _age(held: Held) -> tuple[int, bool]:
+    return held.epoch, not held.owner
 
 
 @asynccontextmanager
