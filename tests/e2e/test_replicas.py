@@ -131,3 +131,22 @@ async def test_a_replica_that_freezes_delays_calls_and_loses_none(tmp_path: Path
                 assert answer.json()["status"] == "success"
         finally:
             frozen.resume()
+
+
+async def test_runs_go_on_without_the_queues_server_and_it_comes_back(tmp_path: Path) -> None:
+    nats_port = free_ports(["nats"])["nats"]
+    settings = {"ARTLAB_CLI_NATS_PORT": str(nats_port)}
+    async with (
+        artlab_up(tmp_path, "--queue", "nats", **settings) as up,
+        httpx.AsyncClient(base_url=up.url, timeout=60.0, trust_env=False) as http,
+    ):
+        assert (tmp_path / "pipeline_runs" / ".nats").is_dir()
+        children = psutil.Process(up.process.pid).children(recursive=True)
+        (server,) = [child for child in children if "nats-server" in child.name()]
+        server.kill()
+        meanwhile = await http.post(EXECUTE, json=IDEA)
+        assert (meanwhile.status_code, meanwhile.json()["status"]) == (200, "success")
+        assert "SIGKILL" in await line_with(up.process, "nats ")
+        assert "ready after" in await line_with(up.process, "nats ")
+        afterwards = await http.post(EXECUTE, json=IDEA)
+        assert (afterwards.status_code, afterwards.json()["status"]) == (200, "success")
