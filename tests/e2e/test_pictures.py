@@ -310,8 +310,9 @@ async def test_a_picture_is_looked_at_again_when_who_looked_is_gone(
 
 
 async def test_a_run_that_waits_goes_on_waiting_when_its_orchestrator_is_gone(
-    http: httpx.AsyncClient, running: Running
+    http: httpx.AsyncClient, running: Running, vision: FakeOpenAI
 ) -> None:
+    vision.script(SAFE)
     run_id = await start_run(http, output_configs=["qwen_img2img"], input_images=1)
     await running.restart("orchestrator")
     there = await http.put(f"/api/runs/{run_id}/input_images/1", content=photo((64, 64)))

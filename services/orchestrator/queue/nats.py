@@ -83,8 +83,8 @@ class NatsQueue:
     async def submit(self, run_id: RunId, user_id: str, *, epoch: int = 0) -> None:
         """Have a run driven. Raises Unavailable QUEUE_UNAVAILABLE; it is found all the same."""
         if not epoch:
-            await self._stream.publish(run_id)
-            self._put[run_id] = self._clock.monotonic()
+            if await self._stream.publish(run_id):
+                self._put[run_id] = self._clock.monotonic()
             return
         run = self._heart.hold(run_id, epoch)
         if self._closed:
@@ -260,8 +260,7 @@ class NatsQueue:
             if run_id in there and now - at < AGAIN_SECONDS
         }
         for run_id in waiting:
-            if run_id not in self._put:
-                await self._stream.publish(run_id)
+            if run_id not in self._put and await self._stream.publish(run_id):
                 self._put[run_id] = now
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:

@@ -74,25 +74,29 @@ class RunStream:
         connected = self._client is not None and self._client.is_connected
         return connected and self._pull is not None
 
-    async def publish(self, run_id: RunId) -> None:
-        """Put a run in, unless it is there.
+    async def publish(self, run_id: RunId) -> bool:
+        """Put a run in, unless it is there; False when the server took it for a repeated call.
 
         Waits for no connection. Raises Unavailable QUEUE_UNAVAILABLE.
         """
         if self._client is None or not self.is_connected:
             raise Unavailable("QUEUE_UNAVAILABLE", "not connected to the queue")
         try:
-            await self._client.jetstream().publish(
+            taken = await self._client.jetstream().publish(
                 f"{self._name}.{run_id}",
                 str(run_id).encode(),
                 timeout=PUBLISH_SECONDS,
                 stream=self._name,
                 headers={"Nats-Msg-Id": str(run_id)},
             )
+            return not taken.duplicate
         except nats.js.errors.APIError as error:
             if error.err_code == ONE_PER_SUBJECT:
-                return
+                return True
             await self._forget(error)
+            raise _away(error) from error
+        except TimeoutError as error:
+            # Slow is not gone.
             raise _away(error) from error
         except AWAY as error:
             await self._forget(error)

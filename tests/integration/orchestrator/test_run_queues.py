@@ -265,6 +265,21 @@ async def test_runs_are_found_while_the_server_is_away_and_after(nats_world: Que
     await eventually(lambda: _takes(one.queue.submit(fourth, "anna")))
 
 
+async def test_a_server_that_comes_later_than_the_drivers_is_used(nats_world: QueueWorld) -> None:
+    await nats_world.kill_nats()
+    one = await nats_world.replica("one")
+    one.take()
+    first, _ = await nats_world.create()
+    assert (await one.first()).run_id == first
+    await nats_world.start_nats()
+    # Also while every seat is taken.
+    second, _ = await nats_world.create()
+    await eventually(lambda: _takes(one.queue.submit(second, "anna")))
+    await eventually(lambda: _has(nats_world, 1))
+    one.take()
+    assert (await one.first(2)).run_id == second
+
+
 async def test_runs_are_found_while_the_server_hangs(nats_world: QueueWorld) -> None:
     one = await nats_world.replica("one")
     one.take(3)
