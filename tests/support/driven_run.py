@@ -288,12 +288,16 @@ class Driven:
 
     async def warnings(self) -> list[str]:
         """Reasons of the run's warnings, in order."""
+        return [one["payload"]["reason"] for one in await self.events() if one["kind"] == "warning"]
+
+    async def events(self) -> list[dict[str, Any]]:
+        """What the record tells, in order."""
         request = recorder_pb2.GetRunRequest(
             name=RUN.name, audience=run_pb2.AUDIENCE_RESEARCH, include_document=True
         )
         answer = await self.world.call("GetRun", request)
-        events = json.loads(answer.document)["events"]
-        return [one["payload"]["reason"] for one in events if one["kind"] == "warning"]
+        found: list[dict[str, Any]] = json.loads(answer.document)["events"]
+        return found
 
     async def _told(self, entity: RecordedEntity) -> tuple[Any, ...]:
         data: Any = None

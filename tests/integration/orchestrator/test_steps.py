@@ -88,6 +88,31 @@ def step(id_: str, type_: str, text: str, **more: Any) -> dict[str, Any]:
 WRITE = step("write", f"{HERE}:Shout", "{{ input.text }}")
 
 
+async def test_what_belongs_together_is_recorded_together_and_in_order(tmp_path: Path) -> None:
+    async with driven(tmp_path) as run:
+        fuse = Fuse()
+        await run.drive(fuse)
+        kinds = [one["kind"] for one in await run.events()]
+        assert kinds == [
+            "state_changed",
+            "entity_committed",
+            "state_changed",
+            "stage_started",
+            "entity_committed",
+            "entity_committed",
+            "stage_started",
+            "entity_committed",
+            "stage_started",
+            "entity_committed",
+            "stage_started",
+            "entity_committed",
+            "output_finished",
+            "state_changed",
+        ]
+        # The first stage, a translation, three entities with the stage after each, and the end.
+        assert fuse.writes == 6
+
+
 async def test_nothing_is_made_of_a_text_that_was_not_checked_for_it(tmp_path: Path) -> None:
     body = OUTPUTS["config"]["body"]["steps"]  # type: ignore[index]
     elsewhere = json.loads(json.dumps(OUTPUTS))
