@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from artlab.recorder.v1 import recorder_pb2, run_pb2
+from services.media.upload_stream import SMALL_BYTES
 from tests.fakes.media_backend import CHUNK_BYTES, picture_bytes
 from tests.integration.media.world import CALL_SECONDS, World, media_beside, sha256
 
@@ -37,7 +38,8 @@ class Slowly:
         self._seconds = seconds_per_chunk
 
     def __call__(self, offset: int, reading: int) -> None:
-        if offset:
+        # What could still be sent whole has not begun at the recorder.
+        if offset > SMALL_BYTES:
             self.under_way.set()
         time.sleep(self._seconds)
 
@@ -97,8 +99,8 @@ async def test_a_first_copy_that_is_done_too_late_finds_the_work_of_the_second(
     first, second = copies
     upload = await first.upload()
     await _lost(first, upload)
-    second.backend.data = picture_bytes(12 * CHUNK_BYTES)
-    slowly = second.backend.before_chunk = Slowly(0.1)
+    second.backend.data = picture_bytes(40 * CHUNK_BYTES)
+    slowly = second.backend.before_chunk = Slowly(0.03)
     second.backend.go.set()
     making = asyncio.create_task(second.made(upload))
     assert await asyncio.to_thread(slowly.under_way.wait, 10)
