@@ -63,7 +63,9 @@ async def caught_up(root: Path, setting: str) -> None:
 
 
 def steps(rows: Sequence[Sequence[Any]], run_id: str) -> list[tuple[Any, ...]]:
-    return [tuple(row[1:]) for row in rows if row[0] == run_id]
+    """The steps of a run as they went, output by output: these are made side by side."""
+    found = [tuple(row[1:]) for row in rows if row[0] == run_id]
+    return sorted(found, key=lambda row: row[1])
 
 
 STEPS = (
@@ -112,7 +114,7 @@ async def test_every_kind_of_run_is_in_the_tables_as_it_went(tmp_path: Path) -> 
     assert steps(rows, cancelled) == [*text, *first, (3, 2, 0, *well), (4, 2, 0, "cancelled", None)]
     # Whoever went on repeated nothing.
     assert steps(rows, cut)[:4] == [*text, *first]
-    assert {row[-2:] for row in steps(rows, cut)} == {well}
+    assert {row[-2:] for row in steps(rows, cut)} == {well}, steps(rows, cut)
     assert set(runs) == {
         (made, "succeeded", None, 2, 1),
         (passes, "succeeded", None, 1, 1),
