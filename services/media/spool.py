@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,14 +23,18 @@ class Spool:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        with _spool_errors():
+        with _spool_errors(), tempfile.TemporaryFile(dir=folder or usual_folder()) as file:
             # The system forgets it with its last descriptor, also when this process is killed.
-            self._file = tempfile.TemporaryFile(dir=folder or usual_folder())
+            self._handle = os.dup(file.fileno())
+        # Also when the thread that has it ends without a word, as gRPC's do.
+        self._closing = weakref.finalize(self, os.close, self._handle)
 
     @property
     def handle(self) -> int:
-        """Its descriptor."""
-        return self._file.fileno()
+        """Its descriptor. Raises ValueError when it is closed: the number may be another's."""
+        if not self._closing.alive:
+            raise ValueError("the spool is closed")
+        return self._handle
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Put data there; a gap before it reads as zeros and takes no room."""
@@ -46,7 +51,7 @@ class Spool:
 
     def close(self) -> None:
         """Give its room back."""
-        self._file.close()
+        self._closing()
 
 
 def usual_folder() -> str | None:

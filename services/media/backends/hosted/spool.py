@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +27,6 @@ class OnceOnly:
 
     def __init__(self, max_bytes: int, folder: Path | None) -> None:
         self._spool = Spool(folder)
-        weakref.finalize(self, self._spool.close)
         self._max_bytes = max_bytes
         self.size = 0
 
