@@ -133,11 +133,11 @@ class NatsQueue:
         try:
             message = await self._message()
         except Unavailable:
-            return await self._from_list() or await self._rest()
+            return await self._without_server()
         except Exception as error:
             # A defect of the client, say. Runs are driven without it.
             log.error("queue failed", exc_info=error)
-            return await self._from_list() or await self._rest()
+            return await self._without_server()
         finally:
             self._wanted = False
         if message is not None:
@@ -206,10 +206,13 @@ class NatsQueue:
             log.info("cannot look for runs", extra=facts(reason=error.reason))
             return None
 
-    async def _rest(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause()):
-                await self._wake.wait()
+    async def _without_server(self) -> HeldRun | None:
+        run = await self._from_list()
+        if run is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._wake.wait()
+        return run
 
     # Messages
 
