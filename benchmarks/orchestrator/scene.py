@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.recorder.client import file_system
+from tests.faults.recorder_process import RecorderProcess
 from tests.support.processes import Running, six_services
 from tests.support.run_folders import write_runs
 
@@ -31,6 +32,13 @@ SETTINGS = {
     "ARTLAB_GATEWAY_MAX_WAITING_RUNS": "1000",
     "ARTLAB_ORCHESTRATOR_MAX_RUNS": "1000",
 }
+
+IN_PEACE = {
+    "ARTLAB_RECORDER_TRACKER": "none",
+    "ARTLAB_RECORDER_SCRUB_BYTES_PER_SECOND": "0",
+}
+# Of a recorder over 100 000 runs without an index.
+INDEX_SECONDS = 1200.0
 
 
 @dataclass
@@ -69,20 +77,21 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(stored: int = 0, **env: str) -> AsyncIterator[Scene]:
+async def scene(stored: int = 0) -> AsyncIterator[Scene]:
     """Start everything on an empty folder of the disk of TMPDIR, and remove it after.
 
-    With `stored` there are so many finished runs before the recorder starts.
+    With `stored` there are so many finished runs and their index before, and nothing that is done
+    about them in the background: no scrubbing, no tracker.
     """
     with tempfile.TemporaryDirectory(prefix="artlab-bench-") as place:
         folder = Path(place)
         if file_system(folder) in NO_DISKS:
             raise SystemExit(f"{folder} is on no disk: set TMPDIR to one")
         if stored:
-            await asyncio.to_thread(write_runs, folder / "runs", range(stored))
+            await asyncio.to_thread(_store, folder, stored)
         timeout = aiohttp.ClientTimeout(total=RUN_SECONDS)
         async with (
-            six_services(folder, **SETTINGS, **env) as running,
+            six_services(folder, **SETTINGS, **(IN_PEACE if stored else {})) as running,
             aiohttp.ClientSession(
                 running.url, timeout=timeout, connector=aiohttp.TCPConnector(limit=0)
             ) as session,
@@ -92,6 +101,16 @@ async def scene(stored: int = 0, **env: str) -> AsyncIterator[Scene]:
             for _ in range(5):
                 await made.run()
             yield made
+
+
+def _store(folder: Path, stored: int) -> None:
+    write_runs(folder / "runs", range(stored))
+    # The services are started when it has its index.
+    process = RecorderProcess(folder / "runs", folder / "log")
+    try:
+        process.wait_until_serving(INDEX_SECONDS)
+    finally:
+        process.terminate()
 
 
 def _cpu_seconds(pid: int) -> float:
