@@ -18,15 +18,17 @@ from tests.integration.media.world import CALL_SECONDS, World, media_beside, sha
 GRACE_SECONDS = 0.5
 
 
-@pytest.fixture
-async def copies(recorder_target: str) -> AsyncIterator[tuple[World, World]]:
+@pytest.fixture(params=[GRACE_SECONDS])
+async def copies(
+    recorder_target: str, request: pytest.FixtureRequest
+) -> AsyncIterator[tuple[World, World]]:
     async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(
-            media_beside(recorder_target, grace_seconds=GRACE_SECONDS)
-        )
-        two = await stack.enter_async_context(
-            media_beside(recorder_target, grace_seconds=GRACE_SECONDS)
-        )
+        one, two = [
+            await stack.enter_async_context(
+                media_beside(recorder_target, grace_seconds=request.param)
+            )
+            for _ in range(2)
+        ]
         yield one, two
 
 
@@ -93,6 +95,7 @@ async def test_a_first_copy_that_gives_up_leaves_the_second_alone(
     assert second.backend.readings == 1
 
 
+@pytest.mark.parametrize("copies", [30.0], indirect=True)
 async def test_a_first_copy_that_is_done_too_late_finds_the_work_of_the_second(
     copies: tuple[World, World],
 ) -> None:

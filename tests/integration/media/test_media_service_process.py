@@ -106,7 +106,8 @@ async def test_killed_in_the_middle_of_recording_and_asked_again_it_ends_in_one_
         with pytest.raises(grpc.aio.AioRpcError):
             await _until_recording(media.GenerateMedia(asked, timeout=CALL_SECONDS), service.kill)
         await service.start()
-        entity = entity_of(await _all(media.GenerateMedia(asked, timeout=CALL_SECONDS)))
+        again = media.GenerateMedia(asked, timeout=CALL_SECONDS, wait_for_ready=True)
+        entity = entity_of(await _all(again))
         assert entity.digest.size_bytes == size
         found = await recorder.GetRun(
             recorder_pb2.GetRunRequest(name=run, audience=run_pb2.AUDIENCE_RESEARCH),
@@ -146,7 +147,8 @@ async def test_killed_between_the_files_of_an_output_it_writes_only_the_others(
             await call
         before = await recorded()
         await service.start()
-        answers = await _all(media.GenerateMedia(asked, timeout=CALL_SECONDS))
+        again = media.GenerateMedia(asked, timeout=CALL_SECONDS, wait_for_ready=True)
+        answers = await _all(again)
         made = list(answers[-1].result.entities)
         assert made == await recorded()
         assert made[: len(before)] == before
