@@ -91,7 +91,7 @@ def faults(world: World, seed: int, pause_seconds: tuple[float, float]) -> Itera
         kinds += ["cut", "cut", "isolate"]
     while True:
         kind = draw.choice(kinds)
-        victims = (draw.choice(_likely(parts, world.replicas)),)
+        victims: tuple[str, ...] = (draw.choice(_likely(parts, world.replicas)),)
         if kind == "cut":
             victims = _link(draw, parts, world.replicas)
         elif kind == "terminate":

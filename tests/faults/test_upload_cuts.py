@@ -12,6 +12,7 @@ from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
 from services.kit.channel import open_channel, open_sync_channel
 from services.kit.ids import UploadName
+from services.media.claim import Claim
 from services.media.decoding.decoder import Decoder
 from services.media.domain.request import EntityDraft
 from services.media.inspection import Inspector
@@ -91,6 +92,7 @@ async def test_64_mebibytes_cut_at_twenty_random_points_arrive_and_are_hardly_se
                 try:
                     recorded = await recording.write(
                         UploadName.parse(f"{run}/uploads/output-1"),
+                        Claim(0),
                         product_of(data),
                         draft(),
                         count,
