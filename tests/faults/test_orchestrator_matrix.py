@@ -23,8 +23,8 @@ from tests.faults.orchestrator_load import Asked, all_ended, drawn, live
 from tests.faults.orchestrator_world import COMFYS, Queue, World, orchestrator_world
 from tests.support.network import INSTALL, has_networks
 
-FEW, MANY = 14, 200
-FEW_AT_ONCE, MANY_AT_ONCE = 5, 8
+FEW, MANY = 20, 200
+FEW_AT_ONCE, MANY_AT_ONCE = 4, 8
 # Of the test that everybody runs; another one may be given.
 SEED = 2807
 
@@ -72,8 +72,9 @@ async def test_a_few_runs_survive_what_happens_to_everybody(tmp_path: Path) -> N
     if not has_networks():
         print(f"links are not cut: {INSTALL}")
     seed, began = seed_of(SEED), time.monotonic()
-    async with orchestrator_world(tmp_path) as world:
-        _, told = await play(world, seed, FEW, FEW_AT_ONCE, (0.3, 1.2))
+    slow = ("--step-seconds", "0.15")
+    async with orchestrator_world(tmp_path, comfy_arguments=slow) as world:
+        _, told = await play(world, seed, FEW, FEW_AT_ONCE, (0.1, 0.6))
     taken = time.monotonic() - began
     print(f"ORCHESTRATOR_MATRIX={seed}: {FEW} runs, {taken:.0f} s", *told, sep="\n  ")
 
