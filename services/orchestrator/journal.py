@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
 
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError
@@ -33,8 +32,6 @@ from services.orchestrator.domain.run import (
 from services.orchestrator.engine.step import Attempt, JsonObject
 from services.orchestrator.record import ITERATION, STEP, marks_of
 from services.orchestrator.sending import Sending
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
