@@ -19,7 +19,6 @@ from typing import Generic, TypeVar
 from services.kit.clock import Clock
 from services.kit.ids import RunId
 from services.recorder.domain.claim import Claim, Claimant, fenced
-from services.recorder.domain.questions import open_questions
 from services.recorder.domain.run import Place, Run
 from services.recorder.domain.vocabulary import EntityType
 
@@ -81,9 +80,10 @@ class Claims:
                 entry.highest = max(entry.highest, claim.epoch)
                 if claim.by is not None:
                     self.hold(run.run_id, claim, claim.by)
+                    # What came before the restart and what came after it is not told apart.
+                    entry.held_from = 0
                 else:
-                    is_answered = _was_just_decided(run) and not open_questions(run)
-                    self.give_back(run.run_id, claim, is_due=is_answered)
+                    self.give_back(run.run_id, claim, is_due=_was_just_decided(run))
 
     def saved(self, run: Run) -> None:
         """A run is new or has changed."""
@@ -95,8 +95,8 @@ class Claims:
             self._add(run)
             return
         entry.entities = len(run.entities)
-        if entry.state is _State.DELAYED and _was_just_decided(run) and not open_questions(run):
-            # What it was put off for has come.
+        if entry.state is _State.DELAYED and _was_just_decided(run):
+            # Something that it was put off for has come; other questions may be open still.
             self._move(entry, _State.FREE)
 
     def removed(self, run_id: RunId) -> None:
@@ -190,9 +190,12 @@ class Claims:
             self._delays.set(claim.not_before, run_id)
 
     def decided_meanwhile(self, run: Run) -> bool:
-        """Whether a person decided the last open question while the run was held."""
+        """Whether a question was decided while the run was held: its driver may not know.
+
+        Then it is to be driven once more, whatever other questions are open.
+        """
         entry = self._entries.get(run.run_id)
-        if entry is None or open_questions(run):
+        if entry is None:
             return False
         return any(one.type is EntityType.DECISION for one in run.entities[entry.held_from :])
 

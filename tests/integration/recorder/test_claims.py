@@ -344,8 +344,6 @@ async def test_a_decision_ends_the_wait_of_a_run_that_was_put_off(world: World) 
     one, other = await ask(world, run, 1, epoch), await ask(world, run, 2, epoch)
     await release(world, run, "first", epoch, delay=1000)
     await decide(world, run, one)
-    assert await claimable(world) == []
-    await decide(world, run, other)
     assert await claimable(world) == [run]
     await world.restart()
     assert await claimable(world) == [run]
@@ -353,13 +351,22 @@ async def test_a_decision_ends_the_wait_of_a_run_that_was_put_off(world: World) 
     assert await epoch_of(world, run, "second") == 2
     await release(world, run, "second", 2, delay=1000)
     assert await claimable(world) == []
+    await decide(world, run, other)
+    assert await claimable(world) == [run]
 
 
-async def test_a_run_is_not_put_off_for_a_decision_that_came_before_it_was(world: World) -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_run_is_not_put_off_for_a_decision_that_came_before_it_was(
+    world: World, restarted: bool
+) -> None:
     run, epoch = await created(world, "first")
     world.clock.advance(1)
     question = await ask(world, run, 1, epoch)
+    # Nobody answers this one.
+    await ask(world, run, 2, epoch)
     await decide(world, run, question)
+    if restarted:
+        await world.restart()
     await release(world, run, "first", epoch, delay=1000)
     assert await claimable(world) == [run]
 

@@ -346,8 +346,8 @@ class ReleaseClaimRequest(_message.Message):
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
         """Nobody is offered the run before this time is over, at most 30 days; whoever
-        claims it with force gets it. A decision that answers the run's last open
-        question ends it.
+        claims it with force gets it. A decision on any of the run's
+        questions ends it.
         """
 
     def __init__(
