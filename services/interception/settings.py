@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from services.kit.near import parse_base_url
 from services.kit.settings import DEFAULT_PORTS, Port, Settings
 
 
@@ -57,7 +58,12 @@ class InterceptionSettings(Settings):
         False, description="never call a remote model, whatever the mode of a run"
     )
 
-    @field_validator("openai_base_url", "openai_proxy")
+    @field_validator("openai_base_url")
+    @classmethod
+    def _is_an_api(cls, value: str) -> str:
+        return parse_base_url(value)
+
+    @field_validator("openai_proxy")
     @classmethod
     def _is_http(cls, value: str) -> str:
         if not value:

@@ -19,6 +19,7 @@ from services.orchestrator.domain.questions import Said
 from services.orchestrator.domain.run import EntityDraft, RecordedEntity
 from services.orchestrator.engine.registry import Registry
 from services.orchestrator.engine.step import StepBlocked, StepScope, StepWaits
+from services.orchestrator.ports import Position
 from services.orchestrator.run_in_work import RunInWork
 from services.orchestrator.steps.place import RUN as RUN_SERVICE
 from services.orchestrator.steps.question import AskPerson
@@ -99,12 +100,14 @@ class _Raced:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._recorder, name)
 
-    async def record(self, run_id: RunId, draft: EntityDraft) -> RecordedEntity:
+    async def record(
+        self, run_id: RunId, draft: EntityDraft, then: Position | None = None
+    ) -> RecordedEntity:
         if draft.type == "decision":
             question = int(draft.metadata["question"])
             answer = Answer(run_id, question, "edit", "Ein Baum", "anna", is_teacher=False)
             await _decisions(self._recorder).take(answer)
-        return await self._recorder.record(run_id, draft)
+        return await self._recorder.record(run_id, draft, then)
 
 
 @pytest.fixture

@@ -27,9 +27,9 @@ def test_a_server_needs_a_model_and_the_message_names_the_variable() -> None:
 @pytest.mark.parametrize(
     "url",
     ["ftp://host/v1", "file:///etc/passwd", "host:80", "http://", "http://user:pw@host/v1",
-     "http://host/v1?key=1", "http://host/v1#x"],
+     "http://host/v1?key=1", "http://host/v1#x", "http://api.example.org/v1"],
 )  # fmt: skip
-def test_a_base_url_is_plain_http(url: str) -> None:
+def test_a_base_url_that_is_none_or_in_the_clear_to_strangers_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="ARTLAB_INTERCEPTION_OPENAI_BASE_URL"):
         load(openai_base_url=url, openai_model="m")
 
