@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import shutil
 import sys
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -78,13 +80,14 @@ class AtTerminal:
         click.echo(f"\n{question.headline}")
         if question.otherwise:
             click.echo(question.otherwise)
-        click.echo(f"\n{printable(entity_url if question.about else question.text)}\n")
-        words = "accept, edit or reject" if question.may_edit else "accept or reject"
+        about = entity_url if question.about else _wrapped(printable(question.text))
+        click.echo(f"\n{about}\n")
+        words = question.choices
         while True:
             said = await self._line(f"{words}? ")
             if said is None:
                 return await self._later.ask(run_id, question, entity_url)
-            if said and ("accept".startswith(said) or said in ("approve", "y", "yes")):
+            if said and ("approve".startswith(said) or said in ("y", "yes")):
                 return Answer("approve")
             if said and ("reject".startswith(said) or said in ("n", "no")):
                 return Answer("reject")
@@ -105,6 +108,13 @@ class AtTerminal:
         click.echo("the new text, on one line (set EDITOR to use an editor): ", nl=False)
         line = await _read_line(sys.stdin.fileno())
         return (line or "").strip()
+
+
+def _wrapped(text: str) -> str:
+    """The text with its lines broken between words, as wide as the terminal."""
+    width = shutil.get_terminal_size().columns
+    lines = (textwrap.wrap(line, width, break_on_hyphens=False) for line in text.splitlines())
+    return "\n".join("\n".join(line) for line in lines)
 
 
 async def _edited_by(editor: str, text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from services.cli.domain.printable import printable
+from services.cli.domain.question import question_of
 from services.cli.domain.result import SeenEntity, describe_error
 from services.cli.domain.run_view import Event, OutputView, RunView
 
@@ -58,8 +59,10 @@ def entity_row(entity: SeenEntity) -> Row:
             what += f"; what helps: {advice}"
         return Row(label, Text(printable(what), style="red"))
     if document is not None and entity.type == "question":
-        text = document.get("text") or f"about entity {document.get('sequence', '')}"
-        return Row(label, Text(printable(str(text)), style="cyan"))
+        # Not its text: who is asked is shown it once more, with what may be answered.
+        question = question_of(entity.sequence, document)
+        who = "a teacher" if question.for_teacher else "you"
+        return Row(label, Text(f"{question.sequence}, for {who}: {question.choices}", style="cyan"))
     if document is not None and entity.type == "decision":
         words = f"{document.get('decision', '')} by {document.get('by', '')}"
         edited = f": {document['text']}" if document.get("text") else ""

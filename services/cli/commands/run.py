@@ -32,7 +32,7 @@ from services.kit.settings import load_settings
 def run(options: RunOptions, url: str | None) -> None:
     """Run TEXT through a recipe and follow it; "-" reads the text from stdin.
 
-    A run that asks you something (--pause) asks here: accept, edit or reject. Where nobody sits at
+    A run that asks you something (--pause) asks here: approve, edit or reject. Where nobody sits at
     a terminal, stderr tells how to answer with `artlab decide`, and the run is followed meanwhile.
 
     Exit codes: 0 something was made (a partial run says what was not), 3 a safety check said no,

@@ -110,8 +110,10 @@ def _scaled(
 async def _up(settings: CliSettings, specs: dict[str, ServiceSpec], logs: Path, root: Path) -> int:
     console, began = Terminal(), time.monotonic()
 
+    name_width = max(map(len, specs))
+
     def report(service: str, what: str) -> None:
-        console.print(Text(f"  {service:<14}{what}"))
+        console.print(Text(f"  {service:<{name_width}} {what}"))
 
     try:
         refuse_ports_in_use(specs.values())

@@ -43,6 +43,11 @@ class Question:
         return f"question {self.sequence}: the run waits for {who} to look at {what}{of}"
 
     @property
+    def choices(self) -> str:
+        """What may be answered, for people."""
+        return "approve, edit or reject" if self.may_edit else "approve or reject"
+
+    @property
     def otherwise(self) -> str:
         """What happens without an answer; empty when that is not told."""
         outcomes = {"approve": "it goes on", "reject": "it does not go on", "fail": "it fails"}
@@ -82,7 +87,8 @@ def decide_command(question: Question, run_id: str, options: Mapping[str, str]) 
 
 
 def _local_time(text: str) -> str:
+    # With the day: most questions wait for one.
     try:
-        return datetime.fromisoformat(text).astimezone().strftime("%H:%M")
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return text
