@@ -29,7 +29,7 @@ from tests.support.history_record import FINAL
 FEW, MANY = 30, 200
 SEATS = 4
 KILL_EVERY_SECONDS = 5.0
-# How long a run of a killed driver may stand still: until nobody renewed its claim, and a moment.
+# How long nobody goes on with a killed driver's runs: until its claims are over, and a moment.
 MOMENT_SECONDS = 2.0
 # Two cores do all of this at once, and a replica of these starts meanwhile.
 PATIENCE_SECONDS = 8.0
@@ -37,9 +37,14 @@ PATIENCE_SECONDS = 8.0
 
 @dataclass(frozen=True)
 class Pause:
-    """A run stood still because its driver was killed, for so many seconds."""
+    """A run stood still because its driver was killed.
+
+    `taken_seconds` until somebody else had it, who may have had no seat free before; `seconds`
+    until the next fact about it, for which a picture may have had to be made.
+    """
 
     run_id: str
+    taken_seconds: float
     seconds: float
 
 
@@ -91,21 +96,25 @@ def pauses(world: World, log: ClaimLog) -> list[list[Pause]]:
     """For each kill, how long the runs stood still whose driver it took away."""
     found = []
     moments = [at for _, at in world.kills]
-    for at, until in itertools.pairwise([*moments, float("inf")]):
-        # Who was killed is whose runs somebody else got before the next kill.
-        before = log.driven_at(at)
+    for number, at in enumerate(moments):
+        # Who was killed claims nothing any more, and somebody else gets its runs; he is not
+        # killed in between, but the other one may be.
+        until = moments[number + 2] if number + 2 < len(moments) else float("inf")
+        alive = {held.owner for seen in log.seen.values() for since, held in seen if since > at}
+        before = {
+            run_id: owner for run_id, owner in log.driven_at(at).items() if owner not in alive
+        }
         taken = {
-            run_id
+            run_id: since - at
             for run_id, owner in before.items()
-            for since, held in log.seen[run_id]
+            for since, held in reversed(log.seen[run_id])
             if at < since < until and held.owner not in ("", owner)
         }
-        gone = {before[run_id] for run_id in taken}
         stood = []
-        for run_id, owner in before.items():
+        for run_id, seconds in taken.items():
             next_one = next((moment for moment in times(world, run_id) if moment > at), None)
-            if owner in gone and next_one is not None:
-                stood.append(Pause(run_id, next_one - at))
+            if next_one is not None:
+                stood.append(Pause(run_id, seconds, next_one - at))
         found.append(stood)
     return found
 
@@ -133,12 +142,19 @@ def _begun(world: World, run_id: str) -> float:
 
 
 def report(world: World, log: ClaimLog) -> list[float]:
-    """Print what each kill cost; return the longest pause of each."""
+    """Print what each kill cost; return how long it took until somebody went on, of each."""
     lost = []
     for (name, _), stood in zip(world.kills, pauses(world, log), strict=True):
-        longest = max((one.seconds for one in stood), default=0.0)
-        lost.append(longest)
-        print(f"{name} killed: {len(stood)} runs stood still, {longest:.2f} s at most")
+        if not stood:
+            print(f"{name} killed: no run was taken over before the next kill")
+            continue
+        lost.append(min(one.taken_seconds for one in stood))
+        last = max(one.taken_seconds for one in stood)
+        longest = max(one.seconds for one in stood)
+        print(
+            f"{name} killed: {len(stood)} runs taken over, the first after {lost[-1]:.2f} s, the "
+            f"last after {last:.2f} s; {longest:.2f} s at most until the next fact"
+        )
     return lost
 
 
