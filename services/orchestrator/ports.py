@@ -203,8 +203,8 @@ class Recorder(Claims, Protocol):
         """
         ...
 
-    async def history(self, config_name: str) -> RunHistory:
-        """How long runs of this recipe that succeeded took."""
+    async def history(self, output_config: str, config_name: str = "") -> RunHistory:
+        """How long runs with such an output took that succeeded; of one recipe, or of all."""
         ...
 
     async def set_progress(

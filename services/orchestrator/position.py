@@ -13,7 +13,7 @@ from services.orchestrator.queue.fair import in_turn
 from services.orchestrator.queue.view import QueueView
 
 SEEN_SECONDS = 0.5
-# What runs of one recipe take changes slowly, and counting it is not for free.
+# What runs take changes slowly, and counting it is not for free.
 HISTORY_SECONDS = 10.0
 MAX_HISTORIES = 200
 
@@ -42,14 +42,14 @@ class Positions:
         self._view = view
         self._clock = clock
         self._seats = seats
-        self._histories: dict[str, tuple[float, float | None]] = {}
+        self._histories: dict[tuple[str, str], tuple[float, float | None]] = {}
 
     async def of(self, run_id: RunId) -> Position:
         """Return where a run stands. Raises NotFound RUN_NOT_FOUND, Unavailable."""
         run = await self._recorder.get_run(run_id)
         if run.is_final:
             return Position(0, 0.0, 0.0)
-        typical = await self._typical(run.config_name)
+        typical = await self._typical(run)
         waiting = await self._view.look(SEEN_SECONDS)
         if run.state == "pending" and all(one.run_id != run_id for one in waiting.runs):
             # It may have come after that look; it would seem to be in work.
@@ -59,14 +59,24 @@ class Positions:
     def _now(self) -> datetime:
         return self._clock.now()
 
-    async def _typical(self, config_name: str) -> float | None:
-        known = self._histories.get(config_name)
+    async def _typical(self, run: RecordedRun) -> float | None:
+        # Its slowest output decides: they are made beside one another.
+        configs = sorted(set(run.output_configs))
+        found = [await self._history(config, run.config_name) for config in configs]
+        return max((seconds for seconds in found if seconds is not None), default=None)
+
+    async def _history(self, output_config: str, config_name: str) -> float | None:
+        key = output_config, config_name
+        known = self._histories.get(key)
         if known is not None and self._clock.monotonic() - known[0] < HISTORY_SECONDS:
             return known[1]
-        typical = (await self._recorder.history(config_name)).p50_seconds
+        typical = (await self._recorder.history(output_config, config_name)).p50_seconds
+        if typical is None:
+            # No run of this recipe had such an output; those of others are near enough.
+            typical = (await self._recorder.history(output_config)).p50_seconds
         if len(self._histories) >= MAX_HISTORIES:
             self._histories.clear()
-        self._histories[config_name] = self._clock.monotonic(), typical
+        self._histories[key] = self._clock.monotonic(), typical
         return typical
 
 
@@ -78,7 +88,7 @@ def position(
     Args:
         run: as it is recorded.
         waiting: who waits, and who has how much in work.
-        typical: seconds a run of its recipe takes from its start to its end; None without any.
+        typical: seconds a run with its outputs takes from its start to its end; None without any.
         now: the time.
         seats: how many runs one process drives at once.
     """

@@ -25,13 +25,9 @@ _RUN_STATES = FINAL_RUN_STATES | {RunState.PENDING, RunState.RUNNING}
 
 def parse_filter(given: recorder_pb2.RunFilter, field: str = "filter") -> Filter:
     """Return the filter; a message with nothing set means all runs."""
-    names = _few(given.config_names, f"{field}.config_names")
     return Filter(
         user_id=parse_pseudonym(given.user_id, f"{field}.user_id") if given.user_id else "",
-        config_names=frozenset(
-            parse_config_name(name, f"{field}.config_names[{place}]")
-            for place, name in enumerate(names)
-        ),
+        config_names=_names(given.config_names, f"{field}.config_names"),
         states=_words(given.states, RUN_STATES, f"{field}.states", _RUN_STATES),
         safety_levels=_words(given.safety_levels, SAFETY_LEVELS, f"{field}.safety_levels"),
         created_from=_moment(given, "created_from", field),
@@ -39,6 +35,14 @@ def parse_filter(given: recorder_pb2.RunFilter, field: str = "filter") -> Filter
         kinds=_words(given.kinds, MEDIA_KINDS, f"{field}.kinds"),
         text=parse_line(given.text, f"{field}.text", MAX_SEARCH_CHARACTERS),
         favourites=given.favourites,
+        output_configs=_names(given.output_configs, f"{field}.output_configs"),
+    )
+
+
+def _names(values: Sequence[str], field: str) -> frozenset[str]:
+    return frozenset(
+        parse_config_name(name, f"{field}[{place}]")
+        for place, name in enumerate(_few(values, field))
     )
 
 

@@ -652,6 +652,7 @@ BAD_TIME = Timestamp(seconds=1, nanos=-1)
         ({"created_from": BAD_TIME}, "INVALID_TIME", "created_from"),
         ({"created_before": BAD_TIME}, "INVALID_TIME", "created_before"),
         ({"kinds": [-1]}, "ENUM_NOT_ALLOWED", "kinds[0]"),
+        ({"output_configs": ["Flux!"]}, "INVALID_CONFIG_NAME", "output_configs[0]"),
         ({"text": "x" * 201}, "TEXT_TOO_LONG", "text"),
         ({"text": "a\x00b"}, "INVALID_CHARACTER", "text"),
     ],

@@ -161,7 +161,7 @@ class FakeRecorder:
         loads = Counter(self.runs[run].user_id for run in self.owners)
         return ClaimableRuns(free[:limit], len(free), loads)
 
-    async def history(self, config_name: str) -> RunHistory:
+    async def history(self, output_config: str, config_name: str = "") -> RunHistory:
         return RunHistory(None)
 
     async def set_progress(

@@ -104,12 +104,14 @@ class RecorderClient(RecorderClaims):
             answer = await self._stub.CreateRun(request, timeout=budget(CALL_SECONDS))
         return answer.epoch
 
-    async def history(self, config_name: str) -> RunHistory:
-        """How long runs of this recipe that succeeded took."""
+    async def history(self, output_config: str, config_name: str = "") -> RunHistory:
+        """How long runs with such an output took that succeeded; of one recipe, or of all."""
         request = recorder_pb2.GetRunStatsRequest(
             audience=AUDIENCE,
             filter=recorder_pb2.RunFilter(
-                config_names=[config_name], states=[run_pb2.RUN_STATE_SUCCEEDED]
+                config_names=[config_name] if config_name else [],
+                output_configs=[output_config],
+                states=[run_pb2.RUN_STATE_SUCCEEDED],
             ),
         )
         with remote_errors("recorder"):

@@ -28,6 +28,7 @@ class Filter:
     kinds: frozenset[MediaKind] = frozenset()
     text: str = ""
     favourites: bool = False
+    output_configs: frozenset[str] = frozenset()
 
     @property
     def folded_text(self) -> str:
@@ -44,6 +45,10 @@ class Filter:
             and (self.created_from is None or run.created_at >= self.created_from)
             and (self.created_before is None or run.created_at < self.created_before)
             and (not self.kinds or any(one.kind in self.kinds for one in run.outputs))
+            and (
+                not self.output_configs
+                or any(one.config in self.output_configs for one in run.outputs)
+            )
         )
 
     def digest(self, audience: Audience) -> str:

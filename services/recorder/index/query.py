@@ -59,6 +59,12 @@ def where(
     found.add_one_of("safety_level", wanted.safety_levels)
     if wanted.kinds:
         found.add("kinds & ? != 0", kind_bits(wanted.kinds))
+    if wanted.output_configs:
+        found.add(
+            "run_id IN (SELECT run_id FROM outputs WHERE config_name IN "
+            "(SELECT value FROM json_each(?)))",
+            json.dumps(sorted(wanted.output_configs)),
+        )
     if without:
         found.add("run_id NOT IN (SELECT value FROM json_each(?))", _json(without))
     if wanted.favourites:

@@ -70,6 +70,11 @@ def put(connection: sqlite3.Connection, entry: Entry) -> None:
         "ON CONFLICT (run_id) DO UPDATE SET document = excluded.document",
         (run.run_id.value, orjson.dumps(summary_document(summary))),
     )
+    # What a run was asked for never changes.
+    connection.executemany(
+        "INSERT OR IGNORE INTO outputs VALUES (?, ?)",
+        ((output.config, run.run_id.value) for output in run.outputs),
+    )
     connection.execute("DELETE FROM renders WHERE run_id = ?", (run.run_id.value,))
     connection.executemany(
         "INSERT INTO renders VALUES (?, ?, ?, ?)",
@@ -87,6 +92,7 @@ def forget(connection: sqlite3.Connection, run_id: RunId) -> None:
     _put_text(connection, text_id, None)
     connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id.value,))
     connection.execute("DELETE FROM documents WHERE run_id = ?", (run_id.value,))
+    connection.execute("DELETE FROM outputs WHERE run_id = ?", (run_id.value,))
     connection.execute("DELETE FROM renders WHERE run_id = ?", (run_id.value,))
     connection.execute("INSERT OR IGNORE INTO remains VALUES (1)")
 

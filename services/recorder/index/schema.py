@@ -13,7 +13,7 @@ from pathlib import Path
 from services.recorder.store import atomic
 from services.recorder.store.files import open_folder
 
-VERSION = 3
+VERSION = 4
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
 _COPY = ".new"
@@ -55,6 +55,12 @@ CREATE TABLE runs (
     PRIMARY KEY (created_us, run_id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX runs_by_id ON runs (run_id);
+CREATE TABLE outputs (
+    config_name TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    PRIMARY KEY (config_name, run_id)
+) WITHOUT ROWID;
+CREATE INDEX outputs_by_run ON outputs (run_id);
 CREATE TABLE documents (run_id TEXT PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE inputs (id INTEGER PRIMARY KEY, text BLOB NOT NULL);
 CREATE TABLE renders (

@@ -148,6 +148,20 @@ def test_a_run_of_several_kinds_is_found_by_each(index: Index) -> None:
         assert bool(numbers(index, wanted)) is (kind in (MediaKind.TEXT, MediaKind.CODE))
 
 
+def test_a_run_is_found_by_the_config_of_each_of_its_outputs(index: Index) -> None:
+    twice = (Output(1, "a", 1, MediaKind.TEXT), Output(2, "a", 2, MediaKind.TEXT))
+    index.put([entry(1, outputs=(*twice, Output(3, "b", 1, MediaKind.CODE)))], [])
+    index.put([entry(2, outputs=twice)], [])
+
+    def found(*configs: str) -> list[int]:
+        return numbers(index, Filter(output_configs=frozenset(configs)))
+
+    assert (found("a"), found("b"), found("a", "b"), found("c")) == ([2, 1], [1], [2, 1], [])
+    assert index.stats(Filter(output_configs=frozenset({"a"})), RESEARCH).runs == 2
+    index.put([], [run_id_of(2)])
+    assert found("a") == [1]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -292,6 +306,7 @@ FILTERS = st.builds(
     created_from=st.none() | st.integers(0, 12).map(lambda s: FIRST + timedelta(seconds=s)),
     created_before=st.none() | st.integers(0, 12).map(lambda s: FIRST + timedelta(seconds=s)),
     kinds=st.frozensets(st.sampled_from(MediaKind), max_size=2),
+    output_configs=st.frozensets(st.sampled_from(["builtin_image", "builtin_text"]), max_size=2),
     text=st.sampled_from(["", "nummer 1", "NUMMER", "anderes"]),
     favourites=st.booleans(),
 )

@@ -65,7 +65,7 @@ async def test_history_is_asked_for_once_in_a_while() -> None:
     class Historian(FakeRecorder):
         asked = 0
 
-        async def history(self, config_name: str) -> RunHistory:
+        async def history(self, output_config: str, config_name: str = "") -> RunHistory:
             Historian.asked += 1
             return RunHistory(10.0)
 
@@ -80,6 +80,29 @@ async def test_history_is_asked_for_once_in_a_while() -> None:
     assert Historian.asked == 2
     recorder.runs[RUN.run_id] = replace(RUN, state="succeeded")
     assert await positions.of(RUN.run_id) == Position(0, 0.0, 0.0)
+
+
+async def test_an_estimate_is_that_of_the_slowest_output_of_the_run() -> None:
+    known = {
+        ("builtin_image", "dada"): 2.0,
+        ("builtin_image", ""): 3.0,
+        ("builtin_video", ""): 25.0,
+    }
+
+    class Historian(FakeRecorder):
+        async def history(self, output_config: str, config_name: str = "") -> RunHistory:
+            return RunHistory(known.get((output_config, config_name)))
+
+    async def total(*configs: str) -> float | None:
+        recorder, clock = Historian(), ManualClock(NOW)
+        recorder.runs[RUN.run_id] = replace(RUN, output_configs=configs)
+        positions = Positions(recorder, QueueView(recorder, clock), clock, 4)
+        return (await positions.of(RUN.run_id)).total_seconds
+
+    assert await total("builtin_image") == 2.0
+    # No run of this recipe made a film yet, but others did.
+    assert await total("builtin_image", "builtin_video") == 25.0
+    assert await total("builtin_music") is None
 
 
 def test_a_run_behind_those_that_were_read_is_told_of_these() -> None:

@@ -67,6 +67,7 @@ def test_every_part_of_a_filter_makes_another_list() -> None:
         replace(base, created_from=datetime(2026, 1, 1, tzinfo=UTC)),
         replace(base, created_before=datetime(2026, 1, 1, tzinfo=UTC)),
         replace(base, kinds=frozenset({MediaKind.IMAGE})),
+        replace(base, output_configs=frozenset({"flux2"})),
         replace(base, text="x"),
         replace(base, favourites=True),
     ]

@@ -621,6 +621,7 @@ class RunFilter(_message.Message):
     KINDS_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     FAVOURITES_FIELD_NUMBER: _builtins.int
+    OUTPUT_CONFIGS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Runs of this pseudonym."""
     text: _builtins.str
@@ -653,6 +654,10 @@ class RunFilter(_message.Message):
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.MediaKind.ValueType]:
         """Runs that asked for an output of one of these kinds."""
 
+    @_builtins.property
+    def output_configs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Runs that asked for an output of one of these configs, at most 50."""
+
     def __init__(
         self,
         *,
@@ -665,10 +670,11 @@ class RunFilter(_message.Message):
         kinds: _abc.Iterable[_common_pb2.MediaKind.ValueType] | None = ...,
         text: _builtins.str = ...,
         favourites: _builtins.bool = ...,
+        output_configs: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before", "created_from", b"created_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_names", b"config_names", "created_before", b"created_before", "created_from", b"created_from", "favourites", b"favourites", "kinds", b"kinds", "safety_levels", b"safety_levels", "states", b"states", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_names", b"config_names", "created_before", b"created_before", "created_from", b"created_from", "favourites", b"favourites", "kinds", b"kinds", "output_configs", b"output_configs", "safety_levels", b"safety_levels", "states", b"states", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
