@@ -1,10 +1,15 @@
-"""What concerns all tests: the order in which they run."""
+"""What concerns all tests: the order in which they run, and that none is timed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# An example takes as long as the machine lets it: no test fails because others run beside it.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent
 # Their single tests take longest. Begun last, one of them keeps one core busy and the other idle.
