@@ -10,6 +10,7 @@ import grpc.aio
 from artlab.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc, run_pb2
 from services.gateway.domain.run import Decision, Event, Pipeline, QueuePlace, Run, RunStart
+from services.gateway.hedged import first_answer
 from services.gateway.status import status_document
 from services.gateway.translate import (
     event_of,
@@ -29,6 +30,7 @@ CALL_SECONDS = 10.0
 START_SECONDS = 30.0
 # CancelRun answers once the run is final.
 CANCEL_SECONDS = 30.0
+CANCEL_ELSEWHERE_SECONDS = 1.0
 # Answered once a picture is brought over, made fit, looked at and recorded.
 INPUT_IMAGE_SECONDS = 300.0
 # A watch and a download are resumed when their call ends, so this is no limit on either.
@@ -92,8 +94,13 @@ class OrchestratorClient:
     async def cancel_run(self, run_id: RunId) -> Run:
         """Stop a run and return it in its final state."""
         request = orchestrator_pb2.CancelRunRequest(name=run_id.name)
-        with remote_errors("orchestrator"):
-            answer = await self._stub.CancelRun(request, timeout=CANCEL_SECONDS)
+
+        async def ask() -> orchestrator_pb2.CancelRunResponse:
+            with remote_errors("orchestrator"):
+                return await self._stub.CancelRun(request, timeout=CANCEL_SECONDS)
+
+        # A replica that is frozen answers nothing and refuses nothing; any other one can do it.
+        answer = await first_answer(ask, after_seconds=CANCEL_ELSEWHERE_SECONDS)
         return _run(answer.run)
 
 

@@ -63,8 +63,8 @@ async def test_runs_go_on_when_the_replica_that_drives_them_is_killed(
         ) as up,
         httpx.AsyncClient(base_url=up.url, timeout=40.0, trust_env=False) as http,
     ):
-        by = f" by NATS at 127.0.0.1:{nats_port}" if queue == "nats" else ""
-        assert f"runs are driven by 2 orchestrators, shared out{by}" in up.welcome
+        by = f"NATS at 127.0.0.1:{nats_port}" if queue == "nats" else "the recorder"
+        assert f"runs are driven by 2 orchestrators, shared out by {by}" in up.welcome
         processes = orchestrators(up)
         assert len(processes) == 2
         answers = [
@@ -129,6 +129,12 @@ async def test_a_replica_that_freezes_delays_calls_and_loses_none(tmp_path: Path
                 answer = await http.post(EXECUTE, json={**IDEA, "seed": number})
                 assert answer.status_code == 200, answer.text
                 assert answer.json()["status"] == "success"
+            # Whichever of the two is asked first.
+            for _ in range(2):
+                asked = {**IDEA, "pause_before_render": True}
+                run = (await http.post(EXECUTE, json=asked)).json()
+                ended = await http.post(run["urls"]["cancel"], timeout=10.0)
+                assert ended.json()["status"] == "cancelled", ended.text
         finally:
             frozen.resume()
 

@@ -143,8 +143,8 @@ async def _welcome(
     lines = [f"Artlab is ready at {url} ({seconds:.1f} s)", *await _uses(url)]
     orchestrators = [name for name, spec in specs.items() if spec.kind == "orchestrator"]
     if len(orchestrators) > 1 or NATS in specs:
-        by = f" by NATS at {specs[NATS].target}" if NATS in specs else ""
-        lines.append(f"runs are driven by {len(orchestrators)} orchestrators, shared out{by}")
+        by = f"NATS at {specs[NATS].target}" if NATS in specs else "the recorder"
+        lines.append(f"runs are driven by {len(orchestrators)} orchestrators, shared out by {by}")
     lines += [
         f"runs are kept in {root}",
         f"logs: {logs}",
