@@ -59,7 +59,8 @@ class Later:
         """Tell how to answer."""
         about = entity_url if question.about else question.text
         lines = [question.headline, about, question.otherwise]
-        lines.append(f"answer it with: {decide_command(question, run_id, self._options)}")
+        who = "a teacher answers it with" if question.for_teacher else "answer it with"
+        lines.append(f"{who}: {decide_command(question, run_id, self._options)}")
         told = "\n".join(line for line in lines if line)
         click.echo(f"artlab: {printable(told)}", err=True)
         return None

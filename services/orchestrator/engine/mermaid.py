@@ -102,7 +102,7 @@ def _told(filling: Filling) -> str:
     if isinstance(filling, Text):
         return "".join(part if isinstance(part, str) else _told(part) for part in filling.parts)
     if isinstance(filling, tuple):
-        return ", ".join(_told(one) for one in filling)
+        return f"[{', '.join(_told(one) for one in filling)}]"
     if isinstance(filling, Mapping):
         return "{…}"
     return json.dumps(filling, ensure_ascii=False)

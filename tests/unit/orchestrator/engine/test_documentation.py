@@ -62,6 +62,6 @@ def test_every_type_is_told() -> None:
     assert {*GENERIC, *FACTORIES, EACH_OUTPUT} <= told
 
 
-def test_the_pipeline_of_the_first_ten_minutes_has_no_defects() -> None:
-    block = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[0]
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(name:.*?)```", TEXT, re.DOTALL))
+def test_the_pipelines_of_the_first_ten_minutes_have_no_defects(block: str) -> None:
     parse_definition(yaml.safe_load(block), "docs/pipelines.md", None, VALUES)
