@@ -10,8 +10,6 @@ from typing import Literal, Protocol, runtime_checkable
 from services.kit.ids import UploadName
 from services.media.domain.output_config import OutputConfig, Value
 
-RENDER_PHASES = ("queued", "executing", "downloading", "recording")
-
 
 @dataclass(frozen=True, slots=True)
 class InputImage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -241,8 +240,3 @@ def finish(canvas: Canvas, random: Random, *, tooth: float = 0.012, vignette: fl
     """Grain and a little darkness towards the corners."""
     canvas.vignette(vignette, (0.05, 0.03, 0.1))
     canvas.texture(grain(random, canvas.height, canvas.width), tooth)
-
-
-def tilt(random: Random, degrees: float) -> float:
-    """A small random angle in radians."""
-    return math.radians(float(random.uniform(-degrees, degrees)))
