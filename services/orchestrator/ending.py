@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from services.kit.errors import ArtlabError, FailedPrecondition, NotFound
+from services.kit.errors import ArtlabError, FailedPrecondition, NotFound, Unavailable
 from services.kit.ids import RunId
 from services.kit.log import facts
 from services.orchestrator.domain.outcome import End, outcome
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import FinalState, RecordedOutput, RecordedRun, RunError
-from services.orchestrator.ports import Claim, Media, Recorder
+from services.orchestrator.ports import Claim, ClaimLost, Media, Recorder
 
 log = logging.getLogger(__name__)
 
 # Media goes on stopping after that; the end of a run is not to wait for it.
 MEDIA_STOP_SECONDS = 1.0
+# Somebody else who ends the run as well has that long before it is taken from them.
+OTHERS_END_SECONDS = 2 * MEDIA_STOP_SECONDS
+LOOK_SECONDS = 0.1
+TRIES = 3
 
 
 class Endings:
@@ -37,14 +41,33 @@ class Endings:
     async def take_and_end(self, run_id: RunId, state: FinalState, error: RunError | None) -> None:
         """Take a run from whoever has it, and end it. One that is final already stays as it is.
 
-        Raises NotFound, Unavailable.
+        Raises NotFound, Unavailable; RUN_TAKEN when others take it again and again.
         """
+        for _ in range(TRIES):
+            try:
+                await self._take_and_end(run_id, state, error)
+                return
+            except ClaimLost:
+                # Several may be asked to end it at once; who took it last does so.
+                log.info("run was taken while it was ended")
+            if await self._is_ended_by_others(run_id):
+                return
+        raise run_taken()
+
+    async def _take_and_end(self, run_id: RunId, state: FinalState, error: RunError | None) -> None:
         try:
             answer = await self._recorder.claim(run_id, self._claim, force=True)
         except FailedPrecondition:
             return  # it ended meanwhile
         run = await self._recorder.get_run(run_id)
         await self.end(run, answer.epoch, state, error)
+
+    async def _is_ended_by_others(self, run_id: RunId) -> bool:
+        for _ in range(round(OTHERS_END_SECONDS / LOOK_SECONDS)):
+            if (await self._recorder.get_run(run_id)).is_final:
+                return True
+            await asyncio.sleep(LOOK_SECONDS)
+        return False
 
     async def end(
         self, run: RecordedRun, epoch: int, state: FinalState, error: RunError | None
@@ -79,6 +102,11 @@ class Endings:
         except (ArtlabError, TimeoutError) as problem:
             reason = problem.reason if isinstance(problem, ArtlabError) else "NO_ANSWER"
             log.warning("could not stop the media job", extra=facts(reason=reason))
+
+
+def run_taken() -> Unavailable:
+    """What is said when a run has changed hands under a call."""
+    return Unavailable("RUN_TAKEN", "somebody else has taken the run", retry_after_seconds=1.0)
 
 
 def _planned(output: RecordedOutput) -> PlannedOutput:

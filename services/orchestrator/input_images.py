@@ -23,7 +23,9 @@ from services.kit.ids import RunId
 from services.kit.log import facts
 from services.kit.streams import pieces
 from services.orchestrator.domain.run import PreparedImage, RecordedEntity, Verdict
+from services.orchestrator.ending import run_taken
 from services.orchestrator.journal import Began
+from services.orchestrator.ports import ClaimLost
 from services.orchestrator.rerun import COPIED_FROM
 from services.orchestrator.run_in_work import Blocked, RunInWork
 
@@ -184,8 +186,8 @@ class InputImages:
         """Take one picture; it goes on when its sender goes away after the last byte.
 
         Returns once it is recorded, or refused by a check. Raises FailedPrecondition
-        INPUT_IMAGE_NOT_EXPECTED, AlreadyExists INPUT_IMAGE_DIFFERS, what preparing and checking
-        raise; the run then goes on waiting.
+        INPUT_IMAGE_NOT_EXPECTED, AlreadyExists INPUT_IMAGE_DIFFERS, Unavailable RUN_TAKEN, what
+        preparing and checking raise; the run then goes on waiting.
         """
         if index > self._wanted:
             raise not_expected()
@@ -228,6 +230,9 @@ class InputImages:
                     raise
                 # The run has ended meanwhile.
                 raise not_expected() from None
+            except ClaimLost:
+                # Who sends a picture drives nothing: it is to be sent again, to whoever does.
+                raise run_taken() from None
 
     def _settled(self, index: int, held: ExitStack, task: asyncio.Task[None]) -> None:
         held.close()

@@ -85,6 +85,11 @@ class Life:
         """The pictures it waits for."""
         return self._pipeline.input_images
 
+    @property
+    def is_left(self) -> bool:
+        """Whether this process was told to leave the run, which goes on elsewhere."""
+        return isinstance(self._stopped_as, Left)
+
     def own(self, task: asyncio.Task[object]) -> None:
         """Say which task lives it."""
         self._task = task

@@ -12,7 +12,13 @@ from weakref import WeakValueDictionary
 
 from services.kit.clock import Clock
 from services.kit.deadline import no_deadline
-from services.kit.errors import ArtlabError, NotFound, Unavailable
+from services.kit.errors import (
+    AlreadyExists,
+    ArtlabError,
+    FailedPrecondition,
+    NotFound,
+    Unavailable,
+)
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
 from services.orchestrator.admission import Admission
@@ -24,10 +30,11 @@ from services.orchestrator.domain.question_config import waiting_seconds
 from services.orchestrator.domain.repeats import options_sha256, require_same_request
 from services.orchestrator.domain.run import EntityDraft, RecordedRun, RunError
 from services.orchestrator.driver import Driver, wake
-from services.orchestrator.ending import Endings
+from services.orchestrator.ending import Endings, run_taken
 from services.orchestrator.engine.definition import Definition
 from services.orchestrator.images_elsewhere import take_elsewhere
 from services.orchestrator.life import RECORDER_MARGIN_SECONDS
+from services.orchestrator.loading import is_started
 from services.orchestrator.patience import patiently, recorder_may_recover
 from services.orchestrator.ports import Claim
 from services.orchestrator.queue.port import RunQueue
@@ -101,7 +108,10 @@ class Supervisor:
         await wake(self._services.recorder, self._queue, self._claim, run_id, user_id)
 
     async def cancel(self, run_id: RunId) -> None:
-        """Stop a run and wait until it is final, whoever drives it. Raises NotFound."""
+        """Stop a run and wait until it is final, whoever drives it.
+
+        Raises NotFound, Unavailable RUN_TAKEN.
+        """
         life = self._driver.life(run_id)
         if life is not None:
             life.stop("cancelled", None)
@@ -116,7 +126,8 @@ class Supervisor:
     ) -> None:
         """Give a run a picture it waits for; the same again changes nothing.
 
-        Raises NotFound for an unknown run, and what `InputImages.take` raises.
+        Raises NotFound for an unknown run, Unavailable RUN_TAKEN, and what `InputImages.take`
+        raises.
         """
         life = self._driver.life(run_id)
         if life is None:
@@ -124,7 +135,13 @@ class Supervisor:
                 self._services, self._clock, self._driver.places, run_id, index, chunks
             )
             return
-        await life.input_images.take(index, chunks)
+        try:
+            await life.input_images.take(index, chunks)
+        except FailedPrecondition as error:
+            if not life.is_left:
+                raise
+            # It waits elsewhere now; who sends the picture again hears of it there.
+            raise run_taken() from error
         if life.input_images.is_refused:
             await life.ended.wait()
 
@@ -157,40 +174,45 @@ class Supervisor:
         # From here on the run exists, or may: it is begun whether its caller stays or not.
         with no_deadline(), run_logged(str(run_id)):
             begun = asyncio.create_task(
-                self._begin(plan, text, is_new=known is None), name=f"begin {run_id}"
+                self._begin(request, plan, text, known), name=f"begin {run_id}"
             )
         self._beginnings[run_id] = begun
         begun.add_done_callback(partial(self._has_begun, run_id))
         await asyncio.shield(begun)
 
-    async def _begin(self, plan: Plan, text: str, *, is_new: bool) -> None:
-        epoch = 0
+    async def _begin(
+        self, request: RunRequest, plan: Plan, text: str, known: RecordedRun | None
+    ) -> None:
+        epoch: int | None = 0
+        if known is None:
+            epoch = await self._create_or_find(request, plan)
+        is_others = epoch is None
         try:
-            if is_new:
-                epoch = await self._create(plan)
             await self._record_input(plan)
             await self._reruns.take_over(plan, text)
         except ArtlabError as error:
             if error.reason == "RUN_FINAL":
                 self._driver.unpromise(plan.run_id)
                 return  # cancelled meanwhile: the record says so
-            if not recorder_may_recover(error):
+            if not (recorder_may_recover(error) or is_others):
                 await self._give_up(plan.run_id, error)
             raise
         if epoch and plan.lineage is None:
             # What goes on from another run has more recorded than its input: that is read back.
             self._driver.expect(plan, epoch)
-        await self._hand_in(plan, epoch, is_new=is_new)
+        was_cut = known is not None and not is_started(plan, known)
+        await self._hand_in(plan, epoch or 0, was_cut=was_cut)
         if self._draining:
             raise _draining()
 
-    async def _hand_in(self, plan: Plan, epoch: int, *, is_new: bool) -> None:
+    async def _hand_in(self, plan: Plan, epoch: int, *, was_cut: bool) -> None:
         try:
-            if is_new:
-                await self._queue.submit(plan.run_id, plan.request.user_id, epoch=epoch)
-            else:
+            if was_cut:
                 # Somebody may have found it unfinished, and left it for a while.
                 await self.wake(plan.run_id, plan.request.user_id)
+            else:
+                # One that waits in line gets no further by being started again.
+                await self._queue.submit(plan.run_id, plan.request.user_id, epoch=epoch)
         except ArtlabError as error:
             # It is recorded, and found without being told of.
             log.info("queue not told", extra=facts(reason=error.reason))
@@ -201,6 +223,21 @@ class Supervisor:
             self._driver.unpromise(run_id)
             # Its caller may be gone.
             log.info("run not begun", extra=facts(run=str(run_id)))
+
+    async def _create_or_find(self, request: RunRequest, plan: Plan) -> int | None:
+        # Returns the epoch; None for a run that another process was asked for at the same time,
+        # and made: it is not ours to give up, whatever becomes of this start.
+        try:
+            return await self._create(plan)
+        except AlreadyExists:
+            self._driver.unpromise(plan.run_id)
+            require_same_request(request, await self._services.recorder.get_run(plan.run_id))
+            return None
+        except ArtlabError as error:
+            if not recorder_may_recover(error):
+                # It may have been made all the same.
+                await self._give_up(plan.run_id, error)
+            raise
 
     async def _create(self, plan: Plan) -> int:
         claim = None

@@ -294,3 +294,21 @@ async def test_a_new_run_does_not_get_ahead_of_those_in_line() -> None:
     assert await one.final(second) == "succeeded"
     assert [job.run_id for job in one.media.jobs[1:]] == [first, second]
     await one.supervisor.drain()
+
+
+async def test_a_run_in_line_gets_no_further_by_being_started_again() -> None:
+    one = _orchestrator(seats=1)
+    one.media.frozen = True
+    await one.supervisor.start(REQUEST)
+    await one.media.started.wait()
+    first, second = RunId.new(), RunId.new()
+    for run_id, user_id in ((first, "ben"), (second, "cem")):
+        await one.supervisor.start(replace(REQUEST, run_id=run_id, user_id=user_id))
+    for _ in range(3):
+        await one.supervisor.start(replace(REQUEST, run_id=second, user_id="cem"))
+    assert second not in one.recorder.owners
+    one.media.frozen = False
+    await one.supervisor.cancel(RUN)
+    assert await one.final(second) == "succeeded"
+    assert [job.run_id for job in one.media.jobs[1:]] == [first, second]
+    await one.supervisor.drain()
