@@ -111,9 +111,9 @@ class RunInWork:
         """Whether this very text was judged safe for a model, now or by an earlier driver."""
         return digest_of(text) in self._checked
 
-    def mark_checked(self, text: str) -> None:
-        """Say that a text was judged safe for a model."""
-        self._checked.add(digest_of(text))
+    def mark_checked(self, *texts: str) -> None:
+        """Say that each of these texts was judged safe for a model."""
+        self._checked.update(digest_of(text) for text in texts)
 
     async def steady(
         self, call: Callable[[], Awaitable[T]], may_pass: MayPass = peer_may_recover

@@ -139,7 +139,7 @@ class Asking:
         evidence = self.evidence()
         if evidence is not None:
             await self.raise_recorded_no(evidence)
-            self.run.mark_checked(text)
+            self.mark_checked(text)
             return
         run, context = self.run, self.run.plan.request.context
         began, verdicts = run.journal.begin(), list[Verdict]()
@@ -161,7 +161,12 @@ class Asking:
         )
         if blocked is not None:
             raise blocked
-        run.mark_checked(text)
+        self.mark_checked(text)
+
+    def mark_checked(self, text: str) -> None:
+        """Say that an edited text was found safe, also where it meets the person's own rules."""
+        context = self.run.plan.request.context
+        self.run.mark_checked(text, *([seam(context, text)] if context else []))
 
     async def raise_recorded_no(self, evidence: RecordedEntity) -> None:
         """Raise Blocked when the check of the edited text said no before."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.kit.errors import Internal
-from services.orchestrator.domain.run import ModelUse, RecordedEntity, Verdict
+from services.orchestrator.domain.run import ModelUse, Purpose, RecordedEntity, Verdict
 from services.orchestrator.engine.step import JsonObject, StepScope
 from services.orchestrator.record import marks_of
 from services.orchestrator.run_in_work import Blocked, RunInWork
@@ -120,15 +120,17 @@ async def _last_recorded(run: RunInWork, place: Place) -> Written | None:
 
 
 async def _check_before(run: RunInWork, place: Place, text: str, number: int) -> None:
-    # A pass may say what its input did not; the next model must not see it unchecked.
-    if number == 1 and run.is_checked(text):
-        return
-    began, verdicts = run.journal.begin(), list[Verdict]()
+    # A pass may say what its input did not; the next model must not see it unchecked. The person's
+    # own rules go to the same model, and no other step need have looked at them.
     context = run.plan.request.context
+    given: list[tuple[Purpose, str]] = [("interception", text)]
+    given += [("context", context), ("context", seam(context, text))] if context else []
+    began, verdicts = run.journal.begin(), list[Verdict]()
     try:
-        await run.check(2, verdicts, "interception", text)
-        if context:
-            await run.check(2, verdicts, "context", seam(context, text))
+        for purpose, one in given:
+            if not run.is_checked(one):
+                await run.check(2, verdicts, purpose, one)
+                run.mark_checked(one)
     except Blocked:
         await run.journal.verdicts(
             _upload(place, number - 1),

@@ -50,7 +50,7 @@ class AskPerson:
             if evidence is None:
                 return None
             await asking.raise_recorded_no(evidence)
-            asking.run.mark_checked(decision.text)
+            asking.mark_checked(decision.text)
         return await asking.outcome(entity, decision, _text(inputs))
 
     async def run(self, inputs: JsonObject, scope: StepScope) -> JsonObject:

@@ -160,5 +160,6 @@ def _upload(place: Place, number: int) -> str:
 
 
 def _given(run: RunInWork, text: str) -> JsonObject:
-    run.mark_checked(text)
+    context = run.plan.request.context
+    run.mark_checked(text, *([context, seam(context, text)] if context else []))
     return {"text": text}

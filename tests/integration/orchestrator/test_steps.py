@@ -239,6 +239,23 @@ async def test_a_text_from_elsewhere_is_checked_before_the_recipe_gets_it(tmp_pa
         assert (await run.recorder.get_run(RUN)).state == "blocked"
 
 
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [("nur Dreiecke, verboten" + " und rund" * 300, "Eine Blume"), ("nur ver", "boten")],
+)
+async def test_rules_of_ones_own_reach_no_model_that_no_step_has_looked_at(
+    tmp_path: Path, rules: str, text: str
+) -> None:
+    look = step("look", "check_text", "{{ input.text }}", config={"purpose": "input"})
+    write = step("write", "interception", "{{ steps.look.output.text }}")
+    request = replace(REQUEST, input_text=text, context=rules)
+    async with driven(tmp_path, **own(look, write, OUTPUTS, request=request)) as run:
+        run.safety.forbidden = ("verboten", "ver\nboten")
+        await run.drive()
+        assert run.interception.asked == []
+        assert (await run.recorder.get_run(RUN)).state == "blocked"
+
+
 async def test_two_steps_of_one_type_each_find_their_own_texts(tmp_path: Path) -> None:
     once = step("once", "interception", "{{ input.text }}")
     twice = step("write", "interception", "{{ steps.once.output.text }}")
