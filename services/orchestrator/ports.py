@@ -146,7 +146,7 @@ class ClaimableRuns:
 
 @dataclass(frozen=True, slots=True)
 class RunHistory:
-    """How long runs of one kind took, from creation to their end; None without any."""
+    """How long runs of one kind were in work, without their time in line; None without any."""
 
     p50_seconds: float | None
 
@@ -204,7 +204,7 @@ class Recorder(Claims, Protocol):
         ...
 
     async def history(self, output_config: str, config_name: str = "") -> RunHistory:
-        """How long runs with such an output took that succeeded; of one recipe, or of all."""
+        """How long runs with such an output were in work that succeeded; of one recipe, or all."""
         ...
 
     async def set_progress(

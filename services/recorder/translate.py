@@ -98,6 +98,8 @@ def stats_message(stats: RunStats) -> recorder_pb2.GetRunStatsResponse:
         message.duration_p50.CopyFrom(p50)
         message.duration_p90.CopyFrom(p90)
         message.duration_p99.CopyFrom(p99)
+    if stats.work_p50_ms is not None:
+        message.work_p50.CopyFrom(_duration(stats.work_p50_ms))
     return message
 
 

@@ -105,7 +105,7 @@ class RecorderClient(RecorderClaims):
         return answer.epoch
 
     async def history(self, output_config: str, config_name: str = "") -> RunHistory:
-        """How long runs with such an output took that succeeded; of one recipe, or of all."""
+        """How long runs with such an output were in work that succeeded; of one recipe, or all."""
         request = recorder_pb2.GetRunStatsRequest(
             audience=AUDIENCE,
             filter=recorder_pb2.RunFilter(
@@ -116,9 +116,9 @@ class RecorderClient(RecorderClaims):
         )
         with remote_errors("recorder"):
             answer = await self._stub.GetRunStats(request, timeout=budget(CALL_SECONDS))
-        if not answer.HasField("duration_p50"):
+        if not answer.HasField("work_p50"):
             return RunHistory(None)
-        return RunHistory(answer.duration_p50.ToTimedelta().total_seconds())
+        return RunHistory(answer.work_p50.ToTimedelta().total_seconds())
 
     async def set_progress(
         self, run_id: RunId, stage: int, step: str, output_index: int = 0

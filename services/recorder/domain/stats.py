@@ -18,6 +18,8 @@ class RunStats:
 
     `states` in the order of the states, `configs` most frequent first, at most 100. `durations_ms`
     are what 50, 90 and 99 % of the final runs did not exceed; None when none is final.
+    `work_p50_ms` is that of 50 % without their time in line, of those that asked no person; None
+    without any.
     """
 
     runs: int
@@ -26,6 +28,7 @@ class RunStats:
     durations_ms: tuple[int, int, int] | None
     entities: int
     size_bytes: int
+    work_p50_ms: int | None = None
 
 
 class Tally:
@@ -35,6 +38,7 @@ class Tally:
         self._states: Counter[RunState] = Counter()
         self._configs: Counter[str] = Counter()
         self._durations: list[int] = []
+        self._work: list[int] = []
         self._entities = 0
         self._size_bytes = 0
 
@@ -47,9 +51,11 @@ class Tally:
         self._entities += entities
         self._size_bytes += size_bytes
 
-    def add_duration(self, milliseconds: int) -> None:
-        """Count how long a final run took."""
+    def add_duration(self, milliseconds: int, work_ms: int | None = None) -> None:
+        """Count how long a final run took, and was in work where that is known."""
         self._durations.append(milliseconds)
+        if work_ms is not None:
+            self._work.append(work_ms)
 
     def stats(self) -> RunStats:
         """Return what was counted."""
@@ -63,6 +69,7 @@ class Tally:
             durations_ms=(p50, p90, p99) if durations else None,
             entities=self._entities,
             size_bytes=self._size_bytes,
+            work_p50_ms=_percentile(sorted(self._work), 50) if self._work else None,
         )
 
 

@@ -112,7 +112,7 @@ def count(entry: Entry, tally: Tally) -> None:
         size_bytes=summary.size_bytes,
     )
     if summary.duration_ms is not None:
-        tally.add_duration(summary.duration_ms)
+        tally.add_duration(summary.duration_ms, summary.work_ms)
 
 
 def _is_found(text: str, entry: Entry, audience: Audience) -> bool:

@@ -25,6 +25,7 @@ _COLUMNS = (
     "user_id",
     "kinds",
     "duration_ms",
+    "work_ms",
     "entities",
     "size_bytes",
     "text_id",
@@ -57,6 +58,7 @@ def put(connection: sqlite3.Connection, entry: Entry) -> None:
             run.user_id,
             kind_bits(output.kind for output in run.outputs),
             summary.duration_ms,
+            summary.work_ms,
             summary.entities,
             summary.size_bytes,
             _put_text(connection, text_id, entry.text),
@@ -146,13 +148,14 @@ def groups(
     )
 
 
-def durations(connection: sqlite3.Connection, conditions: Where) -> Iterable[int]:
-    """Return how long each final run took, in milliseconds, in no order."""
-    found = connection.execute(
-        f"SELECT duration_ms FROM runs WHERE duration_ms IS NOT NULL AND {conditions.sql}",  # noqa: S608
+def durations(
+    connection: sqlite3.Connection, conditions: Where
+) -> Iterable[tuple[int, int | None]]:
+    """Return how long each final run took and was in work, in milliseconds, in no order."""
+    return connection.execute(
+        f"SELECT duration_ms, work_ms FROM runs WHERE duration_ms IS NOT NULL AND {conditions.sql}",  # noqa: S608
         conditions.values,
     )
-    return (milliseconds for (milliseconds,) in found)
 
 
 def drop_overwritten(connection: sqlite3.Connection) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from services.recorder.store import atomic
 from services.recorder.store.files import open_folder
 
-VERSION = 4
+VERSION = 5
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
 _COPY = ".new"
@@ -44,6 +44,7 @@ CREATE TABLE runs (
     user_id TEXT NOT NULL,
     kinds INTEGER NOT NULL,
     duration_ms INTEGER,
+    work_ms INTEGER,
     entities INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL,
     text_id INTEGER,

@@ -141,8 +141,8 @@ class SqliteIndex:
         with _damage():
             for state, config, runs, entities, size in rows.groups(self._connection, conditions):
                 tally.add(RunState(state), config, runs=runs, entities=entities, size_bytes=size)
-            for milliseconds in rows.durations(self._connection, conditions):
-                tally.add_duration(milliseconds)
+            for milliseconds, work_ms in rows.durations(self._connection, conditions):
+                tally.add_duration(milliseconds, work_ms)
         for entry in self._overlay().fitting(wanted, audience):
             count(entry, tally)
         return tally.stats()

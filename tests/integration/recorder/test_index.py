@@ -14,12 +14,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.kit.ids import RunId
+from services.recorder.domain.events import StateChanged
 from services.recorder.domain.filter import Filter
 from services.recorder.domain.folding import fold
 from services.recorder.domain.outcome import Output
 from services.recorder.domain.run import Place
 from services.recorder.domain.summary import summarize
-from services.recorder.domain.vocabulary import Audience, MediaKind, RunState, SafetyLevel
+from services.recorder.domain.vocabulary import (
+    Audience,
+    EntityType,
+    MediaKind,
+    RunState,
+    SafetyLevel,
+)
 from services.recorder.index.memory import MemoryIndex
 from services.recorder.index.port import Entry, Index
 from services.recorder.index.sqlite import SqliteIndex
@@ -230,7 +237,7 @@ def test_counts_and_durations_are_those_of_the_runs(index: Index) -> None:
     ]
     assert dict(stats.configs) == {"dada": 21} | dict.fromkeys(CONFIGS[1:], 20)
     assert stats.configs[0] == ("dada", 21)
-    assert stats.durations_ms == (49, 89, 98)
+    assert (stats.durations_ms, stats.work_p50_ms) == ((49, 89, 98), 49)
     assert stats.entities == 202
     assert stats.size_bytes == sum(summarize(finished_run(n)).size_bytes for n in range(101))
 
@@ -239,6 +246,26 @@ def test_counts_of_nothing_are_nothing(index: Index) -> None:
     stats = index.stats(Filter(user_id="nobody"), RESEARCH)
     assert (stats.runs, stats.states, stats.configs, stats.durations_ms) == (0, [], [], None)
     assert (stats.entities, stats.size_bytes) == (0, 0)
+
+
+def test_time_in_line_is_no_work(index: Index) -> None:
+    ended = finished_run(1).finished_at
+    assert ended is not None
+    events = tuple(
+        replace(one, time=ended - timedelta(milliseconds=7))
+        if isinstance(one.payload, StateChanged) and one.payload.state is RunState.RUNNING
+        else one
+        for one in finished_run(1).events
+    )
+    index.put([entry(1, events=events, created_at=ended - timedelta(minutes=10))], [])
+    stats = index.stats(ALL, RESEARCH)
+    assert (stats.durations_ms, stats.work_p50_ms) == ((600_000,) * 3, 7)
+    first, last = finished_run(2).entities
+    asked = replace(last, draft=replace(last.draft, type=EntityType.QUESTION))
+    index.put([entry(2, entities=(first, asked))], [])
+    index.put([entry(3, state=RunState.RUNNING, finished_at=None)], [])
+    stats = index.stats(ALL, RESEARCH)
+    assert (stats.runs, stats.work_p50_ms) == (3, 7)
 
 
 DIGESTS = ("a" * 64, "b" * 64, "c" * 64)

@@ -750,6 +750,7 @@ class GetRunStatsResponse(_message.Message):
     DURATION_P99_FIELD_NUMBER: _builtins.int
     ENTITIES_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    WORK_P50_FIELD_NUMBER: _builtins.int
     runs: _builtins.int
     """How many there are."""
     entities: _builtins.int
@@ -773,6 +774,12 @@ class GetRunStatsResponse(_message.Message):
     def duration_p90(self) -> _duration_pb2.Duration: ...
     @_builtins.property
     def duration_p99(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def work_p50(self) -> _duration_pb2.Duration:
+        """The same as duration_p50 without the time in line: from the moment somebody
+        began to drive a run, of runs that asked no person. Unset without any.
+        """
+
     def __init__(
         self,
         *,
@@ -784,10 +791,11 @@ class GetRunStatsResponse(_message.Message):
         duration_p99: _duration_pb2.Duration | None = ...,
         entities: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
+        work_p50: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["duration_p50", b"duration_p50", "duration_p90", b"duration_p90", "duration_p99", b"duration_p99"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration_p50", b"duration_p50", "duration_p90", b"duration_p90", "duration_p99", b"duration_p99", "work_p50", b"work_p50"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs", "duration_p50", b"duration_p50", "duration_p90", b"duration_p90", "duration_p99", b"duration_p99", "entities", b"entities", "runs", b"runs", "size_bytes", b"size_bytes", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs", "duration_p50", b"duration_p50", "duration_p90", b"duration_p90", "duration_p99", b"duration_p99", "entities", b"entities", "runs", b"runs", "size_bytes", b"size_bytes", "states", b"states", "work_p50", b"work_p50"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
