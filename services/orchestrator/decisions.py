@@ -70,15 +70,16 @@ class Decisions:
             text=answer.text,
             by="teacher" if answer.is_teacher else "person",
         )
-        if not await self._is_known(run, decision):
-            if run.is_final:
-                raise FailedPrecondition("RUN_FINAL", "the run has ended; there is nothing to say")
-            await self._record(run.run_id, entity, question, decision, answer.user_id)
-        if not run.is_final:
-            with run_logged(str(run.run_id)):
-                log.info("decided", extra=facts(question=answer.question, decision=answer.said))
-            # Again for a repeated answer as well: it may be repeated because this failed.
-            await self._wake(run.run_id, run.user_id)
+        if await self._is_known(run, decision):
+            # Nobody is woken by saying it again: the recorder has put the run in line with it, and
+            # whoever drives a run for nothing brings it closer to being given up.
+            return
+        if run.is_final:
+            raise FailedPrecondition("RUN_FINAL", "the run has ended; there is nothing to say")
+        await self._record(run.run_id, entity, question, decision, answer.user_id)
+        with run_logged(str(run.run_id)):
+            log.info("decided", extra=facts(question=answer.question, decision=answer.said))
+        await self._wake(run.run_id, run.user_id)
 
     async def _is_known(self, run: RecordedRun, decision: Decision) -> bool:
         entity = decision_on(run.entities, decision.question)

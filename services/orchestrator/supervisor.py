@@ -104,8 +104,18 @@ class Supervisor:
         return request.run_id
 
     async def wake(self, run_id: RunId, user_id: str) -> None:
-        """Have a run driven now, also one that rests. Raises ArtlabError."""
-        await wake(self._services.recorder, self._queue, self._claim, run_id, user_id)
+        """Have a run driven now, also one that rests; by others when no seat is free here.
+
+        Raises ArtlabError.
+        """
+        if self._driver.room:
+            await wake(self._services.recorder, self._queue, self._claim, run_id, user_id)
+            return
+        # Claimed here it would wait for a seat while others have one. An answer has ended its rest.
+        try:
+            await self._queue.submit(run_id, user_id)
+        except ArtlabError as error:
+            log.info("queue not told", extra=facts(reason=error.reason))
 
     async def cancel(self, run_id: RunId) -> None:
         """Stop a run and wait until it is final, whoever drives it.

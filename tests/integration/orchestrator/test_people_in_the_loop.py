@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from artlab.orchestrator.v1 import orchestrator_pb2 as pb
+from services.kit.clock import SystemClock
 from services.kit.ids import RunId
+from services.orchestrator.decisions import Answer, Decisions
 from tests.support.eventually import eventually
 from tests.support.people_world import PeopleWorld, asking, asking_of_each, people_world
 from tests.support.rpc import refused
@@ -159,6 +161,22 @@ async def test_the_same_answer_again_changes_nothing_and_another_one_is_refused(
     await world.answer(run_id, question, EDIT, "Ein Baum")
     assert len(await world.entities(run_id, "decision")) == 1
     assert world.prompts(run_id) == {1: "Ein Baum"}
+
+
+async def test_an_answer_that_is_said_again_wakes_nobody(world: PeopleWorld) -> None:
+    run_id = await world.start(pause_before_render=True)
+    question = await world.asked(run_id)
+    woken = []
+
+    async def wake(run_id: RunId, user_id: str) -> None:
+        woken.append((run_id, user_id))
+
+    decisions = Decisions(world.recorder, wake, SystemClock())
+    answer = Answer(run_id, question, "approve", "", "anna", is_teacher=False)
+    for _ in range(3):
+        await decisions.take(answer)
+    assert woken == [(run_id, "anna")]
+    assert (await world.ended(run_id)).state == "succeeded"
 
 
 async def test_of_many_answers_at_once_one_counts(world: PeopleWorld) -> None:

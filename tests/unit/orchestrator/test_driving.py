@@ -312,3 +312,16 @@ async def test_a_run_in_line_gets_no_further_by_being_started_again() -> None:
     assert await one.final(second) == "succeeded"
     assert [job.run_id for job in one.media.jobs[1:]] == [first, second]
     await one.supervisor.drain()
+
+
+async def test_a_run_that_is_woken_where_no_seat_is_free_is_left_to_who_has_one() -> None:
+    busy = _orchestrator(seats=1)
+    await _left_in_stage_4(busy)
+    answered = RunId.new()
+    await busy.supervisor.start(replace(REQUEST, run_id=answered))
+    await busy.supervisor.wake(answered, "anna")
+    other = _orchestrator(busy.recorder)
+    assert await other.final(answered) == "succeeded"
+    assert busy.recorder.state(RUN) == "running"
+    await busy.supervisor.drain()
+    await other.supervisor.drain()
