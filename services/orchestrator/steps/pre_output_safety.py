@@ -1,12 +1,14 @@
 """Stage 3: for each output, the very texts its renderer will get are checked.
 
-The verdict says by digest of which text it is, so that no other one can pass for it.
+The verdict says by digest of which text it is, so that no other one can pass for it. A text that no
+step wrote, as one that a template put together, is recorded as `media_prompt`.
 """
 
 from __future__ import annotations
 
 from services.orchestrator.domain.documents import blocking
 from services.orchestrator.domain.plan import PlannedOutput
+from services.orchestrator.domain.questions import decision_of
 from services.orchestrator.domain.run import RecordedEntity, Verdict
 from services.orchestrator.engine.step import JsonObject, StepScope
 from services.orchestrator.run_in_work import Blocked, RunInWork, digest_of
@@ -15,6 +17,7 @@ from services.orchestrator.steps.place import Place, output_of, place_of, run_of
 
 TYPE = "pre_output_safety"
 TEXT_SHA256 = "text_sha256"
+_TEXTS = ("input", "translation", "interception", "interception_pass", "media_prompt")
 
 
 class PreOutputSafety:
@@ -49,6 +52,17 @@ class PreOutputSafety:
         output = output_of(scope, run)
         began = run.journal.begin()
         await run.journal.stage(3, scope.step, output.index)
+        if not await _is_recorded(run, output, text):
+            await run.journal.text(
+                place.upload(f"output-{output.index}-prompt"),
+                "media_prompt",
+                text,
+                began,
+                stage=3,
+                audience="advanced",
+                output_index=output.index,
+                metadata=place.marks,
+            )
         verdicts: list[Verdict] = []
         # As "context" a text for a slot may name what a renderer must not draw.
         slots = [one for given in output.slot_texts for one in (given, seam(given, text))]
@@ -79,6 +93,18 @@ def evidence_for(run: RunInWork, output: PlannedOutput, text: str) -> RecordedEn
         if entity.metadata.get(TEXT_SHA256) == digest:
             return entity
     return None
+
+
+async def _is_recorded(run: RunInWork, output: PlannedOutput, text: str) -> bool:
+    """Whether the text is one that somebody wrote on the way, or was made for this output only."""
+    digest = digest_of(text)
+    for index in (0, output.index):
+        if any(one.sha256 == digest for kind in _TEXTS for one in run.record.every(kind, index)):
+            return True
+        for decided in run.record.every("decision", index):
+            if decision_of(await run.record.bytes(decided)).text == text:
+                return True
+    return False
 
 
 def _upload(place: Place, output: PlannedOutput) -> str:

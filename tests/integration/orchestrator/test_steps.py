@@ -7,19 +7,25 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
+from services.kit.clock import ManualClock
 from services.kit.errors import Unavailable
 from services.orchestrator.domain.run import Level, OutputOffer
 from services.orchestrator.engine.definition import Definition, parse_definition
 from services.orchestrator.engine.step import JsonObject, StepBlocked, StepScope
 from services.orchestrator.input_images import InputImages
+from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.run_in_work import RunInWork
+from services.orchestrator.steps.place import RUN as RUN_SERVICE
 from services.orchestrator.steps.table import FACTORIES
 from tests.fakes.peers import FakeSafety
 from tests.support.driven_run import DADA, REQUEST, RUN, Driven, Fuse, Killed, driven
+from tests.support.eventually import eventually
 from tests.support.pictures import picture_of
 
 CHECKED: frozenset[Level] = frozenset({"kids", "youth"})
@@ -60,6 +66,19 @@ class Shout:
         return {"text": f"{inputs['text']}!"}
 
 
+class TakesLong:
+    """A plug-in: goes on until a question is asked, and 100 s longer."""
+
+    clock = ManualClock()
+
+    async def run(self, inputs: JsonObject, scope: StepScope) -> JsonObject:
+        """Return its inputs."""
+        work = cast("RunInWork", scope.services.get(RUN_SERVICE))
+        await eventually(lambda: bool(work.awaited), what="a question")
+        self.clock.advance(100)
+        return inputs
+
+
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
     Shout.runs.clear()
@@ -73,8 +92,9 @@ def pipeline(*steps: dict[str, Any], **flow: Any) -> dict[str, Definition]:
 
 def own(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
     request = fields.pop("request", REQUEST)
+    flow = {"flow": fields.pop("flow")} if "flow" in fields else {}
     return {
-        "pipelines": pipeline(*steps),
+        "pipelines": pipeline(*steps, **flow),
         "request": replace(request, pipeline="own"),
         "recipe": replace(DADA, translates_input=False),
         **fields,
@@ -174,6 +194,9 @@ async def test_what_a_plug_in_gave_is_in_the_record_with_every_try(tmp_path: Pat
         assert [one["error"] for one in document["attempts"]] == ["SHOUT_AWAY", ""]
         assert (kept.attempt, kept.metadata) == (2, {"step": "write", "iteration": "1"})
         assert run.media.jobs[0].prompt == "Eine Blume!"
+        [prompt] = [one for one in entities if one.type == "media_prompt"]
+        assert await _bytes(run, prompt.sequence) == b"Eine Blume!"
+        assert (prompt.stage, prompt.output_index) == (3, 1)
 
 
 async def test_a_plug_in_is_not_run_again_when_it_is_done(tmp_path: Path) -> None:
@@ -185,7 +208,9 @@ async def test_a_plug_in_is_not_run_again_when_it_is_done(tmp_path: Path) -> Non
                 await run.drive(Fuse(after=2))
         assert drives > 2
         assert Shout.runs == [(1, 1)]
-        assert (await run.recorder.get_run(RUN)).state == "succeeded"
+        recorded = await run.recorder.get_run(RUN)
+        assert recorded.state == "succeeded"
+        assert [one.type for one in recorded.entities].count("media_prompt") == 1
 
 
 async def test_a_plug_in_that_fails_for_good_tells_of_every_try(tmp_path: Path) -> None:
@@ -254,6 +279,20 @@ async def test_rules_of_ones_own_reach_no_model_that_no_step_has_looked_at(
         await run.drive()
         assert run.interception.asked == []
         assert (await run.recorder.get_run(RUN)).state == "blocked"
+
+
+async def test_a_wait_is_over_in_time_however_long_other_steps_took(tmp_path: Path) -> None:
+    asks = {"kind": "approve", "who": "person", "seconds": 600, "on_timeout": "approve"}
+    ask = step("ask", "question", "{{ input.text }}", config=asks)
+    write = step("write", f"{HERE}:TakesLong", "{{ input.text }}")
+    to = [{"from_step": one, "to_step": "outputs"} for one in ("ask", "write")]
+    flow = {"start_at": ["ask", "write"], "paths": to}
+    async with driven(tmp_path, **own(ask, write, OUTPUTS, flow=flow)) as run:
+        work = await run.run_in_work(run.recorder)
+        work.clock = TakesLong.clock = ManualClock(datetime.now(UTC))
+        parked = await Pipeline(work, InputImages(work, asyncio.Semaphore(4))).drive()
+        assert parked is not None
+        assert parked.seconds == pytest.approx(500)
 
 
 async def test_two_steps_of_one_type_each_find_their_own_texts(tmp_path: Path) -> None:
