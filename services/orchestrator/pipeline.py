@@ -17,6 +17,7 @@ the run; in stage 3 or 4 it ends that output, and the others go on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from services.kit.errors import ArtlabError, FailedPrecondition
@@ -81,7 +82,7 @@ class Pipeline:
             await self._outputs.settle_late()
             await self._outputs.settle_held()
             await self._journal.settled()
-            return Parked(waits.seconds)
+            return Parked(self._still_to_wait(waits))
         await self._outputs.settle_late()
         await self._end_all(await self._end_of(result))
         return None
@@ -123,6 +124,11 @@ class Pipeline:
             output_slots=run.services.output_places,
         )
         return await executor.run(input_values(run.plan), plan_values(run.plan))
+
+    def _still_to_wait(self, waits: StepWaits) -> float:
+        # Other steps and outputs may have taken long since it was asked.
+        over = min(self._run.awaited.values(), default=math.inf) - self._run.clock.monotonic()
+        return min(waits.seconds, max(0.0, over))
 
     # Endings
 

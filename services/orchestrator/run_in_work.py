@@ -75,7 +75,8 @@ class RunInWork:
         services: with the recorder as the driver's epoch sees it.
         recorded: the run as it stood when driving began; None for a new one.
         epoch: of the driver's claim, for the jobs of media; 0 is not fenced.
-        awaited: questions that steps wait with, as they found them: without an answer.
+        awaited: questions that steps wait with, as they found them: without an answer; each with
+            the moment, of the clock's monotonic time, when it is decided without one.
     """
 
     plan: Plan
@@ -84,7 +85,7 @@ class RunInWork:
     clock: Clock
     recorded: RecordedRun | None = None
     epoch: int = 0
-    awaited: set[int] = field(init=False, default_factory=set)
+    awaited: dict[int, float] = field(init=False, default_factory=dict)
     journal: Journal = field(init=False)
     # Of what the person wrote, BCP 47; told by the request or found when it is first needed.
     language: str = field(init=False)

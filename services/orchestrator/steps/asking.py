@@ -120,7 +120,7 @@ class Asking:
             return known
         left = (question.deadline - self.run.clock.now()).total_seconds()
         if left > 0:
-            self.run.awaited.add(entity.sequence)
+            self.run.awaited[entity.sequence] = self.run.clock.monotonic() + left
             raise StepWaits(entity.sequence, left)
         silence = Decision(entity.sequence, _SILENCE[question.on_timeout], "", "deadline")
         draft = decision_draft(silence, question, stage=entity.stage, now=self.run.clock.now())
