@@ -112,10 +112,7 @@ class Supervisor:
             await wake(self._services.recorder, self._queue, self._claim, run_id, user_id)
             return
         # Claimed here it would wait for a seat while others have one. An answer has ended its rest.
-        try:
-            await self._queue.submit(run_id, user_id)
-        except ArtlabError as error:
-            log.info("queue not told", extra=facts(reason=error.reason))
+        await self._tell_queue(run_id, user_id)
 
     async def cancel(self, run_id: RunId) -> None:
         """Stop a run and wait until it is final, whoever drives it.
@@ -173,6 +170,10 @@ class Supervisor:
             require_same_request(request, known)
             if self._driver.life(run_id) is not None or known.state != "pending":
                 return
+            if is_started(plan_of(known.plan, request.input_text, request.context), known):
+                # It waits in line, and gets no further by being started again.
+                await self._tell_queue(run_id, request.user_id)
+                return
         else:
             await self._admission.admit(request.user_id, self._driver.room)
         try:
@@ -210,22 +211,27 @@ class Supervisor:
         if epoch and plan.lineage is None:
             # What goes on from another run has more recorded than its input: that is read back.
             self._driver.expect(plan, epoch)
-        was_cut = known is not None and not is_started(plan, known)
-        await self._hand_in(plan, epoch or 0, was_cut=was_cut)
+        user_id = plan.request.user_id
+        if known is None:
+            await self._tell_queue(plan.run_id, user_id, epoch or 0)
+        else:
+            await self._wake_cut(plan.run_id, user_id)
         if self._draining:
             raise _draining()
 
-    async def _hand_in(self, plan: Plan, epoch: int, *, was_cut: bool) -> None:
+    async def _tell_queue(self, run_id: RunId, user_id: str, epoch: int = 0) -> None:
         try:
-            if was_cut:
-                # Somebody may have found it unfinished, and left it for a while.
-                await self.wake(plan.run_id, plan.request.user_id)
-            else:
-                # One that waits in line gets no further by being started again.
-                await self._queue.submit(plan.run_id, plan.request.user_id, epoch=epoch)
+            await self._queue.submit(run_id, user_id, epoch=epoch)
         except ArtlabError as error:
             # It is recorded, and found without being told of.
             log.info("queue not told", extra=facts(reason=error.reason))
+
+    async def _wake_cut(self, run_id: RunId, user_id: str) -> None:
+        # Somebody may have found it unfinished, and left it for a while.
+        try:
+            await self.wake(run_id, user_id)
+        except ArtlabError as error:
+            log.info("run not woken", extra=facts(reason=error.reason))
 
     def _has_begun(self, run_id: RunId, task: asyncio.Task[None]) -> None:
         del self._beginnings[run_id]

@@ -18,6 +18,7 @@ from services.orchestrator.domain.plan_document import plan_document, plan_of
 from services.orchestrator.domain.run import Level, RecordedEntity
 from services.orchestrator.rerun import Reruns
 from services.orchestrator.translate import run_request
+from tests.support.eventually import eventually
 from tests.support.people_world import DADA, PeopleWorld, people_world
 from tests.support.pictures import picture_of
 from tests.support.rpc import refused
@@ -264,6 +265,22 @@ async def test_a_deleted_parent_leaves_what_went_on_from_it_whole(world: PeopleW
         await world.rerun(parent, 3)
     grandchild = await world.rerun(child, 3)
     assert (await world.ended(grandchild)).state == "succeeded"
+
+
+async def test_a_run_in_line_is_found_again_when_its_parent_is_gone(world: PeopleWorld) -> None:
+    parent = await _parent(world)
+    made = len(world.media.jobs)
+    world.media.gate.clear()
+    for _ in range(4):
+        await world.start()
+    await eventually(lambda: len(world.media.jobs) == made + 4, what="every seat taken")
+    child = await world.rerun(parent, 3)
+    assert (await world.run(child)).state == "pending"
+    stub = recorder_pb2_grpc.RecorderServiceStub(world.channel)
+    await stub.DeleteRun(recorder_pb2.DeleteRunRequest(name=parent.name), timeout=10)
+    await world.rerun(parent, 3, request_id=str(child))
+    world.media.gate.set()
+    assert (await world.ended(child)).state == "succeeded"
 
 
 async def test_the_same_request_again_is_the_same_run(world: PeopleWorld) -> None:
