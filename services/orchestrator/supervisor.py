@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from services.kit.clock import Clock
@@ -22,33 +20,24 @@ from services.kit.errors import (
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
 from services.orchestrator.admission import Admission
-from services.orchestrator.domain.documents import is_retryable
 from services.orchestrator.domain.lineage import Lineage
 from services.orchestrator.domain.plan import Plan, RunRequest, make_plan
-from services.orchestrator.domain.plan_document import plan_document, plan_of
-from services.orchestrator.domain.question_config import waiting_seconds
-from services.orchestrator.domain.repeats import options_sha256, require_same_request
-from services.orchestrator.domain.run import EntityDraft, RecordedRun, RunError
+from services.orchestrator.domain.plan_document import plan_of
+from services.orchestrator.domain.repeats import require_same_request
+from services.orchestrator.domain.run import RecordedRun
 from services.orchestrator.driver import Driver, wake
 from services.orchestrator.ending import Endings, run_taken
 from services.orchestrator.engine.definition import Definition
 from services.orchestrator.images_elsewhere import take_elsewhere
-from services.orchestrator.life import RECORDER_MARGIN_SECONDS
 from services.orchestrator.loading import is_started
-from services.orchestrator.patience import patiently, recorder_may_recover
+from services.orchestrator.opening import Opening
+from services.orchestrator.patience import recorder_may_recover
 from services.orchestrator.ports import Claim
 from services.orchestrator.queue.port import RunQueue
-from services.orchestrator.rerun import Reruns, given_metadata
+from services.orchestrator.rerun import Reruns
 from services.orchestrator.run_in_work import Services
 
 log = logging.getLogger(__name__)
-
-# How long a run may stand in line before its own time begins to be used up.
-QUEUE_SECONDS = 3600.0
-# The recorder lets nothing be open for longer.
-LONGEST = timedelta(days=30, hours=23)
-
-T = TypeVar("T")
 
 
 class Supervisor:
@@ -84,7 +73,7 @@ class Supervisor:
         self._driver = driver
         self._admission = admission
         self._claim = claim
-        self._limit = run_limit_seconds
+        self._opening = Opening(services, clock, run_limit_seconds)
         self._endings = Endings(services.recorder, services.media, claim)
         self._reruns = Reruns(services.recorder, clock, services.recorder_patience_seconds)
         self._starting: WeakValueDictionary[RunId, asyncio.Lock] = WeakValueDictionary()
@@ -199,14 +188,14 @@ class Supervisor:
             epoch = await self._create_or_find(request, plan)
         is_others = epoch is None
         try:
-            await self._record_input(plan)
+            await self._opening.record_input(plan)
             await self._reruns.take_over(plan, text)
         except ArtlabError as error:
             if error.reason == "RUN_FINAL":
                 self._driver.unpromise(plan.run_id)
                 return  # cancelled meanwhile: the record says so
             if not (recorder_may_recover(error) or is_others):
-                await self._give_up(plan.run_id, error)
+                await self._opening.give_up(plan.run_id, error)
             raise
         if epoch and plan.lineage is None:
             # What goes on from another run has more recorded than its input: that is read back.
@@ -252,7 +241,7 @@ class Supervisor:
         except ArtlabError as error:
             if not recorder_may_recover(error):
                 # It may have been made all the same.
-                await self._give_up(plan.run_id, error)
+                await self._opening.give_up(plan.run_id, error)
             raise
 
     async def _create(self, plan: Plan) -> int:
@@ -263,34 +252,10 @@ class Supervisor:
             # Driven here and at once: nobody need be told, and nobody else looks at it.
             self._driver.promise(plan.run_id)
             claim = self._claim
-        document, recorder = plan_document(plan), self._services.recorder
-        deadline = self._clock.now() + self._longest(plan)
-        epoch = await self._patiently(lambda: recorder.create_run(plan, document, deadline, claim))
+        epoch = await self._opening.create(plan, claim)
         if not epoch:
             self._driver.unpromise(plan.run_id)
         return epoch
-
-    def _longest(self, plan: Plan) -> timedelta:
-        # How long a run may be open, in line and while people think included.
-        asks = plan.request.pause_before_render
-        flow, outputs = plan.pipeline.flow, len(plan.outputs)
-        waits = waiting_seconds(flow, outputs, pause_before_render=asks)
-        own = self._limit + RECORDER_MARGIN_SECONDS + QUEUE_SECONDS
-        return min(timedelta(seconds=own + waits), LONGEST)
-
-    async def _give_up(self, run_id: RunId, error: ArtlabError) -> None:
-        why = RunError(error.reason, error.message, 0, is_retryable(error))
-        try:
-            await self._services.recorder.finalize_run(run_id, "failed", why)
-        except NotFound:
-            pass  # it was never created
-        except ArtlabError as problem:
-            # Nobody drives it: the recorder ends it at its deadline.
-            log.error("run stays open", extra=facts(run=str(run_id), reason=problem.reason))
-
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        patience = self._services.recorder_patience_seconds
-        return await patiently(call, patience, self._clock, recorder_may_recover)
 
     async def _known(self, run_id: RunId) -> RecordedRun | None:
         try:
@@ -323,28 +288,6 @@ class Supervisor:
             lineage,
         )
         return plan, text
-
-    async def _record_input(self, plan: Plan) -> None:
-        # Before the start is acknowledged, so that an accepted idea is never lost; by nobody's
-        # claim, because a start may be repeated elsewhere.
-        texts = {"input": plan.request.input_text, "context": plan.request.context}
-        options = options_sha256(plan.request)
-        for name, text in texts.items():
-            if text:
-                metadata = given_metadata(plan, name)
-                if options and name == "input":
-                    metadata["options_sha256"] = options
-                draft = EntityDraft(
-                    upload_id=name,
-                    type=name,
-                    data=text.encode(),
-                    stage=0,
-                    audience="student",
-                    started=self._clock.now(),
-                    duration=timedelta(0),
-                    metadata=metadata,
-                )
-                await self._patiently(partial(self._services.recorder.record, plan.run_id, draft))
 
 
 def _draining() -> Unavailable:

@@ -28,12 +28,12 @@ from services.orchestrator.clients.safety import IMAGE_SECONDS
 from services.orchestrator.ending import MEDIA_STOP_SECONDS as MEDIA_STOP_FROM_OUTSIDE_SECONDS
 from services.orchestrator.engine.loader import load_pipelines
 from services.orchestrator.life import RECORDER_MARGIN_SECONDS
+from services.orchestrator.opening import LONGEST, QUEUE_SECONDS
 from services.orchestrator.queue.heart import BEATS_PER_TTL, SHORTEST_INTERVAL_SECONDS
 from services.orchestrator.servicer import CAPS as ORCHESTRATOR_CAPS
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.steps.rendering import MEDIA_STOP_SECONDS
 from services.orchestrator.steps.table import FACTORIES
-from services.orchestrator.supervisor import LONGEST, QUEUE_SECONDS
 from services.recorder.lifecycle import MAX_DEADLINE
 from services.safety.__main__ import CHECK_IMAGE_SECONDS
 
