@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from services.kit.errors import ArtlabError, ResourceExhausted
-from services.kit.limited_process import LimitedProcessError, Why
+from services.kit.limited_child import LimitedProcessError, Why
 
 BUSY_RETRY_SECONDS = 5.0
 

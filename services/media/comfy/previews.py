@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits
+from services.kit.limited_child import LimitedProcessError, Limits
+from services.kit.limited_process import LimitedProcesses
 from services.kit.log import facts
 from services.media.decoding.limits import MAX_PREVIEW_BYTES
 from services.media.ports import Preview

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Self
 
 from services.kit.errors import ArtlabError, ResourceExhausted
-from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits, Why
+from services.kit.limited_child import LimitedProcessError, Limits, Why
+from services.kit.limited_process import LimitedProcesses
 from services.kit.log import facts
 from services.media.decoding.limits import malformed, too_large
 

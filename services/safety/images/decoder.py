@@ -11,7 +11,8 @@ from services.kit.errors import (
     InvalidArgument,
     Unavailable,
 )
-from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits, Why
+from services.kit.limited_child import LimitedProcessError, Limits, Why
+from services.kit.limited_process import LimitedProcesses
 from services.safety.images.sampling import MAX_LOOKED_AT_BYTES
 from services.safety.images.spool import Spool
 from services.safety.ports import Look

@@ -7,7 +7,8 @@ import struct
 from importlib.metadata import PackageNotFoundError, version
 
 from services.kit.errors import ArtlabError, DeadlineExceeded, Unavailable
-from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits, Why
+from services.kit.limited_child import LimitedProcessError, Limits, Why
+from services.kit.limited_process import LimitedProcesses
 from services.safety.domain.detector_labels import DETECTOR_LABELS
 from services.safety.domain.image_policy import Sighting
 from services.safety.domain.levels import Level

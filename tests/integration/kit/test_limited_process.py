@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from services.kit.errors import InvalidArgument
-from services.kit.limited_process import LimitedProcessError, LimitedProcesses, Limits, Why
+from services.kit.limited_child import LimitedProcessError, Limits, Why
+from services.kit.limited_process import LimitedProcesses
 from tests.support.eventually import eventually
 
 # The kernel counts whole seconds of the processor, and the first one is free.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.limited_process import LimitedProcesses, Limits
+from services.kit.limited_child import Limits
+from services.kit.limited_process import LimitedProcesses
 
 LIMITS = Limits(256 << 20, 5, 10.0, 1 << 20)
 TASK = "tests.support.limited_tasks:obedient"
