@@ -16,6 +16,7 @@ from services.kit.clock import SystemClock
 from services.kit.program import Program, run_program
 from services.kit.server import GrpcServer
 from services.orchestrator.admission import Admission
+from services.orchestrator.claims import Claim
 from services.orchestrator.clients.interception import InterceptionClient
 from services.orchestrator.clients.media import MediaClient
 from services.orchestrator.clients.recorder import RecorderClient
@@ -24,7 +25,6 @@ from services.orchestrator.decisions import Decisions
 from services.orchestrator.driver import Driver
 from services.orchestrator.engine.definition import Definition
 from services.orchestrator.engine.loader import load_pipelines
-from services.orchestrator.ports import Claim
 from services.orchestrator.position import Positions
 from services.orchestrator.queue.embedded import EmbeddedQueue
 from services.orchestrator.queue.port import RunQueue

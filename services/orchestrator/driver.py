@@ -13,6 +13,7 @@ from services.kit.deadline import no_deadline
 from services.kit.errors import ArtlabError, FailedPrecondition
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
+from services.orchestrator.claims import Claim, ClaimLost
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.questions import decision_on
 from services.orchestrator.ending import Endings
@@ -23,7 +24,7 @@ from services.orchestrator.life import RECORDER_MARGIN_SECONDS, Left, Life
 from services.orchestrator.loading import Gone, Hopeless, Loaded, Unfinished, load
 from services.orchestrator.patience import patiently, recorder_may_recover
 from services.orchestrator.pipeline import Pipeline
-from services.orchestrator.ports import Claim, ClaimLost, Recorder
+from services.orchestrator.ports import Recorder
 from services.orchestrator.queue.port import ClaimedRun, RunQueue
 from services.orchestrator.run_in_work import Parked, RunInWork, Services
 

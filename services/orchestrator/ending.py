@@ -8,10 +8,11 @@ import logging
 from services.kit.errors import ArtlabError, FailedPrecondition, NotFound, Unavailable
 from services.kit.ids import RunId
 from services.kit.log import facts
+from services.orchestrator.claims import Claim, ClaimLost
 from services.orchestrator.domain.outcome import End, outcome
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import FinalState, RecordedOutput, RecordedRun, RunError
-from services.orchestrator.ports import Claim, ClaimLost, Media, Recorder
+from services.orchestrator.ports import Media, Recorder
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from services.kit.ids import RunId
+from services.orchestrator.claims import Claim, ClaimLost, Claims
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import OutputCatalogue, PreparedImage, RenderUpdate
-from services.orchestrator.ports import Claim, ClaimLost, Claims, Media, MediaJob
+from services.orchestrator.ports import Media, MediaJob
 
 
 class HeldMedia:

@@ -9,8 +9,9 @@ from collections import deque
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.log import facts
+from services.orchestrator.claims import ClaimLost
 from services.orchestrator.domain.run import RenderPreview, RenderProgress
-from services.orchestrator.ports import ClaimLost, Hint, PreviewHint, Recorder, RenderHint, TextHint
+from services.orchestrator.ports import Hint, PreviewHint, Recorder, RenderHint, TextHint
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,8 @@ from services.kit.clock import Clock
 from services.kit.errors import Unavailable
 from services.kit.ids import RunId
 from services.orchestrator.hints import HintSender
-from services.orchestrator.input_images import (
-    InputImages,
-    digest_of,
-    not_expected,
-    require_same,
-    source_of,
-)
+from services.orchestrator.image_identity import digest_of, not_expected, require_same, source_of
+from services.orchestrator.input_images import InputImages
 from services.orchestrator.loading import Loaded, Unfinished, load
 from services.orchestrator.run_in_work import RunInWork, Services
 

@@ -17,15 +17,15 @@ from services.kit.errors import (
     AlreadyExists,
     ArtlabError,
     DeadlineExceeded,
-    FailedPrecondition,
 )
-from services.kit.ids import RunId
 from services.kit.log import facts
 from services.kit.streams import pieces
+from services.orchestrator.claims import ClaimLost
 from services.orchestrator.domain.run import PreparedImage, RecordedEntity, Verdict
 from services.orchestrator.ending import run_taken
+from services.orchestrator.image_identity import differs, digest_of, not_expected, require_same
+from services.orchestrator.inherited_images import pictures_of
 from services.orchestrator.journal import Began
-from services.orchestrator.ports import ClaimLost
 from services.orchestrator.rerun import COPIED_FROM
 from services.orchestrator.run_in_work import Blocked, RunInWork
 
@@ -105,33 +105,14 @@ class InputImages:
         wanted = [one for one in lineage.images if one.index not in self._there] if lineage else []
         if lineage is None or not wanted:
             return
-        parent = await run.steady(lambda: run.services.recorder.get_run(lineage.parent))
-        there = {one.sequence: one for one in parent.entities}
+        pictures = await pictures_of(run, lineage.parent)
         for copied in wanted:
             async with self._places:
-                image = await self._read_parent(lineage.parent, there.get(copied.sequence))
-                source = there[copied.sequence].metadata.get("source_sha256", "")
+                source, image = await pictures.read(copied.sequence)
                 name = lineage.source("input_image", index=copied.index)
                 await self._check_and_record(copied.index, source, image, {COPIED_FROM: name})
             if self._blocked is not None:
                 return
-
-    async def _read_parent(self, parent: RunId, entity: RecordedEntity | None) -> PreparedImage:
-        if entity is None or entity.erased:
-            raise FailedPrecondition("PARENT_INCOMPLETE", "a picture of the run is gone")
-        known, recorder = entity, self._run.services.recorder
-
-        async def read() -> bytes:
-            return b"".join([chunk async for chunk in recorder.read(parent, known.sequence)])
-
-        data = await self._run.steady(read)
-        width, height = (known.metadata.get(side, "") for side in ("width", "height"))
-        return PreparedImage(
-            known.media_type,
-            int(width) if width.isdecimal() else 0,
-            int(height) if height.isdecimal() else 0,
-            data,
-        )
 
     async def _wait_a_little(self) -> None:
         self._changed.clear()
@@ -266,7 +247,7 @@ class InputImages:
             if error.reason != "UPLOAD_COMPLETE":
                 raise
             # Brought to another process meanwhile.
-            raise _differs() from error
+            raise differs() from error
         self._there[index] = source, entity.sequence
 
     async def _judge(
@@ -301,42 +282,6 @@ class InputImages:
         await asyncio.gather(*begun, return_exceptions=True)
 
 
-def source_of(entities: Sequence[RecordedEntity], index: int) -> str | None:
-    """The digest of the picture a run was given as this index, from its record; None if none."""
-    for entity in entities:
-        of_picture = entity.type in ("input_image", "safety_image")
-        if of_picture and entity.metadata.get("index") == str(index):
-            return entity.metadata.get("source_sha256")
-    return None
-
-
-async def digest_of(chunks: AsyncIterator[bytes]) -> str:
-    """The SHA-256 of what comes, in hex."""
-    digest = hashlib.sha256()
-    async for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def require_same(known: str, given: str) -> None:
-    """Raise AlreadyExists INPUT_IMAGE_DIFFERS unless both digests are of the same bytes."""
-    if known != given:
-        raise _differs()
-
-
-def _differs() -> AlreadyExists:
-    return AlreadyExists(
-        "INPUT_IMAGE_DIFFERS", "the run has another picture of this index", field="index"
-    )
-
-
 def _evidence_upload(index: str, source: str) -> str:
     # Another picture may be brought in the place of one that was never recorded.
     return f"input-image-{index}-{source[:16]}-safety"
-
-
-def not_expected() -> FailedPrecondition:
-    """What is said of a picture nobody waits for."""
-    return FailedPrecondition(
-        "INPUT_IMAGE_NOT_EXPECTED", "the run does not wait for this picture", field="index"
-    )

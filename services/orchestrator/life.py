@@ -11,10 +11,10 @@ from typing import Protocol
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, DataLoss, FailedPrecondition, NotFound
 from services.kit.log import facts
+from services.orchestrator.claims import ClaimLost
 from services.orchestrator.domain.run import FinalState, RunError
 from services.orchestrator.input_images import InputImages
 from services.orchestrator.patience import recorder_may_recover
-from services.orchestrator.ports import ClaimLost
 from services.orchestrator.run_in_work import Parked
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, NotFound
 from services.kit.ids import RunId
 from services.kit.log import facts
+from services.orchestrator.claims import Claim
 from services.orchestrator.domain.documents import is_retryable
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.plan_document import plan_document
@@ -20,7 +21,6 @@ from services.orchestrator.domain.repeats import options_sha256
 from services.orchestrator.domain.run import EntityDraft, RunError
 from services.orchestrator.life import RECORDER_MARGIN_SECONDS
 from services.orchestrator.patience import patiently, recorder_may_recover
-from services.orchestrator.ports import Claim
 from services.orchestrator.rerun import given_metadata
 from services.orchestrator.run_in_work import Services
 

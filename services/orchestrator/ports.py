@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.kit.ids import RunId
+from services.orchestrator.claims import Claim, Claims
 from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
@@ -96,84 +97,11 @@ class MediaJob:
     adopt_only: bool = False
 
 
-class ClaimLost(BaseException):
-    """Somebody else drives the run, or it is over: stop at once, write nothing, tell nobody.
-
-    Like CancelledError it is nothing that code which handles faults may take for one: who drives
-    the run now must not find the media jobs stopped or the outputs ended by who did before.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who wants to drive runs.
-
-    Attributes:
-        owner: one process, ^[a-z0-9-]{1,64}$; another name after each start.
-        ttl_seconds: how long a claim holds without being renewed.
-    """
-
-    owner: str
-    ttl_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimAnswer:
-    """Whether the run is ours: the epoch from 1, or 0 and when to ask again at the latest."""
-
-    epoch: int
-    retry_after_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Claimable:
-    """An open run that nobody has; `begun` when it goes on rather than begins."""
-
-    run_id: RunId
-    user_id: str
-    created: datetime
-    begun: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimableRuns:
-    """Open runs nobody has, oldest first, how many there are in all, and runs in work by person."""
-
-    runs: tuple[Claimable, ...]
-    total: int
-    loads: Mapping[str, int]
-
-
 @dataclass(frozen=True, slots=True)
 class RunHistory:
     """How long runs of one kind were in work, without their time in line; None without any."""
 
     p50_seconds: float | None
-
-
-class Claims(Protocol):
-    """Who drives which run, as the recorder decides it."""
-
-    async def claim(self, run_id: RunId, claim: Claim, *, force: bool = False) -> ClaimAnswer:
-        """Ask for a run; `force` takes it from who has it.
-
-        Raises FailedPrecondition RUN_FINAL, NotFound.
-        """
-        ...
-
-    async def renew(self, claim: Claim, held: Mapping[RunId, int]) -> Mapping[RunId, str]:
-        """Hold runs, by their epochs, for another ttl; return those that are lost, and why."""
-        ...
-
-    async def release(
-        self, run_id: RunId, owner: str, epoch: int, delay_seconds: float = 0.0
-    ) -> None:
-        """Give a run back, to be claimed after the delay. A claim lost already is no error."""
-        ...
-
-    async def claimable(self, limit: int) -> ClaimableRuns:
-        """Return at most `limit` (1 to 1000) of the runs nobody has."""
-        ...
 
 
 class Recorder(Claims, Protocol):

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from services.kit.clock import Clock
 from services.kit.ids import RunId
+from services.orchestrator.claims import ClaimableRuns
 from services.orchestrator.domain.run import RecordedRun
-from services.orchestrator.ports import ClaimableRuns, Recorder
+from services.orchestrator.ports import Recorder
 from services.orchestrator.queue.fair import in_turn
 from services.orchestrator.queue.view import QueueView
 

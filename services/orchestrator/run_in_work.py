@@ -34,7 +34,7 @@ class Services:
         output_places: held by every output in work, of all runs; None for no such limit.
         late_grace_seconds: how long an output whose time was over is waited for, at most, before
             what came too late is looked for.
-        others: what else steps may ask for by name, such as `tracker` and `telemetry`.
+        others: what else steps may ask for by name, as who embeds the orchestrator gives it.
     """
 
     recorder: Recorder

@@ -20,6 +20,7 @@ from services.kit.errors import (
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
 from services.orchestrator.admission import Admission
+from services.orchestrator.claims import Claim
 from services.orchestrator.domain.lineage import Lineage
 from services.orchestrator.domain.plan import Plan, RunRequest, make_plan
 from services.orchestrator.domain.plan_document import plan_of
@@ -32,7 +33,6 @@ from services.orchestrator.images_elsewhere import take_elsewhere
 from services.orchestrator.loading import is_started
 from services.orchestrator.opening import Opening
 from services.orchestrator.patience import recorder_may_recover
-from services.orchestrator.ports import Claim
 from services.orchestrator.queue.port import RunQueue
 from services.orchestrator.rerun import Reruns
 from services.orchestrator.run_in_work import Services

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from services.kit.errors import ArtlabError, FailedPrecondition, NotFound
 from services.kit.ids import RunId
+from services.orchestrator.claims import Claim, Claimable, ClaimableRuns, ClaimAnswer, ClaimLost
 from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import Plan, PlannedOutput
 from services.orchestrator.domain.run import (
@@ -38,18 +39,7 @@ from services.orchestrator.domain.run import (
     RunError,
     Verdict,
 )
-from services.orchestrator.ports import (
-    Claim,
-    Claimable,
-    ClaimableRuns,
-    ClaimAnswer,
-    ClaimLost,
-    Hint,
-    MediaJob,
-    Position,
-    Reading,
-    RunHistory,
-)
+from services.orchestrator.ports import Hint, MediaJob, Position, Reading, RunHistory
 
 
 @dataclass

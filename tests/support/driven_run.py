@@ -15,6 +15,7 @@ from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.clock import ManualClock, SystemClock
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
+from services.orchestrator.claims import Claim
 from services.orchestrator.clients.recorder import RecorderClient
 from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import Plan, PlannedOutput, RunRequest, make_plan
@@ -35,7 +36,7 @@ from services.orchestrator.domain.run import (
 from services.orchestrator.hints import HintSender
 from services.orchestrator.input_images import InputImages
 from services.orchestrator.pipeline import Pipeline
-from services.orchestrator.ports import Claim, MediaJob, Position
+from services.orchestrator.ports import MediaJob, Position
 from services.orchestrator.run_in_work import Parked, RunInWork, Services
 from services.recorder.servicer import CAPS, register
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeSafety

@@ -9,10 +9,10 @@ from services.kit.catalogue import CONFIGS
 from services.kit.clock import SystemClock
 from services.orchestrator.__main__ import owner_name
 from services.orchestrator.admission import Admission
+from services.orchestrator.claims import Claim
 from services.orchestrator.driver import Driver
 from services.orchestrator.engine.definition import Definition
 from services.orchestrator.engine.loader import load_pipelines
-from services.orchestrator.ports import Claim
 from services.orchestrator.queue.embedded import EmbeddedQueue
 from services.orchestrator.queue.port import RunQueue
 from services.orchestrator.queue.view import QueueView

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from services.kit.errors import FailedPrecondition
 from services.kit.status import remote_errors
-from services.orchestrator.ports import ClaimLost
+from services.orchestrator.claims import ClaimLost
 
 FENCED = "FENCED"
 

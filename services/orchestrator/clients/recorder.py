@@ -17,6 +17,7 @@ from services.kit.errors import Internal, NotFound
 from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
 from services.kit.streams import send_all
+from services.orchestrator.claims import Claim
 from services.orchestrator.clients.fencing import fenced_errors
 from services.orchestrator.clients.recorder_claims import RecorderClaims, claim_message
 from services.orchestrator.clients.recorder_messages import (
@@ -40,7 +41,7 @@ from services.orchestrator.domain.run import (
     RenderWarning,
     RunError,
 )
-from services.orchestrator.ports import Claim, Hint, Position, RunHistory
+from services.orchestrator.ports import Hint, Position, RunHistory
 
 CALL_SECONDS = 10.0
 HINT_SECONDS = 2.0

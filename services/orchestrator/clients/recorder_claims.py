@@ -11,7 +11,7 @@ from artlab.recorder.v1 import recorder_pb2, recorder_pb2_grpc
 from services.kit.deadline import budget
 from services.kit.ids import RunId
 from services.kit.status import remote_errors
-from services.orchestrator.ports import Claim, Claimable, ClaimableRuns, ClaimAnswer
+from services.orchestrator.claims import Claim, Claimable, ClaimableRuns, ClaimAnswer
 
 # A claim that is asked for or renewed later than this is worth nothing any more.
 CLAIM_SECONDS = 5.0

@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 
 from services.kit.errors import FailedPrecondition, NotFound
 from services.kit.ids import RunId
-from services.orchestrator.ports import Claim, Claimable, Claims
+from services.orchestrator.claims import Claim, Claimable, Claims
 from services.orchestrator.queue.fair import in_turn
 from services.orchestrator.queue.heart import Heart, HeldRun
 from services.orchestrator.queue.view import QueueView

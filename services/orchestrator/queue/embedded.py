@@ -16,7 +16,7 @@ from services.kit.clock import Clock
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.log import facts
-from services.orchestrator.ports import Claim, Claims
+from services.orchestrator.claims import Claim, Claims
 from services.orchestrator.queue.claiming import Claimer
 from services.orchestrator.queue.heart import Heart, HeldRun
 from services.orchestrator.queue.view import QueueView

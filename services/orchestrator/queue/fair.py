@@ -10,7 +10,7 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterator
 
-from services.orchestrator.ports import Claimable, ClaimableRuns
+from services.orchestrator.claims import Claimable, ClaimableRuns
 
 
 def in_turn(waiting: ClaimableRuns) -> Iterator[Claimable]:

@@ -14,7 +14,7 @@ from services.kit.clock import Clock
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
 from services.kit.log import facts
-from services.orchestrator.ports import Claim, Claims
+from services.orchestrator.claims import Claim, Claims
 from services.orchestrator.queue.port import Lost
 
 log = logging.getLogger(__name__)

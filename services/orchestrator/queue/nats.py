@@ -20,7 +20,7 @@ from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, InvalidArgument, Unavailable
 from services.kit.ids import RunId
 from services.kit.log import facts
-from services.orchestrator.ports import Claim, Claims
+from services.orchestrator.claims import Claim, Claims
 from services.orchestrator.queue.claiming import Claimer, Over, Refused
 from services.orchestrator.queue.fair import in_turn
 from services.orchestrator.queue.heart import Heart, HeldRun

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from services.kit.clock import Clock
 from services.kit.ids import RunId
-from services.orchestrator.ports import ClaimableRuns, Claims
+from services.orchestrator.claims import ClaimableRuns, Claims
 
 # The recorder's largest page. Who waits behind so many is seen when it is shorter.
 PAGE = 1000

@@ -24,8 +24,8 @@ from services.kit.channel import open_channel
 from services.kit.clock import SystemClock
 from services.kit.ids import RunId
 from services.kit.server import GrpcServer
+from services.orchestrator.claims import Claim
 from services.orchestrator.clients.recorder import RecorderClient
-from services.orchestrator.ports import Claim
 from services.orchestrator.queue.embedded import EmbeddedQueue
 from services.orchestrator.queue.nats import NatsQueue
 from services.orchestrator.queue.port import ClaimedRun, RunQueue

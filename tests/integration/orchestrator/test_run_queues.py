@@ -10,7 +10,7 @@ import pytest
 from services.kit.clock import SystemClock
 from services.kit.errors import NotFound, Unavailable
 from services.kit.ids import RunId
-from services.orchestrator.ports import Claim
+from services.orchestrator.claims import Claim
 from services.orchestrator.position import Positions
 from services.orchestrator.queue.port import Lost
 from services.orchestrator.queue.view import QueueView

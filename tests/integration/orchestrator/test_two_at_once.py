@@ -14,8 +14,8 @@ import pytest
 from artlab.orchestrator.v1 import orchestrator_pb2 as pb
 from services.kit.ids import RunId
 from services.kit.status import from_rpc_error
+from services.orchestrator.claims import Claim
 from services.orchestrator.domain.run import PreparedImage
-from services.orchestrator.ports import Claim
 from tests.support.eventually import eventually
 from tests.support.people_world import MediaOfMany, Orchestrator, PeopleWorld, people_world
 from tests.support.pictures import picture_of

@@ -11,10 +11,10 @@ import pytest
 
 from services.kit.errors import ResourceExhausted
 from services.kit.ids import RunId
+from services.orchestrator.claims import Claim
 from services.orchestrator.domain.plan import RunRequest
 from services.orchestrator.domain.run import OutputOffer, Recipe, RecordedRun
 from services.orchestrator.loading import TAKE_OVERS
-from services.orchestrator.ports import Claim
 from services.orchestrator.run_in_work import Services
 from services.orchestrator.supervisor import Supervisor
 from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kit.ids import RunId
-from services.orchestrator.ports import Claimable, ClaimableRuns
+from services.orchestrator.claims import Claimable, ClaimableRuns
 from services.orchestrator.queue.fair import in_turn
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from services.kit.clock import ManualClock, SystemClock
 from services.kit.errors import ArtlabError, Unavailable
 from services.kit.ids import RunId
-from services.orchestrator.ports import Claim, ClaimableRuns
+from services.orchestrator.claims import Claim, ClaimableRuns
 from services.orchestrator.queue.heart import Heart
 from services.orchestrator.queue.port import Lost
 from services.orchestrator.queue.view import QueueView

@@ -9,10 +9,10 @@ from typing import cast
 
 from services.kit.clock import SystemClock
 from services.kit.errors import ArtlabError, FailedPrecondition, Internal
+from services.orchestrator.claims import ClaimLost
 from services.orchestrator.domain.run import FinalState, RunError
 from services.orchestrator.input_images import InputImages
 from services.orchestrator.life import Left, Life
-from services.orchestrator.ports import ClaimLost
 from services.orchestrator.run_in_work import Parked
 
 Driving = Callable[[], Awaitable[Parked | None]]

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from services.kit.clock import ManualClock
 from services.kit.ids import RunId
+from services.orchestrator.claims import Claimable, ClaimableRuns
 from services.orchestrator.domain.run import RecordedRun
-from services.orchestrator.ports import Claimable, ClaimableRuns, RunHistory
+from services.orchestrator.ports import RunHistory
 from services.orchestrator.position import Position, Positions, position
 from services.orchestrator.queue.view import QueueView
 from tests.fakes.peers import FakeRecorder
