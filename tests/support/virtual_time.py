@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Deadlock(AssertionError):
@@ -40,8 +43,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class LoopClock:
     """The time of the running loop."""
 
-    def now(self) -> Any:
-        raise NotImplementedError
+    def now(self) -> datetime:
+        """The time of day; a loop begins on the first day of 2026."""
+        return _BEGINNING + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
