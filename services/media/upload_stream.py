@@ -10,7 +10,9 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from itertools import chain
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -33,6 +35,15 @@ SMALL_BYTES = 256 * 1024
 
 Counted = Callable[[int], object]
 Answer = recorder_pb2.WriteEntityResponse | recorder_pb2.RecordEntityResponse
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """All chunks, those read first included; what to send when they are few; what to close."""
+
+    chunks: Iterator[bytes]
+    request: recorder_pb2.RecordEntityRequest | None
+    reading: ExitStack
 
 
 class UploadStream:
@@ -69,11 +80,16 @@ class UploadStream:
         self._call: Any = None
         # Taken once: by the thread that reads the product to its end, and closes it.
         self._reader = threading.Lock()
+        # What was read first, why it was not, or None from who stops; and, taken once, whether
+        # anybody is there to have it.
+        self._arrived: SimpleQueue[_Begun | Exception | None] = SimpleQueue()
+        self._taken = threading.Lock()
 
     def stop(self) -> None:
         """End the stream soon; for other threads."""
         self._stopped.set()
         self._inspection.stop()
+        self._arrived.put(None)
         if self._call is not None:
             self._call.cancel()
 
@@ -97,28 +113,47 @@ class UploadStream:
         return answer
 
     def _sent(self, recorder: Any) -> Answer:
-        with ExitStack() as opened:
-            opened.enter_context(closing(self._inspection))
-            try:
-                chunks = opened.enter_context(self._product.read())
-                begun, request = self._begin(chunks)
-            except Exception as error:
-                self._failure = error
-                raise self._failed() from error
-            if request is not None:
-                answer: Answer = self._result(recorder.RecordEntity, request)
-                self._counted(len(request.data))
+        begun = self._beginning()
+        if begun.request is not None:
+            with begun.reading:
+                answer: Answer = self._result(recorder.RecordEntity, begun.request)
+                self._counted(len(begun.request.data))
                 return answer
-            reading = opened.pop_all()
         try:
-            answer = self._result(
-                recorder.WriteEntity, self._requests(chain(begun, chunks), reading)
-            )
+            answer = self._result(recorder.WriteEntity, self._requests(begun))
             return answer
         finally:
             if self._reader.acquire(blocking=False):
                 # The call was over before gRPC asked for the first message.
-                reading.close()
+                begun.reading.close()
+
+    def _beginning(self) -> _Begun:
+        # In a thread of its own: a backend that stalls must not hold up who stops this one.
+        threading.Thread(target=self._read_beginning, name="product", daemon=True).start()
+        begun = self._arrived.get()
+        if begun is None and self._taken.acquire(blocking=False):
+            raise Cancelled("MEDIA_CANCELLED", "the job was stopped")
+        while begun is None:  # stopped, with the beginning on its way
+            begun = self._arrived.get()
+        if isinstance(begun, Exception):
+            self._failure = begun
+            raise self._failed() from begun
+        return begun
+
+    def _read_beginning(self) -> None:
+        found: _Begun | Exception
+        with ExitStack() as opened:
+            try:
+                opened.enter_context(closing(self._inspection))
+                chunks = opened.enter_context(self._product.read())
+                first, request = self._begin(chunks)
+                found = _Begun(chain(first, chunks), request, opened.pop_all())
+            except Exception as error:
+                found = error
+        if self._taken.acquire(blocking=False):
+            self._arrived.put(found)
+        elif isinstance(found, _Begun):
+            found.reading.close()
 
     def _begin(
         self, chunks: Iterator[bytes]
@@ -163,15 +198,13 @@ class UploadStream:
         wrapped.__cause__ = self._failure
         return wrapped
 
-    def _requests(
-        self, chunks: Iterator[bytes], reading: ExitStack
-    ) -> Iterator[recorder_pb2.WriteEntityRequest]:
+    def _requests(self, begun: _Begun) -> Iterator[recorder_pb2.WriteEntityRequest]:
         if not self._reader.acquire(blocking=False):
             return
         # gRPC runs this in a thread of its own and would log an exception with its text.
         try:
-            with reading:
-                yield from self._messages(chunks)
+            with begun.reading:
+                yield from self._messages(begun.chunks)
         except Exception as error:
             self._failure = error
             if self._call is not None:
