@@ -8,6 +8,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,88 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PassText:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PassTextEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PassText.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PASS_TEXT_UNSPECIFIED: _PassText.ValueType  # 0
+    PASS_TEXT_PREVIOUS: _PassText.ValueType  # 1
+    """That of the pass before; before the first one that of stage 1."""
+    PASS_TEXT_ORIGINAL: _PassText.ValueType  # 2
+    """That of stage 1."""
+    PASS_TEXT_ALL: _PassText.ValueType  # 3
+    """Those of all passes before, in order, parted by a blank line."""
+
+class PassText(_PassText, metaclass=_PassTextEnumTypeWrapper):
+    """A text on the way through a recipe."""
+
+PASS_TEXT_UNSPECIFIED: PassText.ValueType  # 0
+PASS_TEXT_PREVIOUS: PassText.ValueType  # 1
+"""That of the pass before; before the first one that of stage 1."""
+PASS_TEXT_ORIGINAL: PassText.ValueType  # 2
+"""That of stage 1."""
+PASS_TEXT_ALL: PassText.ValueType  # 3
+"""Those of all passes before, in order, parted by a blank line."""
+Global___PassText: _TypeAlias = PassText  # noqa: Y015
+
+class _RecipeOrigin:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RecipeOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecipeOrigin.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RECIPE_ORIGIN_UNSPECIFIED: _RecipeOrigin.ValueType  # 0
+    RECIPE_ORIGIN_SHIPPED: _RecipeOrigin.ValueType  # 1
+    """Comes with Artlab."""
+    RECIPE_ORIGIN_LOCAL: _RecipeOrigin.ValueType  # 2
+    """Somebody here wrote it: its texts are checked like any others."""
+
+class RecipeOrigin(_RecipeOrigin, metaclass=_RecipeOriginEnumTypeWrapper):
+    """Whose recipe it is."""
+
+RECIPE_ORIGIN_UNSPECIFIED: RecipeOrigin.ValueType  # 0
+RECIPE_ORIGIN_SHIPPED: RecipeOrigin.ValueType  # 1
+"""Comes with Artlab."""
+RECIPE_ORIGIN_LOCAL: RecipeOrigin.ValueType  # 2
+"""Somebody here wrote it: its texts are checked like any others."""
+Global___RecipeOrigin: _TypeAlias = RecipeOrigin  # noqa: Y015
+
+class _ProviderState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProviderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProviderState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROVIDER_STATE_UNSPECIFIED: _ProviderState.ValueType  # 0
+    PROVIDER_STATE_READY: _ProviderState.ValueType  # 1
+    PROVIDER_STATE_LOADING: _ProviderState.ValueType  # 2
+    """The model is being loaded or fetched."""
+    PROVIDER_STATE_MODEL_MISSING: _ProviderState.ValueType  # 3
+    """The server answers, but has no such model."""
+    PROVIDER_STATE_UNREACHABLE: _ProviderState.ValueType  # 4
+    PROVIDER_STATE_REFUSED: _ProviderState.ValueType  # 5
+    """It may not be used: local only, or no key."""
+    PROVIDER_STATE_UNKNOWN: _ProviderState.ValueType  # 6
+    """Nobody has asked it yet."""
+
+class ProviderState(_ProviderState, metaclass=_ProviderStateEnumTypeWrapper):
+    """How far a provider or a model of it is."""
+
+PROVIDER_STATE_UNSPECIFIED: ProviderState.ValueType  # 0
+PROVIDER_STATE_READY: ProviderState.ValueType  # 1
+PROVIDER_STATE_LOADING: ProviderState.ValueType  # 2
+"""The model is being loaded or fetched."""
+PROVIDER_STATE_MODEL_MISSING: ProviderState.ValueType  # 3
+"""The server answers, but has no such model."""
+PROVIDER_STATE_UNREACHABLE: ProviderState.ValueType  # 4
+PROVIDER_STATE_REFUSED: ProviderState.ValueType  # 5
+"""It may not be used: local only, or no key."""
+PROVIDER_STATE_UNKNOWN: ProviderState.ValueType  # 6
+"""Nobody has asked it yet."""
+Global___ProviderState: _TypeAlias = ProviderState  # noqa: Y015
 
 @_typing.final
 class InterceptRequest(_message.Message):
@@ -32,6 +115,7 @@ class InterceptRequest(_message.Message):
     EXECUTION_MODE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     PASS_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
     config_name: _builtins.str
     """^[a-z0-9_]{1,64}$"""
     text: _builtins.str
@@ -47,6 +131,10 @@ class InterceptRequest(_message.Message):
     """0 to 2^53 - 1. The same seed, pass and text give the same result with the
     built-in writer.
     """
+    user_id: _builtins.str
+    """Pseudonym of the person, so that the queue is fair between people; empty
+    means nobody in particular.
+    """
     def __init__(
         self,
         *,
@@ -56,10 +144,11 @@ class InterceptRequest(_message.Message):
         context: _builtins.str = ...,
         execution_mode: _common_pb2.ExecutionMode.ValueType = ...,
         seed: _builtins.int = ...,
+        user_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "context", b"context", "execution_mode", b"execution_mode", "language", b"language", "pass", b"pass", "seed", b"seed", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "context", b"context", "execution_mode", b"execution_mode", "language", b"language", "pass", b"pass", "seed", b"seed", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -73,25 +162,138 @@ class InterceptResponse(_message.Message):
 
     DELTA_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def delta(self) -> Global___Delta: ...
     @_builtins.property
     def result(self) -> Global___PassResult: ...
+    @_builtins.property
+    def position(self) -> Global___QueuePosition:
+        """While it waits for a model; none is sent when it need not wait."""
+
     def __init__(
         self,
         *,
         delta: Global___Delta | None = ...,
         result: Global___PassResult | None = ...,
+        position: Global___QueuePosition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "result", b"result", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "position", b"position", "result", b"result", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "result", b"result", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "position", b"position", "result", b"result", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["delta", "result"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["delta", "result", "position"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
 Global___InterceptResponse: _TypeAlias = InterceptResponse  # noqa: Y015
+
+@_typing.final
+class RewritePromptRequest(_message.Message):
+    """A text for a medium."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    STYLE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    EXECUTION_MODE_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CONFIG_NAME_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """What was written and found safe: 1 to 20 000 characters and at most 64 KiB."""
+    style: _builtins.str
+    """How the medium wants it: the output config's prompt_style."""
+    kind: _common_pb2.MediaKind.ValueType
+    language: _builtins.str
+    """BCP 47 tag of the text; empty means detect."""
+    execution_mode: _common_pb2.ExecutionMode.ValueType
+    seed: _builtins.int
+    """As in InterceptRequest."""
+    user_id: _builtins.str
+    config_name: _builtins.str
+    """The recipe the text went through, whose promise to stay local holds here
+    too; empty means none.
+    """
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        style: _builtins.str = ...,
+        kind: _common_pb2.MediaKind.ValueType = ...,
+        language: _builtins.str = ...,
+        execution_mode: _common_pb2.ExecutionMode.ValueType = ...,
+        seed: _builtins.int = ...,
+        user_id: _builtins.str = ...,
+        config_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "execution_mode", b"execution_mode", "kind", b"kind", "language", b"language", "seed", b"seed", "style", b"style", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RewritePromptRequest: _TypeAlias = RewritePromptRequest  # noqa: Y015
+
+@_typing.final
+class RewritePromptResponse(_message.Message):
+    """As InterceptResponse; the result is pass 1 of 1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELTA_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def delta(self) -> Global___Delta: ...
+    @_builtins.property
+    def result(self) -> Global___PassResult: ...
+    @_builtins.property
+    def position(self) -> Global___QueuePosition: ...
+    def __init__(
+        self,
+        *,
+        delta: Global___Delta | None = ...,
+        result: Global___PassResult | None = ...,
+        position: Global___QueuePosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "position", b"position", "result", b"result", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "position", b"position", "result", b"result", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["delta", "result", "position"]  # noqa: Y015
+    _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
+
+Global___RewritePromptResponse: _TypeAlias = RewritePromptResponse  # noqa: Y015
+
+@_typing.final
+class QueuePosition(_message.Message):
+    """Where somebody stands in the line before a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """From 1."""
+    provider: _builtins.str
+    """e.g. "ollama" """
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        provider: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueuePosition: _TypeAlias = QueuePosition  # noqa: Y015
 
 @_typing.final
 class Delta(_message.Message):
@@ -365,6 +567,46 @@ class Recipe(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ContextEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MetaEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -376,6 +618,17 @@ class Recipe(_message.Message):
     MINIMUM_AGE_FIELD_NUMBER: _builtins.int
     PASSES_FIELD_NUMBER: _builtins.int
     TRANSLATES_INPUT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    LOCAL_ONLY_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    ICON_FIELD_NUMBER: _builtins.int
+    COLOR_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    WORKSHOP_SUITABLE_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    META_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     category: _builtins.str
     default_output: _common_pb2.MediaKind.ValueType
@@ -388,6 +641,16 @@ class Recipe(_message.Message):
     """How many passes one run of it makes, from 1."""
     translates_input: _builtins.bool
     """Whether stage 1 translates the input for it."""
+    result: Global___PassText.ValueType
+    """What comes of it: PREVIOUS, the text of the last pass, or ALL."""
+    local_only: _builtins.bool
+    """Whether its texts may go to no machine but one's own, whatever the mode."""
+    origin: Global___RecipeOrigin.ValueType
+    icon: _builtins.str
+    """How it is shown: an emoji, "#rrggbb", its place among the others."""
+    color: _builtins.str
+    order: _builtins.int
+    workshop_suitable: _builtins.bool
     @_builtins.property
     def title(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """By BCP 47 tag."""
@@ -397,6 +660,22 @@ class Recipe(_message.Message):
     @_builtins.property
     def output_configs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The outputs it asks for, each entry one; empty means default_output."""
+
+    @_builtins.property
+    def plan(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassPlan]:
+        """What each pass is and takes, in order; one for each of passes."""
+
+    @_builtins.property
+    def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What a model is told to be, by BCP 47 tag. A text of people here, unless
+        the recipe is one of the shipped.
+        """
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def meta(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Sources and remarks, by name."""
 
     def __init__(
         self,
@@ -412,11 +691,228 @@ class Recipe(_message.Message):
         minimum_age: _builtins.int = ...,
         passes: _builtins.int = ...,
         translates_input: _builtins.bool = ...,
+        plan: _abc.Iterable[Global___PassPlan] | None = ...,
+        result: Global___PassText.ValueType = ...,
+        local_only: _builtins.bool = ...,
+        origin: Global___RecipeOrigin.ValueType = ...,
+        context: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        icon: _builtins.str = ...,
+        color: _builtins.str = ...,
+        order: _builtins.int = ...,
+        workshop_suitable: _builtins.bool = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        meta: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_context", b"accepts_context", "category", b"category", "default_output", b"default_output", "description", b"description", "minimum_age", b"minimum_age", "name", b"name", "output_configs", b"output_configs", "passes", b"passes", "requires_context", b"requires_context", "title", b"title", "translates_input", b"translates_input"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_context", b"accepts_context", "category", b"category", "color", b"color", "context", b"context", "default_output", b"default_output", "description", b"description", "icon", b"icon", "local_only", b"local_only", "meta", b"meta", "minimum_age", b"minimum_age", "name", b"name", "order", b"order", "origin", b"origin", "output_configs", b"output_configs", "passes", b"passes", "plan", b"plan", "requires_context", b"requires_context", "result", b"result", "tags", b"tags", "title", b"title", "translates_input", b"translates_input", "workshop_suitable", b"workshop_suitable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Recipe: _TypeAlias = Recipe  # noqa: Y015
+
+@_typing.final
+class PassPlan(_message.Message):
+    """One pass of a recipe."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TitleEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    TAKES_FIELD_NUMBER: _builtins.int
+    takes: Global___PassText.ValueType
+    """What the caller gives it as its text."""
+    @_builtins.property
+    def title(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """By BCP 47 tag; empty when passes have no names of their own."""
+
+    def __init__(
+        self,
+        *,
+        title: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        takes: Global___PassText.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["takes", b"takes", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassPlan: _TypeAlias = PassPlan  # noqa: Y015
+
+@_typing.final
+class ListProvidersRequest(_message.Message):
+    """See ListProviders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProvidersRequest: _TypeAlias = ListProvidersRequest  # noqa: Y015
+
+@_typing.final
+class ListProvidersResponse(_message.Message):
+    """In the order of configs/models.yaml; the built-in writer last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    LOCAL_ONLY_FIELD_NUMBER: _builtins.int
+    local_only: _builtins.bool
+    """Whether no text may leave this installation, whatever the mode."""
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provider]: ...
+    def __init__(
+        self,
+        *,
+        providers: _abc.Iterable[Global___Provider] | None = ...,
+        local_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["local_only", b"local_only", "providers", b"providers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProvidersResponse: _TypeAlias = ListProvidersResponse  # noqa: Y015
+
+@_typing.final
+class Provider(_message.Message):
+    """Something that writes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    REMOTE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """e.g. "ollama", "builtin" """
+    protocol: _builtins.str
+    """The protocol it speaks: "openai", "ollama", "anthropic", "builtin"."""
+    remote: _builtins.bool
+    """Whether texts leave one's own machines with it."""
+    state: Global___ProviderState.ValueType
+    reason: _builtins.str
+    """For people, unless it is ready."""
+    running: _builtins.int
+    waiting: _builtins.int
+    concurrency: _builtins.int
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The models it is used with."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        protocol: _builtins.str = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        remote: _builtins.bool = ...,
+        state: Global___ProviderState.ValueType = ...,
+        reason: _builtins.str = ...,
+        running: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        concurrency: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "models", b"models", "name", b"name", "protocol", b"protocol", "reason", b"reason", "remote", b"remote", "running", b"running", "state", b"state", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Provider: _TypeAlias = Provider  # noqa: Y015
+
+@_typing.final
+class WarmUpRequest(_message.Message):
+    """See WarmUp."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTION_MODE_FIELD_NUMBER: _builtins.int
+    FETCH_FIELD_NUMBER: _builtins.int
+    execution_mode: _common_pb2.ExecutionMode.ValueType
+    """Unspecified means all modes."""
+    fetch: _builtins.bool
+    """Whether a model that is missing is fetched where the server can do that."""
+    def __init__(
+        self,
+        *,
+        execution_mode: _common_pb2.ExecutionMode.ValueType = ...,
+        fetch: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution_mode", b"execution_mode", "fetch", b"fetch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WarmUpRequest: _TypeAlias = WarmUpRequest  # noqa: Y015
+
+@_typing.final
+class WarmUpResponse(_message.Message):
+    """How far one model is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    model: _builtins.str
+    state: Global___ProviderState.ValueType
+    progress: _builtins.float
+    """0 to 1 while it is fetched; unset when unknown."""
+    detail: _builtins.str
+    """For people."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        state: Global___ProviderState.ValueType = ...,
+        progress: _builtins.float | None = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_progress", b"_progress", "progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_progress", b"_progress", "detail", b"detail", "model", b"model", "progress", b"progress", "provider", b"provider", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__progress: _TypeAlias = _typing.Literal["progress"]  # noqa: Y015
+    _WhichOneofArgType__progress: _TypeAlias = _typing.Literal["_progress", b"_progress"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__progress) -> _WhichOneofReturnType__progress | None: ...
+
+Global___WarmUpResponse: _TypeAlias = WarmUpResponse  # noqa: Y015

@@ -42,6 +42,11 @@ class InterceptionServiceStub:
                 request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptRequest.SerializeToString,
                 response_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptResponse.FromString,
                 _registered_method=True)
+        self.RewritePrompt = channel.unary_stream(
+                '/artlab.interception.v1.InterceptionService/RewritePrompt',
+                request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.RewritePromptRequest.SerializeToString,
+                response_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.RewritePromptResponse.FromString,
+                _registered_method=True)
         self.DetectLanguage = channel.unary_unary(
                 '/artlab.interception.v1.InterceptionService/DetectLanguage',
                 request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.DetectLanguageRequest.SerializeToString,
@@ -56,6 +61,16 @@ class InterceptionServiceStub:
                 '/artlab.interception.v1.InterceptionService/ListRecipes',
                 request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.ListRecipesRequest.SerializeToString,
                 response_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.ListRecipesResponse.FromString,
+                _registered_method=True)
+        self.ListProviders = channel.unary_unary(
+                '/artlab.interception.v1.InterceptionService/ListProviders',
+                request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.ListProvidersRequest.SerializeToString,
+                response_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.ListProvidersResponse.FromString,
+                _registered_method=True)
+        self.WarmUp = channel.unary_stream(
+                '/artlab.interception.v1.InterceptionService/WarmUp',
+                request_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.WarmUpRequest.SerializeToString,
+                response_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.WarmUpResponse.FromString,
                 _registered_method=True)
 
 
@@ -72,6 +87,15 @@ class InterceptionServiceServicer:
 
         FAILED_PRECONDITION LLM_EMPTY_OUTPUT, LLM_REFUSED: the model gave no text.
         UNAVAILABLE LLM_UNAVAILABLE: the model cannot be reached.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RewritePrompt(self, request, context):
+        """Rewrites a text for the medium it goes to, e.g. as tags for an image model:
+        streams like Intercept, and what comes of it must be checked like any text.
+        Errors as of Intercept. UNIMPLEMENTED PROMPT_STYLE_UNKNOWN: no such style.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,6 +123,22 @@ class InterceptionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListProviders(self, request, context):
+        """What can write here, where it is, and what it is doing now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WarmUp(self, request, context):
+        """Loads the models of a mode, so that the first person need not wait: streams
+        how far each is, then ends. A model that cannot be loaded is told as a
+        state, not as an error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InterceptionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,6 +146,11 @@ def add_InterceptionServiceServicer_to_server(servicer, server):
                     servicer.Intercept,
                     request_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptRequest.FromString,
                     response_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptResponse.SerializeToString,
+            ),
+            'RewritePrompt': grpc.unary_stream_rpc_method_handler(
+                    servicer.RewritePrompt,
+                    request_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.RewritePromptRequest.FromString,
+                    response_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.RewritePromptResponse.SerializeToString,
             ),
             'DetectLanguage': grpc.unary_unary_rpc_method_handler(
                     servicer.DetectLanguage,
@@ -121,6 +166,16 @@ def add_InterceptionServiceServicer_to_server(servicer, server):
                     servicer.ListRecipes,
                     request_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.ListRecipesRequest.FromString,
                     response_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.ListRecipesResponse.SerializeToString,
+            ),
+            'ListProviders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProviders,
+                    request_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.ListProvidersRequest.FromString,
+                    response_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.ListProvidersResponse.SerializeToString,
+            ),
+            'WarmUp': grpc.unary_stream_rpc_method_handler(
+                    servicer.WarmUp,
+                    request_deserializer=artlab_dot_interception_dot_v1_dot_interception__pb2.WarmUpRequest.FromString,
+                    response_serializer=artlab_dot_interception_dot_v1_dot_interception__pb2.WarmUpResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -153,6 +208,33 @@ class InterceptionService:
             '/artlab.interception.v1.InterceptionService/Intercept',
             artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptRequest.SerializeToString,
             artlab_dot_interception_dot_v1_dot_interception__pb2.InterceptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RewritePrompt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/artlab.interception.v1.InterceptionService/RewritePrompt',
+            artlab_dot_interception_dot_v1_dot_interception__pb2.RewritePromptRequest.SerializeToString,
+            artlab_dot_interception_dot_v1_dot_interception__pb2.RewritePromptResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -234,6 +316,60 @@ class InterceptionService:
             '/artlab.interception.v1.InterceptionService/ListRecipes',
             artlab_dot_interception_dot_v1_dot_interception__pb2.ListRecipesRequest.SerializeToString,
             artlab_dot_interception_dot_v1_dot_interception__pb2.ListRecipesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.interception.v1.InterceptionService/ListProviders',
+            artlab_dot_interception_dot_v1_dot_interception__pb2.ListProvidersRequest.SerializeToString,
+            artlab_dot_interception_dot_v1_dot_interception__pb2.ListProvidersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WarmUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/artlab.interception.v1.InterceptionService/WarmUp',
+            artlab_dot_interception_dot_v1_dot_interception__pb2.WarmUpRequest.SerializeToString,
+            artlab_dot_interception_dot_v1_dot_interception__pb2.WarmUpResponse.FromString,
             options,
             channel_credentials,
             insecure,

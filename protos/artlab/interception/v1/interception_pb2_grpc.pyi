@@ -44,6 +44,11 @@ class InterceptionServiceStub:
     FAILED_PRECONDITION LLM_EMPTY_OUTPUT, LLM_REFUSED: the model gave no text.
     UNAVAILABLE LLM_UNAVAILABLE: the model cannot be reached.
     """
+    RewritePrompt: _grpc.UnaryStreamMultiCallable[_interception_pb2.RewritePromptRequest, _interception_pb2.RewritePromptResponse]
+    """Rewrites a text for the medium it goes to, e.g. as tags for an image model:
+    streams like Intercept, and what comes of it must be checked like any text.
+    Errors as of Intercept. UNIMPLEMENTED PROMPT_STYLE_UNKNOWN: no such style.
+    """
     DetectLanguage: _grpc.UnaryUnaryMultiCallable[_interception_pb2.DetectLanguageRequest, _interception_pb2.DetectLanguageResponse]
     """The language of a text, found offline; no model is asked, so that the text
     need not have been checked.
@@ -52,6 +57,13 @@ class InterceptionServiceStub:
     """One recipe. NOT_FOUND CONFIG_NOT_FOUND."""
     ListRecipes: _grpc.UnaryUnaryMultiCallable[_interception_pb2.ListRecipesRequest, _interception_pb2.ListRecipesResponse]
     """The recipes, with their texts in every language they have."""
+    ListProviders: _grpc.UnaryUnaryMultiCallable[_interception_pb2.ListProvidersRequest, _interception_pb2.ListProvidersResponse]
+    """What can write here, where it is, and what it is doing now."""
+    WarmUp: _grpc.UnaryStreamMultiCallable[_interception_pb2.WarmUpRequest, _interception_pb2.WarmUpResponse]
+    """Loads the models of a mode, so that the first person need not wait: streams
+    how far each is, then ends. A model that cannot be loaded is told as a
+    state, not as an error.
+    """
 
 @_typing.type_check_only
 class InterceptionServiceAsyncStub(InterceptionServiceStub):
@@ -69,6 +81,11 @@ class InterceptionServiceAsyncStub(InterceptionServiceStub):
     FAILED_PRECONDITION LLM_EMPTY_OUTPUT, LLM_REFUSED: the model gave no text.
     UNAVAILABLE LLM_UNAVAILABLE: the model cannot be reached.
     """
+    RewritePrompt: _aio.UnaryStreamMultiCallable[_interception_pb2.RewritePromptRequest, _interception_pb2.RewritePromptResponse]  # type: ignore[assignment]
+    """Rewrites a text for the medium it goes to, e.g. as tags for an image model:
+    streams like Intercept, and what comes of it must be checked like any text.
+    Errors as of Intercept. UNIMPLEMENTED PROMPT_STYLE_UNKNOWN: no such style.
+    """
     DetectLanguage: _aio.UnaryUnaryMultiCallable[_interception_pb2.DetectLanguageRequest, _interception_pb2.DetectLanguageResponse]  # type: ignore[assignment]
     """The language of a text, found offline; no model is asked, so that the text
     need not have been checked.
@@ -77,6 +94,13 @@ class InterceptionServiceAsyncStub(InterceptionServiceStub):
     """One recipe. NOT_FOUND CONFIG_NOT_FOUND."""
     ListRecipes: _aio.UnaryUnaryMultiCallable[_interception_pb2.ListRecipesRequest, _interception_pb2.ListRecipesResponse]  # type: ignore[assignment]
     """The recipes, with their texts in every language they have."""
+    ListProviders: _aio.UnaryUnaryMultiCallable[_interception_pb2.ListProvidersRequest, _interception_pb2.ListProvidersResponse]  # type: ignore[assignment]
+    """What can write here, where it is, and what it is doing now."""
+    WarmUp: _aio.UnaryStreamMultiCallable[_interception_pb2.WarmUpRequest, _interception_pb2.WarmUpResponse]  # type: ignore[assignment]
+    """Loads the models of a mode, so that the first person need not wait: streams
+    how far each is, then ends. A model that cannot be loaded is told as a
+    state, not as an error.
+    """
 
 class InterceptionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Transforms a prompt through an artistic attitude.
@@ -96,6 +120,17 @@ class InterceptionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         FAILED_PRECONDITION LLM_EMPTY_OUTPUT, LLM_REFUSED: the model gave no text.
         UNAVAILABLE LLM_UNAVAILABLE: the model cannot be reached.
+        """
+
+    @_abc_1.abstractmethod
+    def RewritePrompt(
+        self,
+        request: _interception_pb2.RewritePromptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_interception_pb2.RewritePromptResponse], _abc.AsyncIterator[_interception_pb2.RewritePromptResponse]]:
+        """Rewrites a text for the medium it goes to, e.g. as tags for an image model:
+        streams like Intercept, and what comes of it must be checked like any text.
+        Errors as of Intercept. UNIMPLEMENTED PROMPT_STYLE_UNKNOWN: no such style.
         """
 
     @_abc_1.abstractmethod
@@ -123,5 +158,24 @@ class InterceptionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_interception_pb2.ListRecipesResponse, _abc.Awaitable[_interception_pb2.ListRecipesResponse]]:
         """The recipes, with their texts in every language they have."""
+
+    @_abc_1.abstractmethod
+    def ListProviders(
+        self,
+        request: _interception_pb2.ListProvidersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_interception_pb2.ListProvidersResponse, _abc.Awaitable[_interception_pb2.ListProvidersResponse]]:
+        """What can write here, where it is, and what it is doing now."""
+
+    @_abc_1.abstractmethod
+    def WarmUp(
+        self,
+        request: _interception_pb2.WarmUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_interception_pb2.WarmUpResponse], _abc.AsyncIterator[_interception_pb2.WarmUpResponse]]:
+        """Loads the models of a mode, so that the first person need not wait: streams
+        how far each is, then ends. A model that cannot be loaded is told as a
+        state, not as an error.
+        """
 
 def add_InterceptionServiceServicer_to_server(servicer: InterceptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

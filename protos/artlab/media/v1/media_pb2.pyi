@@ -474,6 +474,7 @@ class OutputConfig(_message.Message):
     TEXT_SLOTS_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     RUNS_AS_FIELD_NUMBER: _builtins.int
+    PROMPT_STYLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """^[a-z0-9_]{1,64}$"""
     kind: _common_pb2.MediaKind.ValueType
@@ -486,6 +487,8 @@ class OutputConfig(_message.Message):
     """When another config of its chain of fallbacks would take over now: the
     name of that one. Empty when it can run itself, or when none can.
     """
+    prompt_style: _builtins.str
+    """How its model wants a prompt, e.g. "tags"; empty means as it was written."""
     @_builtins.property
     def typical_duration(self) -> _duration_pb2.Duration:
         """Median of recent jobs; unset when unknown."""
@@ -520,10 +523,11 @@ class OutputConfig(_message.Message):
         text_slots: _abc.Iterable[_builtins.str] | None = ...,
         parameters: _abc.Iterable[_builtins.str] | None = ...,
         runs_as: _builtins.str = ...,
+        prompt_style: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["typical_duration", b"typical_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backend", b"backend", "input_image_slots", b"input_image_slots", "kind", b"kind", "name", b"name", "parameters", b"parameters", "reason", b"reason", "runs_as", b"runs_as", "text_slots", b"text_slots", "title", b"title", "typical_duration", b"typical_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backend", b"backend", "input_image_slots", b"input_image_slots", "kind", b"kind", "name", b"name", "parameters", b"parameters", "prompt_style", b"prompt_style", "reason", b"reason", "runs_as", b"runs_as", "text_slots", b"text_slots", "title", b"title", "typical_duration", b"typical_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -226,6 +226,7 @@ class Verdict(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     LEVEL_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
+    ALTERNATIVE_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     rule: _builtins.str
     """The rule that decided, e.g. "kids.violence"; empty when safe."""
@@ -239,6 +240,10 @@ class Verdict(_message.Message):
     purpose: Global___Purpose.ValueType
     level: _common_pb2.SafetyLevel.ValueType
     """The level the text was judged at."""
+    alternative: _builtins.str
+    """A text that could be typed instead, in the same language; it passes at this
+    level. Empty when safe.
+    """
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Categories that were hit, e.g. "hate_symbols", in order of the policy."""
@@ -271,10 +276,11 @@ class Verdict(_message.Message):
         purpose: Global___Purpose.ValueType = ...,
         level: _common_pb2.SafetyLevel.ValueType = ...,
         used: _common_pb2.ModelUse | None = ...,
+        alternative: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["used", b"used"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "codes", b"codes", "decision", b"decision", "explanation", b"explanation", "language", b"language", "level", b"level", "purpose", b"purpose", "rule", b"rule", "suggestion", b"suggestion", "terms", b"terms", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative", b"alternative", "checks", b"checks", "codes", b"codes", "decision", b"decision", "explanation", b"explanation", "language", b"language", "level", b"level", "purpose", b"purpose", "rule", b"rule", "suggestion", b"suggestion", "terms", b"terms", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
