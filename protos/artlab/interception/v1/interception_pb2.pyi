@@ -116,6 +116,7 @@ class InterceptRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     PASS_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    RECIPE_SHA256_FIELD_NUMBER: _builtins.int
     config_name: _builtins.str
     """^[a-z0-9_]{1,64}$"""
     text: _builtins.str
@@ -135,6 +136,10 @@ class InterceptRequest(_message.Message):
     """Pseudonym of the person, so that the queue is fair between people; empty
     means nobody in particular.
     """
+    recipe_sha256: _builtins.str
+    """The recipe's digest as GetRecipe told it; when it is another one now, the
+    pass is refused with FAILED_PRECONDITION RECIPE_CHANGED. Empty means any.
+    """
     def __init__(
         self,
         *,
@@ -145,10 +150,11 @@ class InterceptRequest(_message.Message):
         execution_mode: _common_pb2.ExecutionMode.ValueType = ...,
         seed: _builtins.int = ...,
         user_id: _builtins.str = ...,
+        recipe_sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "context", b"context", "execution_mode", b"execution_mode", "language", b"language", "pass", b"pass", "seed", b"seed", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_name", b"config_name", "context", b"context", "execution_mode", b"execution_mode", "language", b"language", "pass", b"pass", "recipe_sha256", b"recipe_sha256", "seed", b"seed", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -629,6 +635,8 @@ class Recipe(_message.Message):
     WORKSHOP_SUITABLE_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     META_FIELD_NUMBER: _builtins.int
+    KEEPS_WORDS_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     category: _builtins.str
     default_output: _common_pb2.MediaKind.ValueType
@@ -651,6 +659,12 @@ class Recipe(_message.Message):
     color: _builtins.str
     order: _builtins.int
     workshop_suitable: _builtins.bool
+    keeps_words: _builtins.bool
+    """Whether its words go to the renderer as they are, so that no one rewrites
+    them for a medium: it leaves a text unchanged, translates it, or is a rule.
+    """
+    sha256: _builtins.str
+    """SHA-256 of the recipe, in hex."""
     @_builtins.property
     def title(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """By BCP 47 tag."""
@@ -667,7 +681,8 @@ class Recipe(_message.Message):
 
     @_builtins.property
     def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What a model is told to be, by BCP 47 tag. A text of people here, unless
+        """What a model is told to be, by BCP 47 tag, with what its passes add, parted
+        by blank lines; at most 20 000 characters. A text of people here, unless
         the recipe is one of the shipped.
         """
 
@@ -702,10 +717,12 @@ class Recipe(_message.Message):
         workshop_suitable: _builtins.bool = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         meta: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        keeps_words: _builtins.bool = ...,
+        sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_context", b"accepts_context", "category", b"category", "color", b"color", "context", b"context", "default_output", b"default_output", "description", b"description", "icon", b"icon", "local_only", b"local_only", "meta", b"meta", "minimum_age", b"minimum_age", "name", b"name", "order", b"order", "origin", b"origin", "output_configs", b"output_configs", "passes", b"passes", "plan", b"plan", "requires_context", b"requires_context", "result", b"result", "tags", b"tags", "title", b"title", "translates_input", b"translates_input", "workshop_suitable", b"workshop_suitable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepts_context", b"accepts_context", "category", b"category", "color", b"color", "context", b"context", "default_output", b"default_output", "description", b"description", "icon", b"icon", "keeps_words", b"keeps_words", "local_only", b"local_only", "meta", b"meta", "minimum_age", b"minimum_age", "name", b"name", "order", b"order", "origin", b"origin", "output_configs", b"output_configs", "passes", b"passes", "plan", b"plan", "requires_context", b"requires_context", "result", b"result", "sha256", b"sha256", "tags", b"tags", "title", b"title", "translates_input", b"translates_input", "workshop_suitable", b"workshop_suitable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
