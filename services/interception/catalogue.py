@@ -10,12 +10,24 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.interception.domain.chain import TARGETS
 from services.interception.domain.messages import LANGUAGE_NAMES
-from services.interception.domain.recipe import MediaKind, Pipeline, Recipe, Sampling
+from services.interception.domain.recipe import (
+    MediaKind,
+    Origin,
+    Pipeline,
+    Recipe,
+    Result,
+    Sampling,
+    Step,
+    Takes,
+)
 from services.interception.domain.technique import TECHNIQUES, BuiltinWriting
 from services.kit.catalogue import CatalogueError, Defect, parse_folder
 
 MAX_PASSES = 32
+MAX_STEPS = 8
 MAX_OUTPUTS = 16
+# What a recipe tells a model over all its steps; it is checked as one text where people wrote it.
+MAX_TOLD_CHARACTERS = 12_000
 
 _ShortText = Annotated[str, Field(min_length=1, max_length=80)]
 _LongText = Annotated[str, Field(min_length=1, max_length=600)]
@@ -44,31 +56,39 @@ class _Context(_Strict):
 
 
 class _Parameters(_Strict):
-    temperature: float = Field(ge=0, le=2)
-    top_p: float = Field(gt=0, le=1)
-    max_tokens: int = Field(ge=1, le=8192)
+    temperature: float = Field(ge=0, le=2, description="0 keeps close to the text, 1 and more roam")
+    top_p: float = Field(gt=0, le=1, description="share of the likeliest words to draw from")
+    max_tokens: int = Field(ge=1, le=8192, description="how much a model may write")
 
 
 class _MediaPreferences(_Strict):
-    default_output: MediaKind | None = None
-    output_configs: list[_ConfigName] = Field(default_factory=list, max_length=MAX_OUTPUTS)
+    default_output: MediaKind | None = Field(
+        None, description="what is made when nobody chose; none means text only"
+    )
+    output_configs: list[_ConfigName] = Field(
+        default_factory=list,
+        max_length=MAX_OUTPUTS,
+        description="outputs of configs/output, each entry exactly one",
+    )
 
 
 class _Display(_Strict):
-    icon: _ShortText
-    color: str = Field(pattern=r"^#[0-9a-f]{6}$")
-    order: int = Field(ge=0, le=10_000)
+    icon: _ShortText = Field(description="an emoji")
+    color: str = Field(pattern=r"^#[0-9a-f]{6}$", description="#rrggbb, lower case")
+    order: int = Field(ge=0, le=10_000, description="place among the others, smallest first")
 
 
 class _Audience(_Strict):
-    min_age: int = Field(ge=0, le=99)
+    min_age: int = Field(ge=0, le=99, description="in years")
     workshop_suitable: bool
 
 
 class _Writer(_Strict):
-    technique: str
-    options: dict[str, float] = Field(default_factory=dict)
-    always: bool = False
+    technique: str = Field(
+        description="what the built-in writer does", json_schema_extra={"enum": list(TECHNIQUES)}
+    )
+    options: dict[str, float] = Field(default_factory=dict, description="numbers of the technique")
+    always: bool = Field(False, description="the rule is the recipe: no model is ever asked")
 
     @model_validator(mode="after")
     def _knows_its_options(self) -> Self:
@@ -85,58 +105,126 @@ class _Writer(_Strict):
                 )
         return self
 
+    def writing(self) -> BuiltinWriting:
+        """As the domain knows it."""
+        return BuiltinWriting(self.technique, self.options, self.always)
+
+
+class _Step(_Strict):
+    title: _Title
+    context: _Context = Field(description="what this pass does; follows the recipe's context")
+    writer: _Writer
+    parameters: _Parameters | None = Field(None, description="instead of the recipe's")
+    takes: Takes | None = Field(
+        None,
+        description="which text it gets: of the pass before (previous, usual in a chain), the "
+        "person's (original, always in a split), or those of all passes before (all)",
+    )
+
 
 class RecipeFile(_Strict):
-    """One file of configs/interception/; its stem is the recipe's name."""
+    """A recipe of Artlab; the file's name without its ending is the recipe's name."""
 
-    pipeline: Pipeline
-    name: _Title
-    description: _Description
+    pipeline: Pipeline = Field(
+        description="single: one pass; recursive: one pass several times; chain: steps that follow "
+        "one another; split: steps beside one another; translation; unchanged"
+    )
+    name: _Title = Field(description="as it is shown")
+    description: _Description = Field(description="one or two sentences, for who chooses")
     category: _Tag
-    context: _Context
+    context: _Context = Field(description="what the attitude wanted and what to do with a text")
     parameters: _Parameters
     media_preferences: _MediaPreferences
     display: _Display
     audience: _Audience
-    writer: _Writer
+    writer: _Writer | None = Field(None, description="all but chains and splits have one")
+    steps: list[_Step] = Field(
+        default_factory=list, max_length=MAX_STEPS, description="the passes of a chain or split"
+    )
+    result: Result | None = Field(
+        None,
+        description="what comes of a chain or split: the last text (usual in a chain) or all "
+        "(usual in a split)",
+    )
+    local_only: bool = Field(
+        False, description="its texts go to no machine but one's own, whatever the mode"
+    )
     tags: list[_Tag] = Field(default_factory=list, max_length=20)
-    meta: dict[_Tag, _LongText] = Field(default_factory=dict, max_length=20)
-    passes: int = Field(1, ge=1, le=MAX_PASSES)
-    languages: list[str] = Field(default_factory=list, max_length=40)
-    target_language: str = ""
-    translate_input: bool = True
-    accepts_context: bool = False
-    requires_context: bool = False
+    meta: dict[_Tag, _LongText] = Field(
+        default_factory=dict, max_length=20, description="sources and remarks, by name"
+    )
+    passes: int = Field(1, ge=1, le=MAX_PASSES, description="of a recursive recipe")
+    languages: list[str] = Field(
+        default_factory=list, max_length=40, description="which a chain of translations draws from"
+    )
+    target_language: str = Field("", description="of a translation")
+    translate_input: bool = Field(True, description="whether stage 1 translates the text first")
+    accepts_context: bool = Field(False, description="whether people may write rules of their own")
+    requires_context: bool = Field(False, description="whether they must")
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        recursive = self.pipeline == "recursive"
-        if recursive != (self.passes > 1):
-            raise ValueError("passes: recursive recipes have at least 2, all others 1")
-        if self.languages and not recursive:
-            raise ValueError("languages: only recursive recipes have them")
-        unknown = [each for each in self.languages if each not in LANGUAGE_NAMES["en"]]
-        if unknown:
-            raise ValueError(f"languages: unknown {', '.join(unknown)}")
-        if len(set(self.languages)) != len(self.languages):
-            raise ValueError("languages: one is named twice")
-        stations = [each for each in self.languages if each not in TARGETS]
-        if self.languages and len(stations) < self.passes:
-            raise ValueError(
-                f"languages: {self.passes} passes need at least as many languages besides "
-                f"{' and '.join(TARGETS)}"
-            )
-        if (self.pipeline == "translation") != bool(self.target_language):
-            raise ValueError("target_language: translations have one, all others none")
-        if self.target_language and self.target_language not in LANGUAGE_NAMES["en"]:
-            raise ValueError("target_language: unknown language")
-        if self.requires_context and not self.accepts_context:
-            raise ValueError("requires_context: needs accepts_context")
-        if (self.writer.technique == "rules") != self.accepts_context:
-            raise ValueError("accepts_context: goes with the technique rules, and only with it")
-        if self.pipeline == "unchanged" and self.writer.technique != "unchanged":
-            raise ValueError("writer: an unchanged text has the technique unchanged")
+        for check in (_check_passes, _check_steps, _check_languages, _check_writer):
+            check(self)
         return self
+
+
+def _check_passes(file: RecipeFile) -> None:
+    recursive = file.pipeline == "recursive"
+    if recursive != (file.passes > 1):
+        raise ValueError("passes: recursive recipes have at least 2, all others 1")
+    if file.languages and not recursive:
+        raise ValueError("languages: only recursive recipes have them")
+
+
+def _check_steps(file: RecipeFile) -> None:
+    stepwise = file.pipeline in ("chain", "split")
+    if stepwise != (len(file.steps) > 1):
+        raise ValueError("steps: chains and splits have at least 2, all others none")
+    if file.result is not None and not stepwise:
+        raise ValueError("result: only chains and splits have one")
+    if file.pipeline == "split":
+        for position, step in enumerate(file.steps):
+            if step.takes not in (None, "original"):
+                raise ValueError(f"steps.{position}.takes: in a split it is original")
+    if any(step.writer.technique == "rules" for step in file.steps):
+        raise ValueError("steps: the technique rules is for single recipes")
+    for language in ("en", "de"):
+        texts = [getattr(each.context, language) for each in (file, *file.steps)]
+        if sum(map(len, texts)) > MAX_TOLD_CHARACTERS:
+            raise ValueError(
+                f"context: with those of all steps at most {MAX_TOLD_CHARACTERS} characters"
+            )
+
+
+def _check_languages(file: RecipeFile) -> None:
+    unknown = [each for each in file.languages if each not in LANGUAGE_NAMES["en"]]
+    if unknown:
+        raise ValueError(f"languages: unknown {', '.join(unknown)}")
+    if len(set(file.languages)) != len(file.languages):
+        raise ValueError("languages: one is named twice")
+    stations = [each for each in file.languages if each not in TARGETS]
+    if file.languages and len(stations) < file.passes:
+        raise ValueError(
+            f"languages: {file.passes} passes need at least as many languages besides "
+            f"{' and '.join(TARGETS)}"
+        )
+    if (file.pipeline == "translation") != bool(file.target_language):
+        raise ValueError("target_language: translations have one, all others none")
+    if file.target_language and file.target_language not in LANGUAGE_NAMES["en"]:
+        raise ValueError("target_language: unknown language")
+
+
+def _check_writer(file: RecipeFile) -> None:
+    if (file.writer is None) != bool(file.steps):
+        raise ValueError("writer: chains and splits have one in each step, all others have one")
+    technique = file.writer.technique if file.writer else ""
+    if file.requires_context and not file.accepts_context:
+        raise ValueError("requires_context: needs accepts_context")
+    if (technique == "rules") != file.accepts_context:
+        raise ValueError("accepts_context: goes with the technique rules, and only with it")
+    if file.pipeline == "unchanged" and technique != "unchanged":
+        raise ValueError("writer: an unchanged text has the technique unchanged")
 
 
 def load_recipes(folder: Path) -> Mapping[str, Recipe]:
@@ -148,10 +236,14 @@ def load_recipes(folder: Path) -> Mapping[str, Recipe]:
     files = parse_folder(folder, RecipeFile, defects)
     if defects:
         raise CatalogueError(defects)
-    return {name: _recipe(name, file) for name, file in files.items()}
+    return {name: recipe_of(name, file) for name, file in files.items()}
 
 
-def _recipe(name: str, file: RecipeFile) -> Recipe:
+def recipe_of(name: str, file: RecipeFile, origin: Origin = "shipped") -> Recipe:
+    """A checked file as the domain knows it."""
+    sampling = Sampling(**file.parameters.model_dump())
+    steps = tuple(_step(step, file) for step in file.steps)
+    split = file.pipeline == "split"
     return Recipe(
         name=name,
         pipeline=file.pipeline,
@@ -159,9 +251,11 @@ def _recipe(name: str, file: RecipeFile) -> Recipe:
         description=file.description.model_dump(),
         context=file.context.model_dump(),
         category=file.category,
-        sampling=Sampling(**file.parameters.model_dump()),
-        writing=BuiltinWriting(file.writer.technique, file.writer.options, file.writer.always),
-        passes=file.passes,
+        sampling=sampling,
+        writing=file.writer.writing() if file.writer else steps[0].writing,
+        passes=len(steps) or file.passes,
+        steps=steps,
+        result=file.result or ("all" if split else "last"),
         languages=tuple(file.languages),
         target_language=file.target_language,
         default_output=file.media_preferences.default_output,
@@ -169,6 +263,8 @@ def _recipe(name: str, file: RecipeFile) -> Recipe:
         accepts_context=file.accepts_context,
         requires_context=file.requires_context,
         translates_input=file.translate_input,
+        local_only=file.local_only,
+        origin=origin,
         minimum_age=file.audience.min_age,
         workshop_suitable=file.audience.workshop_suitable,
         icon=file.display.icon,
@@ -176,4 +272,15 @@ def _recipe(name: str, file: RecipeFile) -> Recipe:
         order=file.display.order,
         tags=tuple(file.tags),
         meta=dict(file.meta),
+    )
+
+
+def _step(step: _Step, file: RecipeFile) -> Step:
+    parameters = step.parameters or file.parameters
+    return Step(
+        title=step.title.model_dump(),
+        context=step.context.model_dump(),
+        sampling=Sampling(**parameters.model_dump()),
+        writing=step.writer.writing(),
+        takes=step.takes or ("original" if file.pipeline == "split" else "previous"),
     )

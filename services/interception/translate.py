@@ -6,7 +6,7 @@ import re
 
 from artlab.common.v1 import common_pb2
 from artlab.interception.v1 import interception_pb2 as pb
-from services.interception.domain.recipe import MediaKind, Recipe
+from services.interception.domain.recipe import MediaKind, Recipe, Takes
 from services.interception.interceptor import PassRequest, PassResult
 from services.interception.ports import ExecutionMode
 from services.kit.errors import InvalidArgument
@@ -28,6 +28,15 @@ _KINDS: dict[MediaKind | None, common_pb2.MediaKind.ValueType] = {
     "music": common_pb2.MEDIA_KIND_MUSIC,
     "video": common_pb2.MEDIA_KIND_VIDEO,
     "code": common_pb2.MEDIA_KIND_CODE,
+}
+_TAKES: dict[Takes, pb.PassText.ValueType] = {
+    "previous": pb.PASS_TEXT_PREVIOUS,
+    "original": pb.PASS_TEXT_ORIGINAL,
+    "all": pb.PASS_TEXT_ALL,
+}
+_ORIGINS: dict[str, pb.RecipeOrigin.ValueType] = {
+    "shipped": pb.RECIPE_ORIGIN_SHIPPED,
+    "local": pb.RECIPE_ORIGIN_LOCAL,
 }
 
 
@@ -103,4 +112,5 @@ def recipe_message(recipe: Recipe) -> pb.Recipe:
         minimum_age=recipe.minimum_age,
         passes=recipe.passes,
         translates_input=recipe.translates_input,
+        local_only=recipe.local_only,
     )

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from services.interception.domain.technique import BuiltinWriting
 
 MediaKind = Literal["text", "image", "audio", "music", "video", "code"]
-Pipeline = Literal["single", "recursive", "translation", "unchanged"]
+Pipeline = Literal["single", "recursive", "chain", "split", "translation", "unchanged"]
+# Which text a pass gets: that of the pass before, that of the person as stage 1 left it, or those
+# of all passes before.
+Takes = Literal["previous", "original", "all"]
+# What comes of a recipe: the text of its last pass, or those of all.
+Result = Literal["last", "all"]
+Origin = Literal["shipped", "local"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +28,23 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One pass of a chain or split. `context` follows the recipe's."""
+
+    title: Mapping[str, str]
+    context: Mapping[str, str]
+    sampling: Sampling
+    writing: BuiltinWriting
+    takes: Takes
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """One entry of configs/interception/. Texts are by language, "en" and "de" at least.
+    """One entry of the catalogue. Texts are by language, "en" and "de" at least.
 
     `context` is what a model is told to be; `languages` is the pool of a recursive recipe;
-    `target_language` is where a translation goes, empty otherwise.
+    `target_language` is where a translation goes, empty otherwise. Chains and splits have `steps`,
+    one for each pass; all others none.
     """
 
     name: str
@@ -38,6 +56,8 @@ class Recipe:
     sampling: Sampling
     writing: BuiltinWriting
     passes: int
+    steps: tuple[Step, ...]
+    result: Result
     languages: tuple[str, ...]
     target_language: str
     default_output: MediaKind | None
@@ -45,6 +65,9 @@ class Recipe:
     accepts_context: bool
     requires_context: bool
     translates_input: bool
+    # Its texts go to no machine but one's own, whatever the mode.
+    local_only: bool
+    origin: Origin
     minimum_age: int
     workshop_suitable: bool
     icon: str
@@ -56,6 +79,8 @@ class Recipe:
     @property
     def needs_no_model(self) -> bool:
         """Whether its own nature is a rule, so that no model is ever asked."""
+        if self.steps:
+            return all(step.writing.always for step in self.steps)
         return self.writing.always or self.pipeline == "unchanged"
 
     @property
@@ -63,6 +88,34 @@ class Recipe:
         """Whether a pass of it is a translation."""
         return self.pipeline in ("recursive", "translation")
 
+    @property
+    def told(self) -> Mapping[str, str]:
+        """Everything a model is told by it, over all passes, by language."""
+        found: dict[str, str] = {}
+        for language, context in self.context.items():
+            parts = [context]
+            for step in self.steps:
+                parts += [step.title.get(language, ""), step.context.get(language, "")]
+            found[language] = "\n\n".join(part for part in parts if part)
+        return found
+
     def context_in(self, language: str) -> str:
         """The context in this language, else in English."""
         return self.context.get(language, self.context["en"])
+
+    def for_pass(self, number: int) -> Recipe:
+        """The recipe as it is for pass `number`, from 1: with the step's context and writing."""
+        if not self.steps:
+            return self
+        step = self.steps[number - 1]
+        return replace(
+            self,
+            context={
+                language: f"{context}\n\n{step.context.get(language, step.context['en'])}"
+                for language, context in self.context.items()
+            },
+            sampling=step.sampling,
+            writing=step.writing,
+            # What holds of the whole is no more asked of one pass.
+            steps=(),
+        )
