@@ -1,8 +1,9 @@
-"""Which writer makes a pass: by the nature of the recipe, by the mode, by where the model is."""
+"""Which writer makes a text: by the nature of the task, by the mode, by where the model is."""
 
 from __future__ import annotations
 
-from services.interception.ports import ExecutionMode, Writer, WritingTask
+from services.interception.domain.writing import WritingTask
+from services.interception.ports import ExecutionMode, Writer
 from services.interception.providers.endpoint import Endpoint
 
 
@@ -30,7 +31,7 @@ class WriterChoice:
         """See `Writers`."""
         if task.needs_no_model or self._model is None or self._endpoint is None:
             return self._builtin
-        must_stay = self._local_only or mode == "eco"
+        must_stay = self._local_only or task.local_only or mode == "eco"
         if must_stay and not await self._endpoint.is_local():
             return self._builtin
         return self._model

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from services.interception.domain.chain import next_language
 from services.interception.domain.guard import capped
 from services.interception.domain.recipe import Recipe
+from services.interception.domain.writing import TaskName, WritingTask
 from services.interception.ports import (
     ExecutionMode,
     LanguageDetector,
     Writers,
-    WritingTask,
     Written,
 )
 from services.kit.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
@@ -41,8 +41,7 @@ class PassResult:
 
     number: int
     passes: int
-    # "interception" or "translation".
-    task: str
+    task: TaskName
     text: str
     backend: str
     model: str
@@ -91,12 +90,13 @@ class Interceptor:
 
         Raises NotFound, InvalidArgument with the field's path, and what the writer raises.
         """
-        recipe = self.recipe(request.config_name)
-        _check(recipe, request)
+        whole = self.recipe(request.config_name)
+        _check(whole, request)
+        recipe = whole.for_pass(request.number)
         source = await self._languages.detect(request.text, request.language)
-        task = WritingTask(
-            recipe=recipe,
-            text=request.text,
+        task = pass_task(
+            recipe,
+            request.text,
             rules=request.context,
             from_language=source,
             to_language=_target(recipe, request, source),
@@ -113,25 +113,54 @@ class Interceptor:
                     yield piece
         if written is None:
             raise Internal("WRITER_WITHOUT_END", "the writer ended without a result")
-        yield await self._result(task, written)
+        yield await self._result(task, recipe.passes, written)
 
-    async def _result(self, task: WritingTask, written: Written) -> PassResult:
+    async def _result(self, task: WritingTask, passes: int, written: Written) -> PassResult:
         text = capped(written.text)
         if not text.strip():
             raise FailedPrecondition("LLM_EMPTY_OUTPUT", "the writer gave no text")
         language = written.language or await self._languages.detect(text)
         return PassResult(
             number=task.number,
-            passes=task.recipe.passes,
-            task="translation" if task.recipe.pipeline == "translation" else "interception",
+            passes=passes,
+            task=task.task,
             text=text,
             backend=written.backend,
             model=written.model,
             from_language=task.from_language,
             to_language=language,
-            translated=written.translated if task.recipe.translates else None,
+            translated=written.translated if task.translates else None,
             parameters=written.parameters,
         )
+
+
+def pass_task(
+    recipe: Recipe,
+    text: str,
+    *,
+    rules: str,
+    from_language: str,
+    to_language: str,
+    seed: int,
+    number: int,
+) -> WritingTask:
+    """One pass of a recipe, as a task."""
+    return WritingTask(
+        task="translation" if recipe.pipeline == "translation" else "interception",
+        name=recipe.name,
+        text=text,
+        context=recipe.context,
+        sampling=recipe.sampling,
+        from_language=from_language,
+        to_language=to_language,
+        seed=seed,
+        number=number,
+        rules=rules,
+        writing=recipe.writing,
+        translates=recipe.translates,
+        is_a_rule=recipe.needs_no_model,
+        local_only=recipe.local_only,
+    )
 
 
 def _check(recipe: Recipe, request: PassRequest) -> None:

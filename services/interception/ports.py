@@ -6,31 +6,9 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from services.interception.domain.recipe import Recipe
+from services.interception.domain.writing import WritingTask
 
 ExecutionMode = Literal["eco", "fast"]
-
-
-@dataclass(frozen=True, slots=True)
-class WritingTask:
-    """One pass to write. Everything in it is parsed and within bounds.
-
-    Languages are BCP 47 primary tags, "und" when unknown; `rules` are the person's own, or empty.
-    """
-
-    recipe: Recipe
-    text: str
-    rules: str
-    from_language: str
-    to_language: str
-    seed: int
-    number: int
-
-    @property
-    def needs_no_model(self) -> bool:
-        """Whether a rule makes this pass: by the recipe's nature, or nothing is to translate."""
-        at_home = self.from_language == self.to_language
-        return self.recipe.needs_no_model or (self.recipe.pipeline == "translation" and at_home)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +25,7 @@ class Written:
 
 
 class Writer(Protocol):
-    """Makes one pass."""
+    """Makes one text."""
 
     # For people: "builtin", "openai:llama3.2".
     name: str
@@ -61,10 +39,10 @@ class Writer(Protocol):
 
 
 class Writers(Protocol):
-    """Which writer makes a pass."""
+    """Which writer makes a text."""
 
     async def choose(self, task: WritingTask, mode: ExecutionMode) -> Writer:
-        """The writer for a pass in a mode; never a remote one where only local ones may be.
+        """The writer for a task in a mode; never a remote one where only local ones may be.
 
         Raises Unavailable LLM_UNAVAILABLE when it can't be told where a server is.
         """

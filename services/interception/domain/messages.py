@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.interception.domain.recipe import Recipe
+from services.interception.domain.writing import WritingTask
 
 LANGUAGE_NAMES = {
     "en": {
@@ -49,32 +49,30 @@ class Instructions:
     own: str
 
 
-def instruct(
-    recipe: Recipe, text: str, rules: str, language: str, from_language: str, to_language: str
-) -> Instructions:
-    """The messages for one pass: context, rules, languages and frame; then the text alone.
+def instruct(task: WritingTask, language: str) -> Instructions:
+    """The messages for one text: context, rules, languages and frame; then the text alone.
 
     `language` is that of the instructions, "de" or "en".
     """
     language = language if language in _FRAME else "en"
-    context = recipe.context_in(language)
+    context = task.context_in(language)
     parts = [context]
-    if rules:
-        parts.append("\n".join((_RULES[language], _RULE_LINE, rules, _RULE_LINE)))
-    parts.append(_languages(recipe, language, from_language, to_language))
+    if task.rules:
+        parts.append("\n".join((_RULES[language], _RULE_LINE, task.rules, _RULE_LINE)))
+    parts.append(_languages(task, language))
     parts.append(_FRAME[language])
     system = "\n\n".join(part for part in parts if part)
-    return Instructions(system=system, user=text, own=f"{context}\n\n{_FRAME[language]}")
+    return Instructions(system=system, user=task.text, own=f"{context}\n\n{_FRAME[language]}")
 
 
-def _languages(recipe: Recipe, language: str, source: str, target: str) -> str:
+def _languages(task: WritingTask, language: str) -> str:
     names = LANGUAGE_NAMES[language]
-    there = names.get(target, "")
-    if not recipe.translates:
+    there = names.get(task.to_language, "")
+    if not task.translates:
         if not there:
             return ""
         return f"Schreibe auf {there}." if language == "de" else f"Write in {there}."
-    here = names.get(source, "")
+    here = names.get(task.from_language, "")
     if language == "de":
         return f"{f'Ausgangssprache: {here}. ' if here else ''}Zielsprache: {there}."
     return f"{f'Source language: {here}. ' if here else ''}Target language: {there}."

@@ -20,8 +20,8 @@ from openai.types.chat import ChatCompletionChunk
 from services.interception.domain.draw import Draw
 from services.interception.domain.guard import ThoughtFilter, checked, without_control
 from services.interception.domain.messages import Instructions, instruct
-from services.interception.domain.recipe import Recipe
-from services.interception.ports import WritingTask, Written
+from services.interception.domain.writing import WritingTask
+from services.interception.ports import Written
 from services.interception.providers.openai_errors import model_errors, protocol_error
 from services.interception.providers.turnstile import Turnstile
 from services.kit.bounded_http import bounded_client
@@ -84,14 +84,7 @@ class OpenAIWriter:
 
     async def write(self, task: WritingTask) -> AsyncGenerator[str | Written, None]:
         """Yield pieces of the answer, then the whole, checked."""
-        instructions = instruct(
-            task.recipe,
-            task.text,
-            task.rules,
-            "de" if task.from_language == "de" else "en",
-            task.from_language,
-            task.to_language,
-        )
+        instructions = instruct(task, "de" if task.from_language == "de" else "en")
         deadline = asyncio.get_running_loop().time() + budget(self._server.timeout_seconds)
         async with self._turnstile.turn(deadline):
             for attempt in range(1, RETRIES + 2):
@@ -121,9 +114,9 @@ class OpenAIWriter:
                         {"role": "system", "content": instructions.system},
                         {"role": "user", "content": instructions.user},
                     ],
-                    temperature=task.recipe.sampling.temperature,
-                    top_p=task.recipe.sampling.top_p,
-                    max_tokens=task.recipe.sampling.max_tokens,
+                    temperature=task.sampling.temperature,
+                    top_p=task.sampling.top_p,
+                    max_tokens=task.sampling.max_tokens,
                     seed=_model_seed(task),
                     stream=True,
                 )
@@ -155,7 +148,8 @@ class _Answer:
 
     def __init__(self, instructions: Instructions, task: WritingTask, asked_model: str) -> None:
         self._instructions = instructions
-        self._recipe: Recipe = task.recipe
+        self._sampling = task.sampling
+        self._translates = task.translates
         self._language = task.to_language
         self._asked_model = asked_model
         self._model_seed = _model_seed(task)
@@ -212,12 +206,12 @@ class _Answer:
                 "another model answered",
                 extra=facts(asked=self._asked_model, answered=self._model),
             )
-        sampling = self._recipe.sampling
+        sampling = self._sampling
         return Written(
             text=text,
             backend="openai",
             model=self._model,
-            translated=True if self._recipe.translates else None,
+            translated=True if self._translates else None,
             parameters={
                 "technique": "model",
                 "asked_model": self._asked_model,

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 
 from services.interception.domain.draw import Draw
 from services.interception.domain.guard import capped, without_control
-from services.interception.ports import WritingTask, Written
+from services.interception.domain.writing import WritingTask
+from services.interception.ports import Written
 from services.interception.writer.lexicon import Lexicon
 from services.interception.writer.material import Material
 from services.interception.writer.techniques.antonyms import antonyms
@@ -61,12 +62,12 @@ class BuiltinWriter:
 
 def compose(task: WritingTask, lexicon: Lexicon) -> Written:
     """Write one pass."""
-    writing = task.recipe.writing
+    writing = task.writing
     material = Material(
         text=task.text,
         language=task.from_language,
         rules=task.rules,
-        draw=Draw(task.recipe.name, writing.technique, task.seed, task.number, task.text),
+        draw=Draw(task.name, writing.technique, task.seed, task.number, task.text),
         writing=writing,
         lexicon=lexicon,
     )
@@ -84,7 +85,7 @@ def compose(task: WritingTask, lexicon: Lexicon) -> Written:
         backend="builtin",
         model="",
         language=material.voice if writing.technique in _SPEAKING else task.from_language,
-        translated=False if task.recipe.translates else None,
+        translated=False if task.translates else None,
         parameters=parameters,
     )
 

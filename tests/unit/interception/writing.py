@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from services.interception.catalogue import load_recipes
-from services.interception.ports import WritingTask, Written
+from services.interception.interceptor import pass_task
+from services.interception.ports import Written
 from services.interception.writer.builtin import compose
 from services.interception.writer.lexicon_files import load_lexicon
 from services.kit.catalogue import CONFIGS
@@ -16,7 +17,15 @@ def passed(
     recipe: str, text: str, language: str = "de", *, seed: int = 1, rules: str = "", number: int = 1
 ) -> Written:
     """The result of one pass."""
-    task = WritingTask(RECIPES[recipe], text, rules, language, language, seed, number)
+    task = pass_task(
+        RECIPES[recipe],
+        text,
+        rules=rules,
+        from_language=language,
+        to_language=language,
+        seed=seed,
+        number=number,
+    )
     return compose(task, LEXICON)
 
 
