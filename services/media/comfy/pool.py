@@ -14,11 +14,11 @@ from functools import partial
 
 from services.kit.clock import Clock
 from services.kit.errors import ArtlabError, ResourceExhausted
+from services.kit.fair_queue import FairQueue
 from services.media.comfy.durations import UNKNOWN_SECONDS, Durations
 from services.media.comfy.fitness import Fit, Fitness
 from services.media.comfy.instance import Instance
 from services.media.comfy.seats import Seat
-from services.media.domain.fair_queue import FairQueue
 from services.media.domain.workflow import Workflow
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.media.domain.fair_queue import MAX_REMEMBERED, FairQueue
+from services.kit.fair_queue import MAX_REMEMBERED, FairQueue
 
 
 def queue_of(*jobs: str) -> FairQueue[str]:
