@@ -8,7 +8,7 @@ from services.kit.catalogue import Defect
 from services.safety.domain.detector_labels import DETECTOR_LABELS
 from services.safety.domain.image_policy import ImagePolicy, ImageRow, Limit
 from services.safety.domain.levels import LEVELS_BY_LABEL, Level
-from services.safety.policy_file import FILE
+from services.safety.judges_file import FILE
 from services.safety.schema import ImageLevelSpec, ImagesSpec
 
 DETECTOR = "nudenet"

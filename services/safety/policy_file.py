@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from services.kit.catalogue import Defect
 from services.safety.domain.levels import LEVELS_BY_LABEL, Level, Purpose
-from services.safety.domain.policy import CategoryRule, Check, Outcome, Policy, Row, Step, is_laxer
+from services.safety.domain.policy import CategoryRule, Check, Outcome, Policy, Row, is_laxer
+from services.safety.judges_file import FILE, build_language_model, build_step, check_judges
 from services.safety.schema import CategorySpec, PolicyFile
 
-FILE = "policy.yaml"
 # Without these two a row would let everything pass.
 REQUIRED_CHECKS = (Check.WORDLIST, Check.JUDGE)
 Rows = dict[tuple[Level, Purpose], Row]
@@ -33,7 +33,9 @@ def build_policy(file: PolicyFile, defects: list[Defect]) -> Policy:
                 defects.append(Defect(FILE, "rows", f"no row for {level.label} and {purpose}"))
     _check_always_refused(rows, always, defects)
     _check_strictness(rows, categories, defects)
-    return Policy(categories, always, rows)
+    check_judges(rows, defects)
+    language_model = build_language_model(file.language_model, rows, categories, defects)
+    return Policy(categories, always, rows, language_model)
 
 
 def _rows(file: PolicyFile, defects: list[Defect]) -> Rows:
@@ -41,7 +43,7 @@ def _rows(file: PolicyFile, defects: list[Defect]) -> Rows:
     bases = {label: _base(label, file, defects) for label in LEVELS_BY_LABEL}
     for number, spec in enumerate(file.rows):
         where = f"rows.{number}"
-        steps = tuple(Step(check.check, check.on_hit) for check in spec.checks)
+        steps = tuple(build_step(check, f"{where}.checks", defects) for check in spec.checks)
         checks = [step.check for step in steps]
         missing = [check for check in REQUIRED_CHECKS if check not in checks]
         if missing or len(set(checks)) != len(checks):

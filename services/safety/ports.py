@@ -12,6 +12,11 @@ from services.safety.domain.normalize import Folded
 from services.safety.domain.tokens import Letters
 from services.safety.domain.verdict import Hit, ModelUsed
 
+# The names of judges of texts in the policy.
+BUILTIN = "builtin"
+LANGUAGE_MODEL = "language_model"
+JUDGES = (BUILTIN, LANGUAGE_MODEL)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -38,12 +43,25 @@ class Opinion:
 
 
 class Judge(Protocol):
-    """Judges a whole text. Categories are those of the policy."""
+    """Judges a whole text. Categories are those of the policy.
+
+    `name` is that of the policy, `version` goes into verdicts. `elsewhere` says that texts leave
+    this process.
+    """
 
     name: str
+    version: str
+    elsewhere: bool
 
     async def judge(self, question: Question) -> Opinion:
-        """Return an opinion; raise an ArtlabError when none could be formed, never guess."""
+        """Return an opinion; raise an ArtlabError when none could be formed, never guess.
+
+        Raises Unavailable SAFETY_UNAVAILABLE when the judge is away, and nothing else then.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give everything back."""
         ...
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.safety.domain.levels import Purpose
 from services.safety.domain.matching import Mode
-from services.safety.domain.policy import Check, OnHit, Outcome
+from services.safety.domain.policy import Check, OnFailure, OnHit, Outcome
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
@@ -39,12 +39,15 @@ class CheckSpec(_File):
     """One check of a row.
 
     `on_hit` says whether the checks after it are made when its hits block the text. A failure is
-    an error, never a verdict: that is written down so that the table tells the whole story.
+    an error, never a verdict: that is written down so that the table tells the whole story. For
+    `judge`, `judges` names those that must have judged, and `on_failure: builtin` lets those in
+    this process be enough while one elsewhere is away.
     """
 
     check: Check
     on_hit: OnHit
-    on_failure: Literal["error"]
+    on_failure: OnFailure
+    judges: list[Name] = []
 
 
 class RowSpec(_File):
@@ -54,6 +57,23 @@ class RowSpec(_File):
     purposes: Annotated[list[Purpose], Field(min_length=1)]
     checks: Annotated[list[CheckSpec], Field(min_length=1)]
     categories: dict[Name, CategorySpec] = {}
+
+
+class GuardCodeSpec(_File):
+    """What a code of Llama Guard means here."""
+
+    category: Name
+    severity: Severity
+
+
+class LanguageModelSpec(_File):
+    """What a language model is asked about a text, and what its answers mean."""
+
+    categories: Annotated[
+        dict[Name, Annotated[str, Field(min_length=10, max_length=300)]], Field(min_length=1)
+    ]
+    llama_guard: dict[Annotated[str, Field(pattern=r"^S[0-9]{1,3}$")], GuardCodeSpec]
+    unknown: GuardCodeSpec
 
 
 class ImageLevelSpec(_File):
@@ -81,6 +101,7 @@ class PolicyFile(_File):
     always_refused: Annotated[list[Name], Field(min_length=1)]
     levels: dict[LevelName, dict[Name, CategorySpec]]
     rows: Annotated[list[RowSpec], Field(min_length=1)]
+    language_model: LanguageModelSpec
     images: ImagesSpec
 
 

@@ -53,7 +53,7 @@ class SafetyServicer(safety_pb2_grpc.SafetyServiceServicer):
         images = self._images
         return safety_pb2.GetPolicyResponse(
             level=to_level(self._checker.level),
-            judges=[self._checker.judge.name],
+            judges=[judge.version for judge in self._checker.judges],
             version=self._checker.safety.version,
             image_check_levels=[to_level(level) for level in images.safety.images.check_levels],
             image_judges=[judge.version for judge in images.judges],

@@ -22,6 +22,39 @@ class SafetySettings(Settings):
     configs: Path = Field(
         CONFIGS, description="folder of the catalogue; the policy and the lists are in safety/"
     )
+    judge_base_url: str = Field(
+        "",
+        max_length=2000,
+        description="an OpenAI-compatible server whose language model judges texts as well, e.g. "
+        "http://127.0.0.1:11434/v1 for Ollama; empty means none. Texts are sent there, so plain "
+        "http is for near hosts only",
+    )
+    judge_model: str = Field(
+        "",
+        max_length=200,
+        validate_default=True,
+        description="which language model to ask; required with its base URL",
+    )
+    judge_api_key: SecretStr = Field(
+        SecretStr(""), max_length=2000, description="its key; local servers need none"
+    )
+    judge_format: Literal["json", "llama_guard"] = Field(
+        "json",
+        description="how it is asked: json for any chat model, llama_guard for a classifier that "
+        "answers safe, or unsafe and codes",
+    )
+    judge_timeout_seconds: float = Field(
+        20.0,
+        ge=1,
+        le=25,
+        description="how long judging one text may take, repeated asking included",
+    )
+    judge_at_once: int = Field(
+        4, ge=1, le=64, description="how many questions the language model gets at once"
+    )
+    judge_waiting: int = Field(
+        200, ge=0, le=10_000, description="how many more may wait; further ones are refused"
+    )
     nudenet: bool = Field(
         True,
         description="whether the built-in classifier looks at pictures; without it a policy that "
@@ -69,14 +102,15 @@ class SafetySettings(Settings):
         64, ge=0, le=10_000, description="how many more may wait; further ones are refused"
     )
 
-    @field_validator("vision_base_url")
+    @field_validator("vision_base_url", "judge_base_url")
     @classmethod
     def _is_base_url(cls, value: str) -> str:
         return parse_base_url(value)
 
-    @field_validator("vision_model")
+    @field_validator("vision_model", "judge_model")
     @classmethod
     def _goes_with_a_url(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("vision_base_url") and not value:
-            raise ValueError("required, because ARTLAB_SAFETY_VISION_BASE_URL is set")
+        url = str(info.field_name).replace("_model", "_base_url")
+        if info.data.get(url) and not value:
+            raise ValueError(f"required, because ARTLAB_SAFETY_{url.upper()} is set")
         return value

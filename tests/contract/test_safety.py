@@ -47,7 +47,7 @@ async def stub() -> AsyncIterator[safety_pb2_grpc.SafetyServiceAsyncStub]:
 async def own_channel() -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a service in this process."""
     workers = Workers()
-    checker = TextChecker(SAFETY, BuiltinJudge(SAFETY.rules, workers), Level.YOUTH, workers)
+    checker = TextChecker(SAFETY, [BuiltinJudge(SAFETY.rules, workers)], Level.YOUTH, workers)
     async with image_checker() as images:
         servicer = SafetyServicer(checker, images)
 

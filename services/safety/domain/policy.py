@@ -30,6 +30,14 @@ class Check(StrEnum):
     JUDGE = "judge"
 
 
+class OnFailure(StrEnum):
+    """What follows when a check could not be made. The order is from lax to strict."""
+
+    # Of judges only: where a judge elsewhere is away, those in this process are enough.
+    BUILTIN = "builtin"
+    ERROR = "error"
+
+
 class OnHit(StrEnum):
     """What follows when the hits of a check block the text."""
 
@@ -39,10 +47,17 @@ class OnHit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One check of a row."""
+    """One check of a row.
+
+    Attributes:
+        judges: for JUDGE, those without whom there is no verdict; others that are set up are asked
+            as well, and any no is a no.
+    """
 
     check: Check
     on_hit: OnHit
+    on_failure: OnFailure = OnFailure.ERROR
+    judges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,18 @@ class Row:
     steps: tuple[Step, ...]
     rules: Mapping[str, CategoryRule]
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The judges without whom there is no verdict."""
+        return tuple(judge for step in self.steps for judge in step.judges)
+
+    @property
+    def needs_every_judge(self) -> bool:
+        """Whether a judge that is set up and away is an error here."""
+        return any(
+            step.check is Check.JUDGE and step.on_failure is OnFailure.ERROR for step in self.steps
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -83,12 +110,40 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardCode:
+    """What a code of Llama Guard means here."""
+
+    category: str
+    severity: int
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelPolicy:
+    """What a language model is asked, and what its answers mean here.
+
+    Attributes:
+        meanings: by category, what a model is told that it means; it is asked about no others.
+        codes: of Llama Guard, such as ``S1``.
+        unknown: what a code that is not in `codes` stands for; it is never nothing.
+    """
+
+    meanings: Mapping[str, str]
+    codes: Mapping[str, GuardCode]
+    unknown: GuardCode
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The whole table. `categories` is their order in verdicts and in deciding."""
 
     categories: tuple[str, ...]
     always_refused: frozenset[str]
     rows: Mapping[tuple[Level, Purpose], Row]
+    language_model: LanguageModelPolicy
+
+    def needs_every_judge(self, level: Level) -> bool:
+        """Whether a judge that is set up and away is an error, at this level or a stricter one."""
+        return any(row.needs_every_judge for row in self.rows.values() if row.level <= level)
 
     def decide(self, row: Row, hits: Iterable[Hit], signals: int) -> Decision:
         """Return the first category that blocks, in the policy's order.

@@ -15,11 +15,13 @@ class Hit:
         category: as in the policy.
         severity: 1 mild, 2 strong, 3 extreme.
         term: what was found, as it stands in the text; empty when a judge names no place.
+        code: the judge's own name for it, where no category is meant by it.
     """
 
     category: str
     severity: int
     term: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from services.safety.domain.rules import RuleBook
 from services.safety.domain.verdict import ModelUsed
-from services.safety.ports import Opinion, Question
+from services.safety.ports import BUILTIN, Opinion, Question
 from services.safety.workers import Workers
 
 
 class BuiltinJudge:
     """Judges by the rule book, on this machine."""
 
-    name = "builtin"
+    name = BUILTIN
+    elsewhere = False
 
     def __init__(self, rules: RuleBook, workers: Workers) -> None:
+        self.version = f"{BUILTIN}:{rules.version}"
         self._rules = rules
         self._workers = workers
         self._used = ModelUsed(backend="builtin", model=f"rules-{rules.version}")
@@ -24,3 +26,6 @@ class BuiltinJudge:
             len(question.text), self._rules.find, question.folded, question.readings
         )
         return Opinion(hits, self._used)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""

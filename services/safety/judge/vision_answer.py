@@ -7,18 +7,17 @@ form is an error.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.kit.errors import ArtlabError, FailedPrecondition, Unavailable
 from services.safety.domain.image_policy import Sighting
 from services.safety.domain.levels import Level
+from services.safety.judge.answers import is_refusal
+from services.safety.judge.complaints import Complaints
 
 NAME = "vision"
-MAX_ANSWER_CHARACTERS = 20_000
 _MEANINGS = {
     "sexualised_minors": "a child or teenager naked or sexualised",
     "sexual_content": "sexual acts or poses",
@@ -36,10 +35,6 @@ _READERS = {
     Level.ADULT: "adults in education",
     Level.RESEARCH: "authorised researchers, who may see all but sexualised minors",
 }
-_THOUGHT = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL)
-_REFUSAL = re.compile(
-    r"\b(sorry|cannot|can['’]t|unable|won['’]t|leid|kann ich nicht|darf ich nicht)\b", re.IGNORECASE
-)
 
 
 class _Seen(BaseModel):
@@ -94,41 +89,23 @@ def answer_schema(categories: Sequence[str]) -> dict[str, Any]:
 
 
 def read_answer(
-    text: str, categories: Sequence[str], *, thought: bool
+    text: str, categories: Sequence[str], complaints: Complaints
 ) -> tuple[tuple[Sighting, ...], tuple[str, ...]]:
     """Return what the model sees, and the categories it refuses.
 
-    `thought` says that it sent thoughts beside its answer. Raises FailedPrecondition
-    IMAGE_JUDGE_EMPTY, IMAGE_JUDGE_ONLY_THOUGHTS or IMAGE_JUDGE_REFUSED, Unavailable
-    IMAGE_JUDGE_PROTOCOL.
+    Raises what the complaints make of a refusal, and of what is not of the form.
     """
-    answer = _THOUGHT.sub("", text).strip()
-    if not answer:
-        if thought or text.strip():
-            raise FailedPrecondition("IMAGE_JUDGE_ONLY_THOUGHTS", "the model only thought")
-        raise FailedPrecondition("IMAGE_JUDGE_EMPTY", "the model answered nothing")
-    if len(answer) > MAX_ANSWER_CHARACTERS:
-        raise odd("the model's answer is too long")
     try:
-        found = _Answer.model_validate_json(answer)
+        found = _Answer.model_validate_json(text)
     except ValidationError as error:
-        raise _no_answer(answer) from error
+        if is_refusal(text):
+            raise complaints.refused() from error
+        raise complaints.odd("gave an answer that is not of the form") from error
     names = [seen.name for seen in found.categories]
     if len(set(names)) != len(names) or not set(names) <= set(categories):
-        raise odd("the model named a category twice, or one it was not asked about")
+        raise complaints.odd("named a category twice, or one it was not asked about")
     blocked = found.decision == "blocked"
     if blocked and not names:
-        raise odd("the model blocks a picture and says nothing against it")
+        raise complaints.odd("blocks a picture and says nothing against it")
     sightings = tuple(Sighting(NAME, seen.name, seen.severity / 3) for seen in found.categories)
     return sightings, tuple(names) if blocked else ()
-
-
-def _no_answer(answer: str) -> ArtlabError:
-    if "{" not in answer and _REFUSAL.search(answer):
-        return FailedPrecondition("IMAGE_JUDGE_REFUSED", "the model declined to judge")
-    return odd("the model's answer is not of the form it was asked for")
-
-
-def odd(why: str) -> Unavailable:
-    """What is said of an answer that is none."""
-    return Unavailable("IMAGE_JUDGE_PROTOCOL", why)

@@ -34,7 +34,7 @@ CHUNK_BYTES = 64 * 1024
 async def listening(*judges: ImageJudge, **options: Any) -> AsyncIterator[str]:
     """A server with these judges of pictures; where it listens."""
     workers = Workers()
-    texts = TextChecker(safety(), BuiltinJudge(safety().rules, workers), Level.YOUTH, workers)
+    texts = TextChecker(safety(), [BuiltinJudge(safety().rules, workers)], Level.YOUTH, workers)
     async with image_checker(*judges, **options) as images:
         servicer = SafetyServicer(texts, images)
 

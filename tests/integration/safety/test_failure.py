@@ -10,25 +10,12 @@ from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
 from services.kit.errors import Unavailable
 from services.safety.checker import TextChecker
 from services.safety.domain.levels import Level
-from services.safety.ports import Opinion, Question
 from services.safety.servicer import SafetyServicer
 from services.safety.workers import Workers
 from tests.support.rpc import refused
 from tests.support.servers import channel_to
 from tests.unit.safety.images import image_checker
-from tests.unit.safety.support import safety
-
-
-class FailingJudge:
-    """A judge that cannot answer."""
-
-    name = "elsewhere"
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    async def judge(self, question: Question) -> Opinion:
-        raise self._error
+from tests.unit.safety.support import AnsweringJudge, safety
 
 
 @pytest.mark.parametrize(
@@ -41,7 +28,7 @@ class FailingJudge:
 async def test_a_failed_check_is_an_error_and_no_verdict(
     error: Exception, code: str, reason: str
 ) -> None:
-    checker = TextChecker(safety(), FailingJudge(error), Level.YOUTH, Workers())
+    checker = TextChecker(safety(), [AnsweringJudge(error)], Level.YOUTH, Workers())
     async with image_checker() as images:
         servicer = SafetyServicer(checker, images)
 

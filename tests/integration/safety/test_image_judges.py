@@ -18,8 +18,9 @@ from PIL import Image
 from services.kit.errors import ArtlabError
 from services.safety.domain.detector_labels import DETECTOR_LABELS
 from services.safety.domain.levels import Level
+from services.safety.judge.model_client import ModelServer
 from services.safety.judge.nudenet import LIMITS, NudenetJudge
-from services.safety.judge.vision import VisionJudge, VisionServer
+from services.safety.judge.vision import VisionJudge
 from services.safety.ports import ImageJudge, ImageOpinion, Look
 from tests.fakes.openai_server import Body, Drop, FakeOpenAI, GzipBomb, Never, Redirect, Say, Status
 from tests.support.eventually import eventually
@@ -40,7 +41,7 @@ def says(decision: str = "safe", **categories: int) -> Say:
 
 
 def vision(fake: FakeOpenAI, **options: Any) -> VisionJudge:
-    server = VisionServer(fake.base_url, "llava", KEY, **options)
+    server = ModelServer(fake.base_url, "llava", KEY, **options)
     return VisionJudge(server, CATEGORIES)
 
 
@@ -255,7 +256,7 @@ async def test_an_answer_that_is_no_judgement_is_an_error_of_its_own(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr("services.safety.judge.vision.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("services.safety.judge.model_client.BACKOFF_SECONDS", 0.01)
     script, reason = ODD[name]
     with pytest.raises(ArtlabError, match=reason) as caught:
         await asked(script, timeout_seconds=0.3 if name == "slow" else 10.0)
@@ -296,4 +297,4 @@ async def test_when_the_caller_goes_the_model_is_left_alone() -> None:
 
 
 def test_a_key_is_in_no_representation() -> None:
-    assert KEY not in repr(VisionServer("http://127.0.0.1/v1", "llava", KEY))
+    assert KEY not in repr(ModelServer("http://127.0.0.1/v1", "llava", KEY))

@@ -13,12 +13,39 @@ from services.safety.catalogue import load_safety
 from services.safety.checker import TextChecker, TextToCheck
 from services.safety.domain.levels import Level, MediaKind, Purpose
 from services.safety.domain.safety import Safety
-from services.safety.domain.verdict import Verdict
+from services.safety.domain.verdict import Hit, ModelUsed, Verdict
 from services.safety.judge.builtin import BuiltinJudge
+from services.safety.ports import BUILTIN, Opinion, Question
 from services.safety.workers import Workers
 
 FOLDER = CONFIGS / "safety"
 CORPUS = Path(__file__).parent / "corpus"
+
+
+class AnsweringJudge:
+    """A judge with a fixed answer or a fixed failure; it knows what it was asked."""
+
+    def __init__(
+        self,
+        answer: tuple[Hit, ...] | Exception = (),
+        name: str = BUILTIN,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
+        self.name = name
+        self.version = f"{name}:1"
+        self.elsewhere = elsewhere
+        self.asked: list[str] = []
+        self._answer = answer
+
+    async def judge(self, question: Question) -> Opinion:
+        self.asked.append(question.text)
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return Opinion(self._answer, ModelUsed("fake", self.version))
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
 
 
 @cache
@@ -29,7 +56,7 @@ def safety() -> Safety:
 @cache
 def checker(level: Level = Level.RESEARCH) -> TextChecker:
     workers = Workers()
-    return TextChecker(safety(), BuiltinJudge(safety().rules, workers), level, workers)
+    return TextChecker(safety(), [BuiltinJudge(safety().rules, workers)], level, workers)
 
 
 async def check(

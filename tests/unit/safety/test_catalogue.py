@@ -120,7 +120,7 @@ def unknown_key(document: Any) -> None:
         (allow_always_refused, "mass_harm must be blocked at research"),
         (raise_always_refused, "sexualised_minors must be blocked at adult"),
         (laxer_kids, "violence is laxer at kids than at youth"),
-        (fail_open, "Input should be 'error'"),
+        (fail_open, "Input should be 'builtin' or 'error'"),
         (double_row, "a second row for kids and input"),
         (unknown_key, "Extra inputs are not permitted"),
     ],

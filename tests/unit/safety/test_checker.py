@@ -11,33 +11,16 @@ import pytest
 from services.kit.errors import ArtlabError, PermissionDenied, ResourceExhausted, Unavailable
 from services.safety.checker import TextChecker, TextToCheck
 from services.safety.domain.levels import Level, Purpose
-from services.safety.domain.policy import OnHit, Policy, Row, Step
+from services.safety.domain.policy import OnHit, Row
 from services.safety.domain.verdict import Hit, ModelUsed
-from services.safety.ports import Opinion, Question
 from services.safety.workers import INLINE_CHARACTERS, Workers
-from tests.unit.safety.support import check, safety
+from tests.unit.safety.support import AnsweringJudge, check, safety
 
 LONG = "Ein Hund im Regen. " * (INLINE_CHARACTERS // 10)
 
 
-class AnsweringJudge:
-    """A judge elsewhere, with a fixed answer or a fixed failure."""
-
-    name = "elsewhere"
-
-    def __init__(self, answer: tuple[Hit, ...] | Exception) -> None:
-        self._answer = answer
-        self.asked: list[str] = []
-
-    async def judge(self, question: Question) -> Opinion:
-        self.asked.append(question.text)
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return Opinion(self._answer, ModelUsed("openai", "guard-1"))
-
-
 def checker_with(judge: AnsweringJudge, level: Level = Level.RESEARCH) -> TextChecker:
-    return TextChecker(safety(), judge, level, Workers())
+    return TextChecker(safety(), [judge], level, Workers())
 
 
 def question(text: str, level: Level = Level.KIDS) -> TextToCheck:
@@ -50,7 +33,10 @@ async def test_a_safe_verdict_says_what_was_checked_and_by_whom() -> None:
     assert (verdict.rule, verdict.codes, verdict.terms) == ("", (), ())
     assert (verdict.explanation, verdict.suggestion) == ("", "")
     assert re.fullmatch(r"wordlist:[0-9a-f]{8}", verdict.checks[0])
-    assert verdict.checks[1:] == ("personal_data:1", "judge:builtin")
+    assert verdict.checks[1:] == (
+        "personal_data:1",
+        f"judge:builtin:{safety().rules.version}",
+    )
     assert verdict.used == ModelUsed("builtin", f"rules-{safety().rules.version}")
     assert (verdict.level, verdict.purpose) == (Level.KIDS, Purpose.INPUT)
 
@@ -99,8 +85,8 @@ async def test_what_a_judge_finds_counts_as_what_the_lists_find() -> None:
     judge = AnsweringJudge((Hit("violence", 2, ""),))
     verdict = await checker_with(judge).check(question("Ein Hund im Regen"))
     assert verdict.rule == "kids.violence"
-    assert verdict.checks[-1] == "judge:elsewhere"
-    assert verdict.used == ModelUsed("openai", "guard-1")
+    assert verdict.checks[-1] == "judge:builtin:1"
+    assert verdict.used == ModelUsed("fake", "builtin:1")
 
 
 async def test_a_judge_cannot_overrule_the_lists() -> None:
@@ -112,11 +98,11 @@ async def test_a_step_that_stops_spares_the_judge() -> None:
     judge = AnsweringJudge(())
     policy = safety().policy
     stopping: dict[tuple[Level, Purpose], Row] = {
-        key: replace(row, steps=tuple(Step(s.check, OnHit.STOP) for s in row.steps))
+        key: replace(row, steps=tuple(replace(step, on_hit=OnHit.STOP) for step in row.steps))
         for key, row in policy.rows.items()
     }
-    changed = Policy(policy.categories, policy.always_refused, stopping)
-    checker = TextChecker(replace(safety(), policy=changed), judge, Level.KIDS, Workers())
+    changed = replace(safety(), policy=replace(policy, rows=stopping))
+    checker = TextChecker(changed, [judge], Level.KIDS, Workers())
     verdict = await checker.check(question("Hakenkreuz"))
     assert verdict.blocked
     assert judge.asked == []
