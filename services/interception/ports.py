@@ -24,14 +24,22 @@ class Written:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A place in the line before a provider, from 1."""
+
+    position: int
+    provider: str
+
+
 class Writer(Protocol):
     """Makes one text."""
 
     # For people: "builtin", "openai:llama3.2".
     name: str
 
-    def write(self, task: WritingTask) -> AsyncGenerator[str | Written, None]:
-        """Yield pieces of the text as it grows, then one Written.
+    def write(self, task: WritingTask) -> AsyncGenerator[str | Waiting | Written, None]:
+        """Yield places in the line, then pieces of the text as it grows, then one Written.
 
         Raises an ArtlabError with an LLM_ reason. Closing the iterator stops the work.
         """

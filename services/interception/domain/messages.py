@@ -36,6 +36,11 @@ _RULES = {
     "en": "These are the person's own rules for the transformation, between the lines:",
     "de": "Das sind die eigenen Regeln der Person für die Umformung, zwischen den Linien:",
 }
+# Ours alone is formatted here: the name of a language.
+_INSISTENCE = {
+    "en": "IMPORTANT: The whole answer must be in {language}, and in no other language.",
+    "de": "WICHTIG: Die ganze Antwort muss auf {language} sein, in keiner anderen Sprache.",
+}
 _RULE_LINE = "----------"
 
 
@@ -49,10 +54,13 @@ class Instructions:
     own: str
 
 
-def instruct(task: WritingTask, language: str) -> Instructions:
+def instruct(task: WritingTask, language: str, *, insist: bool = False) -> Instructions:
     """The messages for one text: context, rules, languages and frame; then the text alone.
 
-    `language` is that of the instructions, "de" or "en".
+    Args:
+        task: what is to be written.
+        language: that of the instructions, "de" or "en".
+        insist: whether the language asked for is said once more, at the end.
     """
     language = language if language in _FRAME else "en"
     context = task.context_in(language)
@@ -61,6 +69,9 @@ def instruct(task: WritingTask, language: str) -> Instructions:
         parts.append("\n".join((_RULES[language], _RULE_LINE, task.rules, _RULE_LINE)))
     parts.append(_languages(task, language))
     parts.append(_FRAME[language])
+    if insist:
+        there = LANGUAGE_NAMES[language].get(task.to_language, "")
+        parts.append(_INSISTENCE[language].format(language=there) if there else "")
     system = "\n\n".join(part for part in parts if part)
     return Instructions(system=system, user=task.text, own=f"{context}\n\n{_FRAME[language]}")
 

@@ -39,6 +39,10 @@ class WritingTask:
     is_a_rule: bool = False
     # Whether the text may go to no machine but one's own, whatever the mode.
     local_only: bool = False
+    # Pseudonym of the person whose text it is, so that lines are fair; empty means nobody's.
+    user_id: str = ""
+    # The run it belongs to, within which a translation is remembered; empty means none.
+    run_id: str = ""
 
     @property
     def needs_no_model(self) -> bool:
