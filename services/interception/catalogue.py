@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -36,32 +37,32 @@ _ConfigName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 _Tag = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
-class _Title(_Strict):
+class _Title(Strict):
     en: _ShortText
     de: _ShortText
 
 
-class _Description(_Strict):
+class _Description(Strict):
     en: _LongText
     de: _LongText
 
 
-class _Context(_Strict):
+class Context(Strict):
     en: _ContextText
     de: _ContextText
 
 
-class _Parameters(_Strict):
+class Parameters(Strict):
     temperature: float = Field(ge=0, le=2, description="0 keeps close to the text, 1 and more roam")
     top_p: float = Field(gt=0, le=1, description="share of the likeliest words to draw from")
     max_tokens: int = Field(ge=1, le=8192, description="how much a model may write")
 
 
-class _MediaPreferences(_Strict):
+class _MediaPreferences(Strict):
     default_output: MediaKind | None = Field(
         None, description="what is made when nobody chose; none means text only"
     )
@@ -72,18 +73,18 @@ class _MediaPreferences(_Strict):
     )
 
 
-class _Display(_Strict):
+class _Display(Strict):
     icon: _ShortText = Field(description="an emoji")
     color: str = Field(pattern=r"^#[0-9a-f]{6}$", description="#rrggbb, lower case")
     order: int = Field(ge=0, le=10_000, description="place among the others, smallest first")
 
 
-class _Audience(_Strict):
+class _Audience(Strict):
     min_age: int = Field(ge=0, le=99, description="in years")
     workshop_suitable: bool
 
 
-class _Writer(_Strict):
+class Writer(Strict):
     technique: str = Field(
         description="what the built-in writer does", json_schema_extra={"enum": list(TECHNIQUES)}
     )
@@ -110,11 +111,11 @@ class _Writer(_Strict):
         return BuiltinWriting(self.technique, self.options, self.always)
 
 
-class _Step(_Strict):
+class _Step(Strict):
     title: _Title
-    context: _Context = Field(description="what this pass does; follows the recipe's context")
-    writer: _Writer
-    parameters: _Parameters | None = Field(None, description="instead of the recipe's")
+    context: Context = Field(description="what this pass does; follows the recipe's context")
+    writer: Writer
+    parameters: Parameters | None = Field(None, description="instead of the recipe's")
     takes: Takes | None = Field(
         None,
         description="which text it gets: of the pass before (previous, usual in a chain), the "
@@ -122,7 +123,7 @@ class _Step(_Strict):
     )
 
 
-class RecipeFile(_Strict):
+class RecipeFile(Strict):
     """A recipe of Artlab; the file's name without its ending is the recipe's name."""
 
     pipeline: Pipeline = Field(
@@ -132,12 +133,12 @@ class RecipeFile(_Strict):
     name: _Title = Field(description="as it is shown")
     description: _Description = Field(description="one or two sentences, for who chooses")
     category: _Tag
-    context: _Context = Field(description="what the attitude wanted and what to do with a text")
-    parameters: _Parameters
+    context: Context = Field(description="what the attitude wanted and what to do with a text")
+    parameters: Parameters
     media_preferences: _MediaPreferences
     display: _Display
     audience: _Audience
-    writer: _Writer | None = Field(None, description="all but chains and splits have one")
+    writer: Writer | None = Field(None, description="all but chains and splits have one")
     steps: list[_Step] = Field(
         default_factory=list, max_length=MAX_STEPS, description="the passes of a chain or split"
     )
@@ -190,8 +191,8 @@ def _check_steps(file: RecipeFile) -> None:
     if any(step.writer.technique == "rules" for step in file.steps):
         raise ValueError("steps: the technique rules is for single recipes")
     for language in ("en", "de"):
-        texts = [getattr(each.context, language) for each in (file, *file.steps)]
-        if sum(map(len, texts)) > MAX_TOLD_CHARACTERS:
+        contexts = [file.context, *(step.context for step in file.steps)]
+        if sum(len(getattr(each, language)) for each in contexts) > MAX_TOLD_CHARACTERS:
             raise ValueError(
                 f"context: with those of all steps at most {MAX_TOLD_CHARACTERS} characters"
             )
@@ -272,6 +273,7 @@ def recipe_of(name: str, file: RecipeFile, origin: Origin = "shipped") -> Recipe
         order=file.display.order,
         tags=tuple(file.tags),
         meta=dict(file.meta),
+        sha256=hashlib.sha256(file.model_dump_json().encode()).hexdigest(),
     )
 
 

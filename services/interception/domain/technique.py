@@ -16,6 +16,13 @@ class Option:
     meaning: str
 
 
+# Techniques that describe: each is a file of sentences, writer/lexicon/depictions/<name>.yaml.
+DEPICTIONS = (
+    "ink_landscape", "distortion", "wet_plate", "small_format", "photocopy", "phone_snapshot",
+    "assembly_manual", "stance", "transition", "elsewhere", "entanglement", "story_seed", "story",
+    "music_score", "song",
+)  # fmt: skip
+
 TECHNIQUES: Mapping[str, Mapping[str, Option]] = {
     "cut_up": {
         "words": Option(40, 4, 120, "how many words are drawn from the bag, at most"),
@@ -28,6 +35,14 @@ TECHNIQUES: Mapping[str, Mapping[str, Option]] = {
     "slang": {"particles": Option(2, 0, 4, "how many particles are added")},
     "pig_latin": {},
     "mishear": {"share": Option(0.2, 0.02, 1.0, "share of the words misheard in one pass")},
+    "declutter": {},
+    "harmonize": {},
+    "inventory": {},
+    "shapes": {},
+    **{name: {} for name in DEPICTIONS},
+    "tag_list": {},
+    "shot_list": {},
+    "song_sheet": {},
     "rules": {},
     "unchanged": {},
 }

@@ -10,18 +10,24 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 
 from services.interception.domain.draw import Draw
 from services.interception.domain.guard import capped, without_control
+from services.interception.domain.technique import DEPICTIONS
 from services.interception.domain.writing import WritingTask
 from services.interception.ports import Written
 from services.interception.writer.lexicon import Lexicon
 from services.interception.writer.material import Material
 from services.interception.writer.techniques.antonyms import antonyms
 from services.interception.writer.techniques.cut_up import cut_up
+from services.interception.writer.techniques.declutter import declutter
+from services.interception.writer.techniques.depict import depict
+from services.interception.writer.techniques.harmonize import harmonize
 from services.interception.writer.techniques.intensify import intensify
+from services.interception.writer.techniques.media import shot_list, song_sheet, tag_list
 from services.interception.writer.techniques.mishear import mishear
 from services.interception.writer.techniques.perspective import perspective
 from services.interception.writer.techniques.pig_latin import pig_latin
 from services.interception.writer.techniques.reduction import reduction
 from services.interception.writer.techniques.rules import follow_rules
+from services.interception.writer.techniques.shapes import inventory, shapes
 from services.interception.writer.techniques.slang import slang
 
 # Changes whenever the same task would be written differently; recorded with every text.
@@ -37,10 +43,24 @@ _TECHNIQUES: Mapping[str, Callable[[Material], str]] = {
     "slang": slang,
     "pig_latin": pig_latin,
     "mishear": mishear,
+    "declutter": declutter,
+    "harmonize": harmonize,
+    "inventory": inventory,
+    "shapes": shapes,
+    **dict.fromkeys(DEPICTIONS, depict),
+    "tag_list": tag_list,
+    "shot_list": shot_list,
+    "song_sheet": song_sheet,
     "unchanged": lambda material: material.text,
 }
 # They write sentences of their own, in German or English; the others keep the text's language.
-_SPEAKING = frozenset(("cut_up", "reduction", "perspective", "intensify", "slang"))
+_SPEAKING = frozenset(
+    (
+        *("cut_up", "reduction", "perspective", "intensify", "slang", "declutter", "harmonize"),
+        *("inventory", "shapes"),
+        *DEPICTIONS,
+    )
+)
 
 
 class BuiltinWriter:
@@ -70,6 +90,8 @@ def compose(task: WritingTask, lexicon: Lexicon) -> Written:
         draw=Draw(task.name, writing.technique, task.seed, task.number, task.text),
         writing=writing,
         lexicon=lexicon,
+        seed=task.seed,
+        number=task.number,
     )
     parameters = {"technique": writing.technique, "writer_version": VERSION}
     parameters |= {name: f"{value:g}" for name, value in writing.options.items()}

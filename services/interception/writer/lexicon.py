@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.interception.writer import german
+from services.interception.writer.depiction import Depiction
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,23 @@ class Vocabulary:
     spaces: Mapping[str, tuple[str, ...]]
     perspective: Mapping[str, tuple[str, ...]]
     motif: str
+    cliches: frozenset[str]
+    threats_nouns: Mapping[str, Noun]
+    threats_adjectives: Mapping[str, str]
+    threats_verbs: Mapping[str, str]
+    # Words that end like a threat and are none.
+    threats_innocent: frozenset[str]
+    # What a thing is drawn of, by category, and which kinds fill the whole canvas.
+    shapes: Mapping[str, tuple[str, ...]]
+    shapes_everywhere: frozenset[str]
+    sketch: Mapping[str, tuple[str, ...]]
+    sketch_words: Mapping[str, str]
     misheard: Mapping[str, str]
     # Every noun once, with how it sounds.
     sounding: tuple[tuple[str, Noun], ...]
     function_words: frozenset[str] = field(default_factory=frozenset)
+    # By technique.
+    depictions: Mapping[str, Depiction] = field(default_factory=dict)
 
     def knows(self, word: str) -> bool:
         """Whether this is a word of the language, as far as this lexicon goes."""

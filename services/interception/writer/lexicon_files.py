@@ -7,10 +7,12 @@ defect with its file and place.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from services.interception.writer.depiction import parse_depiction
 from services.interception.writer.lexicon import Lexicon, Noun, NounForm, Vocabulary
 from services.interception.writer.sounds import sounds
 from services.kit.catalogue import CatalogueError, Defect, load_document
@@ -28,13 +30,36 @@ def load_lexicon(folder: Path = FOLDER) -> Lexicon:
         name: _document(folder / f"{name}.yaml", defects)
         for name in (
             "nouns", "grammar", "antonyms", "intensifiers", "slang", "dada", "reduction",
-            "perspective", "mishear",
+            "perspective", "mishear", "cliches", "threats", "shapes",
         )
     }  # fmt: skip
     found = {language: _Reader(language, documents, defects).vocabulary() for language in LANGUAGES}
+    for path in sorted((folder / "depictions").glob("*.yaml")):
+        document = _document(path, defects)
+        for language in LANGUAGES:
+            _add_depiction(found, path, language, document, defects)
     if defects:
         raise CatalogueError(defects)
     return Lexicon(**found)
+
+
+def _add_depiction(
+    found: dict[str, Vocabulary],
+    path: Path,
+    language: str,
+    document: Any,
+    defects: list[Defect],
+) -> None:
+    words = found[language]
+    categories = frozenset(form.noun.category for form in words.nouns.values())
+    try:
+        if not isinstance(document, dict) or not isinstance(document.get(language), dict):
+            raise ValueError("missing")
+        depiction = parse_depiction(document[language], categories)
+    except ValueError as error:
+        defects.append(Defect(f"depictions/{path.name}", language, str(error)))
+        return
+    found[language] = replace(words, depictions={**words.depictions, path.stem: depiction})
 
 
 def _document(path: Path, defects: list[Defect]) -> Any:
@@ -55,8 +80,8 @@ class _Reader:
 
     def vocabulary(self) -> Vocabulary:
         nouns = self._nouns()
-        grammar = {
-            part: frozenset(" ".join(self._lines("grammar", part)).split())
+        grammar: dict[str, Any] = {
+            part: self._words("grammar", part)
             for part in (
                 "determiners", "prepositions", "contractions", "pronouns", "conjunctions",
                 "adverbs", "verbs",
@@ -77,7 +102,7 @@ class _Reader:
             ),
             strong_verbs=self._pairs("intensifiers", "verbs"),
             slang=self._groups("slang", ("openers", "closers", "particles", "frames")),
-            slang_nouns=self._slang_nouns(),
+            slang_nouns=self._other_nouns("slang"),
             slang_adjectives=self._pairs("slang", "adjectives"),
             slang_verbs=self._pairs("slang", "verbs"),
             slang_comments=self._by_category("slang", "comments"),
@@ -112,6 +137,20 @@ class _Reader:
                 "perspective", ("orders", "spaces_alone", "distances", "humans", "techniques")
             ),
             motif=self._text("perspective", "motif"),
+            cliches=self._words("cliches", "words"),
+            threats_nouns=self._other_nouns("threats"),
+            threats_adjectives=self._pairs("threats", "adjectives"),
+            threats_verbs=self._pairs("threats", "verbs"),
+            threats_innocent=self._words("threats", "innocent"),
+            shapes=self._by_category("shapes", "shapes"),
+            shapes_everywhere=self._words("shapes", "fills"),
+            sketch=self._groups("shapes", ("colours", "grounds", "motions")),
+            sketch_words={
+                part: self._text("shapes", part)
+                for part in (
+                    "behind", "beside", "front", "canvas", "ground", "everywhere", "rule",
+                )
+            },
             misheard=self._pairs("mishear", "words"),
             sounding=tuple(
                 (sounds(form.noun.singular), form.noun)
@@ -136,6 +175,9 @@ class _Reader:
 
     def _lines(self, name: str, part: str) -> list[str]:
         return [line.strip() for line in self._text(name, part).splitlines() if line.strip()]
+
+    def _words(self, name: str, part: str) -> frozenset[str]:
+        return frozenset(" ".join(self._lines(name, part)).split())
 
     def _groups(self, name: str, parts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         return {part: tuple(self._lines(name, part)) for part in parts}
@@ -205,13 +247,14 @@ class _Reader:
         plural = "" if cells[-1] == "-" else cells[-1]
         return Noun(cells[0], plural, gender, category)
 
-    def _slang_nouns(self) -> dict[str, Noun]:
+    def _other_nouns(self, name: str) -> dict[str, Noun]:
+        """What stands for a noun: "Hund > Doggo | m"."""
         found: dict[str, Noun] = {}
-        for key, value in self._pairs("slang", "nouns").items():
+        for key, value in self._pairs(name, "nouns").items():
             word, _, gender = (cell.strip() for cell in value.partition("|"))
             if self._language == "de" and gender not in GENDERS:
-                self._defect("slang", "nouns", f"gender: {key}")
-            found[key] = Noun(word, "", gender, "slang")
+                self._defect(name, "nouns", f"gender: {key}")
+            found[key] = Noun(word, "", gender, name)
         return found
 
     def _found(self) -> tuple[Noun, ...]:

@@ -1,7 +1,7 @@
 """Sentences with places for nouns, so that article and ending agree.
 
-A place is ``{name}`` or ``{article name}``. The template is ours; what is put in is never read as
-a template, so a text of a person that holds braces stays as it is.
+A place is ``{name}``, ``{article name}`` or, in German, ``{pronoun name}``. The template is ours;
+what is put in is never read as a template, so a text of a person that holds braces stays as it is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,16 @@ _GERMAN_PLACES = {
     "der": ("definite", "n"), "den": ("definite", "a"), "dem": ("definite", "d"),
     "ein": ("indefinite", "n"), "einen": ("indefinite", "a"), "einem": ("indefinite", "d"),
 }  # fmt: skip
+# Words that stand for a noun or agree with it, by its gender; those of a plural never come here.
+_GERMAN_PRONOUNS = {
+    "er": {"m": "er", "f": "sie", "n": "es"}, "ihn": {"m": "ihn", "f": "sie", "n": "es"},
+    "ihm": {"m": "ihm", "f": "ihr", "n": "ihm"},
+    **{
+        f"sein{ending}": {"m": f"sein{ending}", "f": f"ihr{ending}", "n": f"sein{ending}"}
+        for ending in ("", "e", "en", "em", "er", "es")
+    },
+}  # fmt: skip
+_GERMAN_PREPOSITIONS = {"vom": "von", "zum": "zu", "beim": "bei", "im": "in", "am": "an"}
 MAX_NAME_CHARACTERS = 60
 # Nouns that take -n or -en in all cases but the nominative.
 _WEAK_NOUNS = frozenset(
@@ -54,6 +64,10 @@ def _noun(value: Noun | Phrase) -> Noun:
 
 
 def _with_article(article: str, value: Value, language: str) -> str:
+    if language == "de" and article in _GERMAN_PRONOUNS:
+        # "Das Motiv", "das Wort": what has no gender of its own is a neuter.
+        gender = "" if isinstance(value, str) else _noun(value).gender
+        return _GERMAN_PRONOUNS[article][gender if gender in ("m", "f") else "n"]
     if isinstance(value, str):
         return value
     known = value.known if isinstance(value, Phrase) else True
@@ -61,6 +75,11 @@ def _with_article(article: str, value: Value, language: str) -> str:
     # Our sentences are about one thing: "Äpfel" becomes "der Apfel"; "Leute" has no singular.
     gender = "" if noun.gender == "p" else noun.gender
     name = _bare(noun)
+    if language == "de" and article in _GERMAN_PREPOSITIONS:
+        # "vom Hund", "von der Katze"
+        preposition, dative = _GERMAN_PREPOSITIONS[article], _with_article("dem", value, language)
+        word, _, rest = dative.partition(" ")
+        return f"{german.contracted(preposition, word)} {rest}"
     if language == "de":
         kind, case = _GERMAN_PLACES[article]
         if not gender:

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from services.interception.writer import german
 from services.interception.writer.material import Material
 from services.interception.writer.phrases import Phrase, Reading, distinct, read
+from services.interception.writer.roles import bare_adjective, motif_of, roles
 from services.interception.writer.templates import Value, fill
 from services.interception.writer.tokens import capitalised
-
-_GROUNDS = ("landscape", "weather", "water", "building", "sky", "time")
-_PLACES = ("plant", "furniture", "vehicle", "stone", "light", "any")
-# How much of a text without nouns is quoted as the motif.
-MAX_MOTIF_CHARACTERS = 120
 
 
 def perspective(material: Material) -> str:
     """A calm description of a panel."""
     words, draw = material.vocabulary, material.draw
     reading = read(material.text, words)
-    subject, ground = _roles(reading.phrases)
+    subject, ground = roles(reading.phrases)
     lines = [_study(material, reading, subject)]
     lines.append(draw.one(words.perspective["orders"]))
     if ground is None:
@@ -42,23 +37,10 @@ def perspective(material: Material) -> str:
     return " ".join(lines)
 
 
-def _roles(phrases: Sequence[Phrase]) -> tuple[Phrase | None, Phrase | None]:
-    """What is studied, and where it stands: grounds are places, weather and times."""
-    figures = [each for each in phrases if each.noun.category not in _GROUNDS]
-    subject = next(iter(figures or phrases), None)
-    rest = [each for each in phrases if each is not subject]
-    grounds = [each for each in rest if each.noun.category in _GROUNDS]
-    placed = [each for each in rest if each.preposition and each.noun.category in _PLACES]
-    ground = next(iter(grounds or placed), None)
-    return subject, ground
-
-
 def _study(material: Material, reading: Reading, subject: Phrase | None) -> str:
     words = material.vocabulary
     if subject is None:
-        quoted = " ".join(material.text.split())[:MAX_MOTIF_CHARACTERS]
-        marks = "»«" if material.voice == "de" else "“”"
-        named: Value = f"{words.motif} {marks[0]}{quoted}{marks[1]}"
+        named = motif_of(material)
         return fill(material.draw.one(words.studies["any"]), material.voice, {"a": named})
     studies = words.studies.get(subject.noun.category, words.studies["any"])
     values: Mapping[str, Value] = {"a": subject}
@@ -71,19 +53,10 @@ def _study(material: Material, reading: Reading, subject: Phrase | None) -> str:
 
 def _expression(material: Material, qualities: Sequence[str]) -> str:
     """What the text says of its subject is to be seen in its bearing, not in effects."""
-    listed = ", ".join(_bare(material, each)[:40] for each in qualities[:3])
+    listed = ", ".join(bare_adjective(material, each)[:40] for each in qualities[:3])
     if material.voice == "de":
         return f" Was der Text sagt – {listed} –, zeigt allein die Haltung, kein Effekt."
     return f" What the text says of it – {listed} – is shown by bearing alone, not by effect."
-
-
-def _bare(material: Material, adjective: str) -> str:
-    """Without its ending, where the lexicon knows the stem."""
-    if material.voice == "de":
-        stem = german.stem(adjective.lower())[0]
-        if stem in material.vocabulary.opposites["adjectives"]:
-            return stem
-    return adjective
 
 
 def _others(material: Material, others: Sequence[Phrase]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from services.interception.writer import german
+from services.interception.writer.exchange import Exchange
 from services.interception.writer.material import Material
 from services.interception.writer.phrases import Phrase, distinct, read
-from services.interception.writer.templates import english_article
 from services.interception.writer.tokens import capitalised, like
 
 
@@ -14,8 +13,9 @@ def slang(material: Material) -> str:
     words, draw = material.vocabulary, material.draw
     reading = read(material.text, words)
     texts = [token.text for token in reading.tokens]
+    exchange = Exchange(material.voice, words.slang_nouns, words.slang_adjectives)
     for phrase in reading.phrases:
-        _rename(material, phrase, texts)
+        exchange.rename(phrase, texts)
     for at in reading.verbs_at:
         other = words.slang_verbs.get(texts[at].lower())
         if other:
@@ -33,50 +33,6 @@ def slang(material: Material) -> str:
     closers = draw.some(words.slang["closers"], 2 if len(body) > 300 else 1)
     comment = _comments(material, distinct(reading.phrases))
     return " ".join([f"{opener} {body}{mark}", *([comment] if comment else []), *closers])
-
-
-def _rename(material: Material, phrase: Phrase, texts: list[str]) -> None:
-    words = material.vocabulary
-    other = words.slang_nouns.get(phrase.noun.singular.lower())
-    gender = phrase.gender
-    case = ""
-    if material.voice == "de":
-        case = german.case_of(
-            phrase.determiner, gender or "m", phrase.preposition, subject=not phrase.after_verb
-        )
-    if other is not None and not phrase.is_plural:
-        texts[phrase.at] = like(other.singular, texts[phrase.at]) if not case else other.singular
-        if case and phrase.determiner:
-            gender = other.gender
-            article = german.inflect_determiner(phrase.determiner, case, gender)
-            if phrase.determiner_at == phrase.preposition_at:
-                article = german.contracted(phrase.preposition, article)
-            texts[phrase.determiner_at] = like(article, texts[phrase.determiner_at])
-    for at in phrase.adjectives_at:
-        texts[at] = _adjective(material, texts[at], phrase, case, gender)
-    if not case and phrase.determiner in ("a", "an"):
-        first = texts[(phrase.adjectives_at or (phrase.at,))[0]]
-        texts[phrase.determiner_at] = like(english_article(first), texts[phrase.determiner_at])
-
-
-def _adjective(material: Material, word: str, phrase: Phrase, case: str, gender: str) -> str:
-    found = material.vocabulary.slang_adjectives
-    lower = word.lower()
-    if material.voice != "de":
-        return like(found[lower], word) if lower in found else word
-    bare, _ = german.stem(lower)
-    other = found.get(lower) or found.get(bare)
-    if other is not None:
-        if other.startswith("=") or not case:
-            return like(other.removeprefix("="), word)
-        ending = german.adjective_ending(phrase.determiner, case, gender or "m")
-        return like(german.with_ending(other, ending), word)
-    # A new gender asks for a new ending.
-    if case and gender and gender != phrase.gender:
-        return like(
-            german.with_ending(bare, german.adjective_ending(phrase.determiner, case, gender)), word
-        )
-    return word
 
 
 def _loosen(material: Material, texts: list[str], verbs_at: tuple[int, ...]) -> None:
