@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Every process compiles what it imports unless an earlier one kept it, and tests start hundreds.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup run demo test test-long test-compose check format protos lock bench clean
 

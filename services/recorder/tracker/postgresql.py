@@ -7,10 +7,12 @@ import hashlib
 import os
 import socket
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    import psycopg
 
 CONNECT_SECONDS = 5
 # What a connection that was given up may still hold is free after that.
