@@ -22,6 +22,7 @@ from tests.integration.recorder.archives import export, finished_run, png, run_f
 from tests.integration.recorder.harness import world_of
 
 RUNS = 12
+FEW, MANY = 3, 100
 
 
 async def send(target: str, archive: bytes) -> pb.ImportRunsResponse:
@@ -83,11 +84,11 @@ async def killed_while_importing(tmp_path: Path, rounds: int) -> set[int]:
 
 
 async def test_a_killed_import_leaves_whole_runs_or_none(tmp_path: Path) -> None:
-    assert RUNS in await killed_while_importing(tmp_path, 4)
+    assert RUNS in await killed_while_importing(tmp_path, FEW)
 
 
 @pytest.mark.long
 async def test_a_hundred_killed_imports_leave_whole_runs_or_none(tmp_path: Path) -> None:
-    seen = await killed_while_importing(tmp_path, 100)
+    seen = await killed_while_importing(tmp_path, MANY)
     assert {0, RUNS} <= seen
     assert len(seen) > 2, "not one was cut between two runs"

@@ -17,6 +17,7 @@ import pytest
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc, run_pb2
+from services.recorder import purging
 from services.recorder.store.layout import index_file
 from tests.faults.recorder_process import RecorderProcess
 from tests.integration.recorder.harness import entity, plan, world_of
@@ -28,6 +29,7 @@ from tests.support.small_disk import fill_bytes, small_disk
 RESEARCH = run_pb2.AUDIENCE_RESEARCH
 CANCELLED = run_pb2.RUN_STATE_CANCELLED
 MARKER = b"Jabberwocky"
+FEW, MANY = 2, 100
 
 
 @asynccontextmanager
@@ -132,16 +134,20 @@ async def kill_and_compare(tmp_path: Path, rounds: int) -> None:
 
 @pytest.mark.timeout(120)
 async def test_killed_at_any_moment_the_list_is_what_the_folders_say(tmp_path: Path) -> None:
-    await kill_and_compare(tmp_path, 3)
+    await kill_and_compare(tmp_path, FEW)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 async def test_killed_many_times_the_list_is_what_the_folders_say(tmp_path: Path) -> None:
-    await kill_and_compare(tmp_path, 100)
+    await kill_and_compare(tmp_path, MANY)
 
 
-async def test_on_a_full_disk_lists_stay_true_and_nothing_deleted_is_left(tmp_path: Path) -> None:
+async def test_on_a_full_disk_lists_stay_true_and_nothing_deleted_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(purging, "MAX_UNPURGED_SECONDS", 3.0)
     with small_disk(tmp_path / "disk", 3 * 1024 * 1024, 400) as folder:
         root = folder / "runs"
         async with world_of("grpc", root, reserve_bytes=256 * 1024) as world:

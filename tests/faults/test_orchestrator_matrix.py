@@ -23,7 +23,7 @@ from tests.faults.orchestrator_load import Asked, all_ended, drawn, live
 from tests.faults.orchestrator_world import COMFYS, Queue, World, orchestrator_world
 from tests.support.network import INSTALL, has_networks
 
-FEW, MANY = 20, 200
+FEW, MANY = 12, 200
 FEW_AT_ONCE, MANY_AT_ONCE = 4, 8
 # Of the test that everybody runs; another one may be given.
 SEED = 2807

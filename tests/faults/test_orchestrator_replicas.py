@@ -26,7 +26,7 @@ from tests.support.eventually import eventually
 from tests.support.history import check_root
 from tests.support.history_record import FINAL
 
-FEW, MANY = 30, 200
+FEW, MANY = 20, 200
 SEATS = 4
 KILL_EVERY_SECONDS = 5.0
 # How long nobody goes on with a killed driver's runs: until its claims are over, and a moment.

@@ -14,6 +14,7 @@ from tests.support.client import client_of, start_run
 from tests.support.eventually import eventually
 from tests.support.processes import Running, six_services
 
+FEW, MANY = 3, 100
 FINAL = {"succeeded", "partial", "failed"}
 VICTIMS = ["recorder", "safety", "interception", "media", "orchestrator"]
 RECIPES = ["dada", "bauhaus", "stillepost", "piglatin"]
@@ -51,14 +52,14 @@ async def _rounds(tmp_path: Path, rounds: int, seed: int) -> list[str]:
 
 
 async def test_a_few_random_kills(tmp_path: Path) -> None:
-    states = await _rounds(tmp_path, rounds=4, seed=random.randrange(1_000_000))
-    assert len(states) == 4
+    states = await _rounds(tmp_path, rounds=FEW, seed=random.randrange(1_000_000))
+    assert len(states) == FEW
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 async def test_a_hundred_random_kills(tmp_path: Path) -> None:
-    states = await _rounds(tmp_path, rounds=100, seed=random.randrange(1_000_000))
-    assert len(states) == 100
+    states = await _rounds(tmp_path, rounds=MANY, seed=random.randrange(1_000_000))
+    assert len(states) == MANY
     # Only the death of the orchestrator ends a run; everybody else is waited for.
     assert states.count("succeeded") > 50

@@ -25,6 +25,7 @@ from tests.faults.recorder_process import RecorderProcess
 from tests.integration.recorder.harness import entity, plan
 from tests.support.eventually import eventually
 
+FEW, MANY = 5, 300
 RUNS = 4
 DRIVERS = 3
 LONG = Duration(seconds=60)
@@ -156,14 +157,14 @@ async def killed_at_random(root: Path, log: Path, rounds: int) -> None:
     assert sum(len(one.owners) for one in told.values()) > 3 * RUNS * rounds
 
 
-async def test_killed_twelve_times_no_epoch_is_given_twice(tmp_path: Path) -> None:
-    await killed_at_random(tmp_path / "runs", tmp_path / "log", rounds=12)
+async def test_killed_a_few_times_no_epoch_is_given_twice(tmp_path: Path) -> None:
+    await killed_at_random(tmp_path / "runs", tmp_path / "log", FEW)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_killed_three_hundred_times_no_epoch_is_given_twice(tmp_path: Path) -> None:
-    await killed_at_random(tmp_path / "runs", tmp_path / "log", rounds=300)
+    await killed_at_random(tmp_path / "runs", tmp_path / "log", MANY)
 
 
 async def test_a_killed_recorder_knows_every_driver_when_it_is_back(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.faults.recorder_process import RecorderProcess
 from tests.integration.recorder.harness import digest_of, entity, picture_of, plan, stream, until
 from tests.support.pictures import AROUND_BYTES
 
+FEW, MANY = 12, 500
 CLIENTS = 4
 # Sizes are 2 to the power of 0 … 23: 1 B to 8 MiB, as many small ones as large ones.
 MAX_SIZE_BITS = 23
@@ -164,8 +165,8 @@ async def killed_at_random(root: Path, logfile: Path, rounds: int) -> None:
     assert sum(len(log.acknowledged) for _, log in told) > rounds, "something was done"
 
 
-async def test_killed_thirty_times_nothing_acknowledged_is_lost(roots: tuple[Path, Path]) -> None:
-    await killed_at_random(*roots, rounds=30)
+async def test_killed_a_few_times_nothing_acknowledged_is_lost(roots: tuple[Path, Path]) -> None:
+    await killed_at_random(*roots, FEW)
 
 
 @pytest.mark.long
@@ -173,7 +174,7 @@ async def test_killed_thirty_times_nothing_acknowledged_is_lost(roots: tuple[Pat
 async def test_killed_five_hundred_times_nothing_acknowledged_is_lost(
     roots: tuple[Path, Path],
 ) -> None:
-    await killed_at_random(*roots, rounds=500)
+    await killed_at_random(*roots, MANY)
 
 
 async def test_an_upload_cut_by_a_kill_goes_on_where_it_was(roots: tuple[Path, Path]) -> None:

@@ -19,6 +19,7 @@ from tests.integration.recorder.harness import digest_of, entity
 from tests.support.eventually import eventually
 
 WRITERS = 32
+FEW, MANY = 3, 20
 RUN_ID = "528e5af9-59b3-4551-b101-27e13dd6e43e"
 
 
@@ -97,11 +98,11 @@ async def written_in_order(folder: Path, restarts: int, commits: int) -> None:
     assert verify_run(recorder.root / RUN_ID) == []
 
 
-async def test_thirty_two_writers_and_five_kills_leave_no_gap(tmp_path: Path) -> None:
-    await written_in_order(tmp_path, restarts=5, commits=40)
+async def test_thirty_two_writers_and_a_few_kills_leave_no_gap(tmp_path: Path) -> None:
+    await written_in_order(tmp_path, restarts=FEW, commits=40)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_thirty_two_writers_and_twenty_kills_leave_no_gap(tmp_path: Path) -> None:
-    await written_in_order(tmp_path, restarts=20, commits=200)
+    await written_in_order(tmp_path, restarts=MANY, commits=200)

@@ -39,6 +39,8 @@ CALLS = [
 BEFORE, AFTER = "signal=KILL", "signal=USR2"
 # gRPC writes to its own pipes all the time; past this nothing of a commit is left.
 MOST = 40
+# Of each call one of so many is disturbed.
+FEW_STRIDE, EVERY = 11, 1
 ATTACH_SECONDS = 10.0
 DEFINITE = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
 SMALL, LARGE = b"Eine Blume", picture(3069)
@@ -197,7 +199,7 @@ async def swept(folder: Path, hows: list[str], calls: list[str], stride: int) ->
 async def test_killed_at_some_calls_of_a_commit_it_keeps_what_it_acknowledged(
     tmp_path: Path,
 ) -> None:
-    assert await swept(tmp_path, [BEFORE, AFTER], CALLS, stride=6) > 20
+    assert await swept(tmp_path, [BEFORE, AFTER], CALLS, FEW_STRIDE) > 14
 
 
 @pytest.mark.long
@@ -205,4 +207,4 @@ async def test_killed_at_some_calls_of_a_commit_it_keeps_what_it_acknowledged(
 async def test_killed_at_every_call_of_a_commit_it_keeps_what_it_acknowledged(
     tmp_path: Path,
 ) -> None:
-    assert await swept(tmp_path, [BEFORE, AFTER], CALLS, stride=1) > 80
+    assert await swept(tmp_path, [BEFORE, AFTER], CALLS, EVERY) > 80

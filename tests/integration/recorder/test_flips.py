@@ -71,11 +71,13 @@ async def listed(world: World) -> list[str]:
     return [run.name for run in answer.runs]
 
 
-async def flip_metadata(world: World, *, every_bit: bool) -> None:
+async def flip_metadata(world: World, *, every_bit: bool, stride: int = 1) -> None:
     name, other = await whole_run(world), await whole_run(world)
     file = world.folder(name) / METADATA
     good = file.read_bytes()
     for at, changed in flipped(good, every_bit=every_bit, seed=1):
+        if at % stride:
+            continue
         file.write_bytes(changed)
         where = f"byte {at}: {changed[max(0, at - 10) : at + 10]!r}"
         assert await refusal(got(world, name)) == "DATA_LOSS METADATA_CORRUPT", where
@@ -116,8 +118,8 @@ async def flip_entities(world: World, *, every_bit: bool) -> None:
         assert await world.read(one.name) == good
 
 
-async def test_a_flip_of_any_byte_of_metadata_is_told(served: World) -> None:
-    await flip_metadata(served, every_bit=False)
+async def test_a_flip_of_one_byte_of_metadata_in_five_is_told(served: World) -> None:
+    await flip_metadata(served, every_bit=False, stride=5)
 
 
 async def test_a_flip_of_any_byte_of_an_entity_is_told(served: World) -> None:
