@@ -33,6 +33,8 @@ def print_result(console: Console, result: RunResult) -> None:
             console.print(Text(f"  {printable(block.explanation)}"), soft_wrap=True)
         if block.suggestion:
             console.print(Text(f"  {printable(block.suggestion)}"), soft_wrap=True)
+        if block.alternative:
+            console.print(Text(f"  try: {printable(block.alternative)}"), soft_wrap=True)
     line = Text(result.status, style=_STYLES.get(result.status, "bold red"))
     if why := _why(result):
         line.append(f": {why}", style="default not bold")

@@ -45,6 +45,9 @@ class BlockModel(BaseModel):
     rule: str
     explanation: str
     suggestion: str
+    alternative: str = Field(
+        "", description="a text that could be typed instead and passes the same checks"
+    )
     language: str
 
 

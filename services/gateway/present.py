@@ -197,5 +197,6 @@ def _block(block: Block | None) -> BlockModel | None:
         rule=block.rule,
         explanation=block.explanation,
         suggestion=block.suggestion,
+        alternative=block.alternative,
         language=block.language,
     )

@@ -56,6 +56,8 @@ class Block:
     rule: str
     explanation: str
     suggestion: str
+    # A text that could be typed instead.
+    alternative: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ def _blocks(seen: Sequence[SeenEntity]) -> list[Block]:
             rule=_text(document.get("rule")),
             explanation=_text(document.get("explanation")),
             suggestion=_text(document.get("suggestion")),
+            alternative=_text(document.get("alternative")),
         )
         if block not in found:
             found.append(block)

@@ -22,6 +22,8 @@ class Block:
     explanation: str
     suggestion: str
     language: str = ""
+    # A text that could be typed instead.
+    alternative: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,12 @@ def read_block(document: bytes, stage: int) -> Block:
         return value if isinstance(value, str) else ""
 
     return Block(
-        stage, word("rule"), word("explanation"), word("suggestion"), language=word("language")
+        stage,
+        word("rule"),
+        word("explanation"),
+        word("suggestion"),
+        language=word("language"),
+        alternative=word("alternative"),
     )
 
 

@@ -102,4 +102,5 @@ def _verdict(verdict: safety_pb2.Verdict, purpose: Purpose) -> Verdict:
         suggestion=verdict.suggestion,
         language=verdict.language,
         used=ModelUse("safety", verdict.used.backend, verdict.used.model),
+        alternative=verdict.alternative,
     )

@@ -30,6 +30,7 @@ def verdict_document(stage: int, level: Level, verdicts: Sequence[Verdict]) -> b
             "terms": list(deciding.terms),
             "explanation": deciding.explanation,
             "suggestion": deciding.suggestion,
+            "alternative": deciding.alternative,
             "language": deciding.language,
             "verdicts": [_verdict(verdict) for verdict in verdicts],
         }
@@ -53,6 +54,7 @@ def explanation_document(stage: int, verdict: Verdict) -> bytes:
             "rule": verdict.rule,
             "explanation": verdict.explanation,
             "suggestion": verdict.suggestion,
+            "alternative": verdict.alternative,
             "language": verdict.language,
         }
     )

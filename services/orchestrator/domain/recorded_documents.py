@@ -17,8 +17,8 @@ from services.orchestrator.engine.step import JsonObject
 def verdicts_of(document: bytes) -> tuple[Verdict, ...]:
     """Return the verdicts of a safety entity, in order, at least one.
 
-    Only the one that decided has its explanation, suggestion and language. Raises DataLoss
-    RECORD_NOT_UNDERSTOOD.
+    Only the one that decided has its explanation, suggestion, alternative and language.
+    Raises DataLoss RECORD_NOT_UNDERSTOOD.
     """
     top = _object(document)
     listed = top.get("verdicts")
@@ -32,6 +32,8 @@ def verdicts_of(document: bytes) -> tuple[Verdict, ...]:
         verdicts[decided],
         explanation=_text(top, "explanation"),
         suggestion=_text(top, "suggestion"),
+        # Earlier releases offered none.
+        alternative=_text(top, "alternative") if "alternative" in top else "",
         language=_text(top, "language"),
     )
     return tuple(verdicts)

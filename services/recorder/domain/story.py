@@ -87,6 +87,8 @@ class Explanation:
     text: str
     suggestion: str
     language: str
+    # A text that could be typed instead; empty in records of earlier releases.
+    alternative: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,8 @@ def _explanation(document: Mapping[str, Any]) -> Explanation | None:
     text = _word(document, "explanation")
     if not text:
         return None
-    return Explanation(text, _word(document, "suggestion"), _word(document, "language"))
+    suggestion, language = _word(document, "suggestion"), _word(document, "language")
+    return Explanation(text, suggestion, language, _word(document, "alternative"))
 
 
 def _languages(run: Run, documents: Mapping[int, Mapping[str, Any]]) -> tuple[str, str]:
