@@ -74,10 +74,12 @@ def entity_row(entity: SeenEntity) -> Row:
 
 
 def waiting_words(view: RunView) -> str:
-    """What a run waits for: a person, its turn, or to begin; empty when it is in work."""
+    """What a run waits for: a person, its turn, a model, or to begin; empty when it is in work."""
     if view.open_questions:
         numbers = ", ".join(map(str, sorted(view.open_questions)))
         return f"waiting for a person to answer question {numbers}"
+    if view.writing_position:
+        return f"waiting for the model, number {view.writing_position} in line"
     if view.has_begun:
         return ""
     if not view.ahead:

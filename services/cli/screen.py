@@ -79,7 +79,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._rendered: dict[int, float] = {}
-        self._ahead = 0
+        self._told = 0, 0
 
     def __enter__(self) -> Lines:
         """Begin."""
@@ -92,7 +92,7 @@ class Lines:
         """Print stages, output results and the coarse progress of a rendering."""
         if event.kind == "render_progress":
             self._coarse_progress(view.output(event.number("output_index")))
-        elif event.kind == QUEUE:
+        elif event.kind in (QUEUE, "writing_position"):
             self._place(view)
         elif row := fact_row(view, event):
             self._print(row)
@@ -110,9 +110,10 @@ class Lines:
         return nullcontext()
 
     def _place(self, view: RunView) -> None:
-        if view.ahead and view.ahead != self._ahead:
+        place = view.ahead, view.writing_position
+        if any(place) and place != self._told:
             self._print(Row("", Text(waiting_words(view))))
-        self._ahead = view.ahead
+        self._told = place
 
     def _coarse_progress(self, output: OutputView) -> None:
         before = self._rendered.get(output.index)

@@ -166,6 +166,16 @@ def event_of(run_id: RunId, message: recorder_pb2.WatchRunResponse) -> Event | N
             )
         case "render_progress":
             return _progress_of(message.hint.render_progress)
+        case "writing_position":
+            place = message.hint.writing_position
+            return Event(
+                "writing_position",
+                {
+                    "entity_type": place.entity_type,
+                    "position": place.position,
+                    "output_index": place.output_index,
+                },
+            )
         case "preview":
             preview = message.hint.preview
             return Event(

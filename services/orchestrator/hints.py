@@ -11,7 +11,14 @@ from services.kit.ids import RunId
 from services.kit.log import facts
 from services.orchestrator.claims import ClaimLost
 from services.orchestrator.domain.run import RenderPreview, RenderProgress
-from services.orchestrator.ports import Hint, PreviewHint, Recorder, RenderHint, TextHint
+from services.orchestrator.ports import (
+    Hint,
+    PreviewHint,
+    Recorder,
+    RenderHint,
+    TextHint,
+    WritingHint,
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +48,14 @@ class HintSender:
             self._waiting[-1] = TextHint(entity_type, pass_number, last.offset, last.text + text)
         else:
             self._waiting.append(TextHint(entity_type, pass_number, offset, text))
+        self._wake.set()
+
+    def place(self, entity_type: str, position: int, output_index: int = 0) -> None:
+        """Say where a text stands in the line before its model; 0 once its turn has come."""
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(last, WritingHint) and last.entity_type == entity_type:
+            self._waiting.pop()
+        self._waiting.append(WritingHint(entity_type, position, output_index))
         self._wake.set()
 
     def render(self, output_index: int, progress: RenderProgress) -> None:

@@ -1,7 +1,7 @@
 """What may be told to watchers before it is a fact; checked, passed on, never stored.
 
-Everybody hears how far a job is. Text as it grows is of the process. A preview is a picture that
-nobody has checked, and where a job runs is for operators: both are for research.
+Everybody hears how far a job is, and where in a line. Text as it grows is of the process. A preview
+is a picture that nobody has checked, and where a job runs is for operators: both are for research.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ MAX_HINTS = 100
 MAX_PREVIEW_BYTES = 64 * 1024
 MAX_LABEL_CHARACTERS = 200
 _DELTA_TYPES = frozenset({"translation", "interception", "interception_pass"})
+_WRITTEN_TYPES = _DELTA_TYPES | {"media_prompt"}
 _PREVIEW_TYPES = frozenset({"image/jpeg", "image/webp"})
 
 
@@ -35,6 +36,8 @@ def check_hints(hints: Sequence[run_pb2.Hint]) -> list[run_pb2.Hint]:
                 _check_progress(hint.render_progress, f"{path}.render_progress")
             case "preview":
                 _check_preview(hint.preview, f"{path}.preview")
+            case "writing_position":
+                _check_position(hint.writing_position, f"{path}.writing_position")
             case _:
                 raise InvalidArgument("HINT_REQUIRED", "must say something", field=f"{path}.hint")
     return list(hints)
@@ -52,6 +55,8 @@ def hint_for(hint: run_pb2.Hint, audience: Audience) -> run_pb2.Hint | None:
             told.render_progress.ClearField("instance")
             told.render_progress.ClearField("node")
             return told
+        case "writing_position":
+            return hint
         case _:
             return None
 
@@ -67,6 +72,15 @@ def _check_delta(delta: run_pb2.TextDelta, path: str) -> None:
         raise InvalidArgument(
             "TEXT_TOO_LONG", f"at most {MAX_TEXT_CHARACTERS} characters", field=f"{path}.text"
         )
+
+
+def _check_position(position: run_pb2.WritingPosition, path: str) -> None:
+    if position.entity_type not in _WRITTEN_TYPES:
+        raise InvalidArgument(
+            "INVALID_ENTITY_TYPE", "not a text that a model writes", field=f"{path}.entity_type"
+        )
+    parse_number(position.position, f"{path}.position", most=2**31 - 1)
+    parse_number(position.output_index, f"{path}.output_index", most=MAX_OUTPUTS)
 
 
 def _check_progress(progress: run_pb2.RenderProgress, path: str) -> None:

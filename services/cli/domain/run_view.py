@@ -106,6 +106,8 @@ class RunView:
     open_questions: set[int] = field(default_factory=set)
     # Runs that come before it while it has not begun, and seconds until its turn.
     ahead: int = 0
+    # Where the text that is written now stands in the line before its model; 0 when it is its turn.
+    writing_position: int = 0
     wait_seconds: float | None = None
 
     @property
@@ -167,6 +169,7 @@ class RunView:
             output.fraction = 1.0
 
     def _text_delta(self, event: Event) -> None:
+        self.writing_position = 0
         kind, number = event.text("entity_type"), event.number("pass")
         if (kind, number) in self.written:
             return  # a hint that came after the fact
@@ -174,6 +177,9 @@ class RunView:
             self.growing_type, self.growing_pass = kind, number
             self.growing = GrowingText()
         self.growing.add(event.number("offset"), event.text("text"))
+
+    def _writing_position(self, event: Event) -> None:
+        self.writing_position = event.number("position")
 
     def _queue(self, event: Event) -> None:
         self.ahead = event.number("position")
@@ -188,4 +194,4 @@ class RunView:
         output.remaining_seconds = event.seconds("remaining_seconds")
 
 
-_KINDS = FACTS | {"text_delta", "render_progress", QUEUE}
+_KINDS = FACTS | {"text_delta", "writing_position", "render_progress", QUEUE}

@@ -706,24 +706,28 @@ class Hint(_message.Message):
     TEXT_DELTA_FIELD_NUMBER: _builtins.int
     RENDER_PROGRESS_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    WRITING_POSITION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def text_delta(self) -> Global___TextDelta: ...
     @_builtins.property
     def render_progress(self) -> Global___RenderProgress: ...
     @_builtins.property
     def preview(self) -> Global___Preview: ...
+    @_builtins.property
+    def writing_position(self) -> Global___WritingPosition: ...
     def __init__(
         self,
         *,
         text_delta: Global___TextDelta | None = ...,
         render_progress: Global___RenderProgress | None = ...,
         preview: Global___Preview | None = ...,
+        writing_position: Global___WritingPosition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hint", b"hint", "preview", b"preview", "render_progress", b"render_progress", "text_delta", b"text_delta"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hint", b"hint", "preview", b"preview", "render_progress", b"render_progress", "text_delta", b"text_delta", "writing_position", b"writing_position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hint", b"hint", "preview", b"preview", "render_progress", b"render_progress", "text_delta", b"text_delta"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hint", b"hint", "preview", b"preview", "render_progress", b"render_progress", "text_delta", b"text_delta", "writing_position", b"writing_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_hint: _TypeAlias = _typing.Literal["text_delta", "render_progress", "preview"]  # noqa: Y015
+    _WhichOneofReturnType_hint: _TypeAlias = _typing.Literal["text_delta", "render_progress", "preview", "writing_position"]  # noqa: Y015
     _WhichOneofArgType_hint: _TypeAlias = _typing.Literal["hint", b"hint"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_hint) -> _WhichOneofReturnType_hint | None: ...
 
@@ -758,6 +762,36 @@ class TextDelta(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TextDelta: _TypeAlias = TextDelta  # noqa: Y015
+
+@_typing.final
+class WritingPosition(_message.Message):
+    """Where a text stands in the line before the model that is to write it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITY_TYPE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    OUTPUT_INDEX_FIELD_NUMBER: _builtins.int
+    entity_type: _builtins.str
+    """As in TextDelta, or "media_prompt"."""
+    position: _builtins.int
+    """From 1; 0 once its turn has come."""
+    output_index: _builtins.int
+    """The output it is for, 0 for none."""
+    def __init__(
+        self,
+        *,
+        entity_type: _builtins.str = ...,
+        position: _builtins.int = ...,
+        output_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_type", b"entity_type", "output_index", b"output_index", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WritingPosition: _TypeAlias = WritingPosition  # noqa: Y015
 
 @_typing.final
 class RenderProgress(_message.Message):
