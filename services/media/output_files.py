@@ -90,6 +90,8 @@ class OutputFile(_File):
     title: dict[Annotated[str, Field(pattern=r"^[a-z]{2}$")], Annotated[str, Field(min_length=1)]]
     deadline_seconds: Annotated[float, Field(gt=0, le=3600)] = 300.0
     keep_metadata: StrictBool = False
+    # How its model wants a prompt: a file of configs/prompt_styles.
+    prompt_style: Annotated[str, Field(pattern=r"^[a-z0-9_]{0,64}$")] = ""
     workflow: _WorkflowFile | None = None
     # Judged by the options of the backend named.
     options: dict[StrictStr, Any] | None = None
@@ -151,6 +153,7 @@ def read_output(
         slots=slots,
         deadline_seconds=parsed.deadline_seconds,
         keep_metadata=parsed.keep_metadata,
+        prompt_style=parsed.prompt_style,
         backend_options=options,
         cost=Cost(parsed.cost.amount, parsed.cost.currency) if parsed.cost is not None else None,
         fallback=parsed.fallback,

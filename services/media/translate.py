@@ -176,6 +176,7 @@ def list_message(
             runs_as=one.runs_as,
             input_image_slots=one.config.image_slots,
             text_slots=[name for name, slot in one.config.slots.items() if slot.kind == "text"],
+            prompt_style=one.config.prompt_style,
             parameters=[name for name, slot in one.config.slots.items() if slot.kind != "image"],
         )
         if one.typical_seconds is not None:

@@ -107,6 +107,8 @@ class OutputConfig:
     deadline_seconds: float = 300.0
     # Whether texts that the backend wrote into a picture stay in it: ComfyUI writes the prompt.
     keep_metadata: bool = False
+    # How its model wants a prompt, e.g. "tags"; empty means as it was written.
+    prompt_style: str = ""
     # What the backend needs to know, e.g. the workflow of ComfyUI; parsed by the backend's loader.
     backend_options: Mapping[str, object] = field(default_factory=dict)
     cost: Cost | None = None

@@ -12,9 +12,11 @@ from artlab.common.v1 import common_pb2
 from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
 from services.kit.deadline import budget
 from services.kit.enums import value_of, word_of
+from services.kit.errors import FailedPrecondition
 from services.kit.status import remote_errors
 from services.kit.text import parse_text
-from services.orchestrator.domain.run import Kind, Mode, ModelUse, PassResult, Recipe
+from services.orchestrator.domain.run import Kind, ModelUse, PassResult, PassText, Recipe
+from services.orchestrator.ports import LinePlace, PassJob, RewriteJob, TextUpdate
 
 CALL_SECONDS = 5.0
 # Longer than any pass may take by the interception service's own settings, which end it first.
@@ -43,6 +45,11 @@ class InterceptionClient:
             requires_context=recipe.requires_context,
             output_configs=tuple(recipe.output_configs),
             default_output=cast("Kind", kind) if kind else None,
+            takes=tuple(_pass_text(one.takes) for one in recipe.plan),
+            result=_pass_text(recipe.result),
+            keeps_words=recipe.keeps_words,
+            is_local=recipe.origin == interception_pb2.RECIPE_ORIGIN_LOCAL,
+            sha256=recipe.sha256,
         )
 
     async def detect_language(self, text: str) -> str:
@@ -52,33 +59,73 @@ class InterceptionClient:
             answer = await self._stub.DetectLanguage(request, timeout=budget(CALL_SECONDS))
         return answer.language or "und"
 
-    async def intercept(
-        self,
-        config_name: str,
-        text: str,
-        *,
-        language: str,
-        context: str,
-        mode: Mode,
-        seed: int,
-        pass_number: int,
-    ) -> AsyncIterator[str | PassResult]:
-        """Yield deltas, then the result of one pass."""
+    async def recipe_texts(self, name: str, sha256: str) -> tuple[str, ...]:
+        """See the port."""
+        request = interception_pb2.GetRecipeRequest(config_name=name)
+        with remote_errors("interception"):
+            answer = await self._stub.GetRecipe(request, timeout=budget(CALL_SECONDS))
+        recipe = answer.recipe
+        if recipe.sha256 != sha256:
+            raise FailedPrecondition(
+                "RECIPE_CHANGED", f"{name} was changed while the run went through it; start again"
+            )
+        told = [*recipe.title.values(), *recipe.description.values(), *recipe.context.values()]
+        return tuple(text for text in dict.fromkeys(told) if text.strip())
+
+    async def intercept(self, job: PassJob) -> AsyncIterator[TextUpdate]:
+        """Yield deltas, and its place while it waits, then the result of one pass."""
         request = interception_pb2.InterceptRequest(
-            config_name=config_name,
-            text=text,
-            language="" if language == "und" else language,
-            context=context,
-            execution_mode=value_of(common_pb2.ExecutionMode, mode),
-            seed=seed,
+            config_name=job.config_name,
+            text=job.text,
+            language="" if job.language == "und" else job.language,
+            context=job.context,
+            execution_mode=value_of(common_pb2.ExecutionMode, job.mode),
+            seed=job.seed,
+            user_id=job.user_id,
+            recipe_sha256=job.recipe_sha256,
         )
-        setattr(request, "pass", pass_number)  # a keyword of Python
+        setattr(request, "pass", job.number)  # a keyword of Python
         with remote_errors("interception"):
             async for answer in self._stub.Intercept(request, timeout=budget(PASS_SECONDS)):
-                if answer.HasField("delta"):
-                    yield answer.delta.text
-                elif answer.HasField("result"):
-                    yield _result(answer.result)
+                update = _update(answer)
+                if update is not None:
+                    yield update
+
+    async def rewrite(self, job: RewriteJob) -> AsyncIterator[TextUpdate]:
+        """Yield deltas, and its place while it waits, then a text put for its medium."""
+        request = interception_pb2.RewritePromptRequest(
+            text=job.text,
+            style=job.style,
+            kind=value_of(common_pb2.MediaKind, job.kind),
+            language="" if job.language == "und" else job.language,
+            execution_mode=value_of(common_pb2.ExecutionMode, job.mode),
+            seed=job.seed,
+            user_id=job.user_id,
+            config_name=job.recipe,
+        )
+        with remote_errors("interception"):
+            async for answer in self._stub.RewritePrompt(request, timeout=budget(PASS_SECONDS)):
+                update = _update(answer)
+                if update is not None:
+                    yield update
+
+
+def _update(
+    answer: interception_pb2.InterceptResponse | interception_pb2.RewritePromptResponse,
+) -> TextUpdate | None:
+    match answer.WhichOneof("update"):
+        case "delta":
+            return answer.delta.text
+        case "position":
+            return LinePlace(answer.position.position)
+        case "result":
+            return _result(answer.result)
+        case _:
+            return None  # of a later release
+
+
+def _pass_text(value: interception_pb2.PassText.ValueType) -> PassText:
+    return cast("PassText", word_of(interception_pb2.PassText, value) or "previous")
 
 
 def _result(result: interception_pb2.PassResult) -> PassResult:

@@ -60,6 +60,7 @@ class MediaClient:
                 image_slots=tuple(config.input_image_slots),
                 text_slots=tuple(config.text_slots),
                 parameters=tuple(config.parameters),
+                prompt_style=config.prompt_style,
             )
             for config in answer.configs
         }

@@ -59,6 +59,8 @@ def _of_text(step: StepDefinition, recipe: Recipe) -> list[str]:
 
 def _of_output(step: StepDefinition, output: PlannedOutput, *, checks_images: bool) -> list[str]:
     match step.kind:
+        case "media_prompt":
+            return ["safety", "media_prompt"] if output.prompt_style else []
         case "pre_output_safety":
             return ["safety_pre_output"]
         case "media_generation":

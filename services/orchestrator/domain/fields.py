@@ -111,6 +111,15 @@ class Fields:
                 raise malformed(self._at(name), "is no list of texts")
         return tuple(values)
 
+    def words(self, name: str, words: Sequence[Word]) -> tuple[Word, ...]:
+        """A list of some words."""
+        known = {str(word): word for word in words}
+        values = self.texts(name)
+        for value in values:
+            if value not in known:
+                raise malformed(self._at(name), "has a word that is none of its words")
+        return tuple(known[value] for value in values)
+
     def scalars(self, name: str) -> dict[str, Value]:
         """An object of scalars."""
         values = self._typed(name, dict)

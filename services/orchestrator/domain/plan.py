@@ -90,6 +90,8 @@ class PlannedOutput:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     # The names of those that are texts.
     text_slots: tuple[str, ...] = ()
+    # How its text is put for its medium; empty means as it was written.
+    prompt_style: str = ""
 
     @property
     def slot_texts(self) -> tuple[str, ...]:
@@ -182,7 +184,7 @@ def make_plan(
     check_images(request.input_images, offers)
     check_known(request.parameters, offers)
     check_size(request.parameters)
-    outputs = _outputs(offers, request.parameters, seed)
+    outputs = _outputs(offers, request, seed, keeps_words=_keeps_words(request, recipe))
     checks_images = level in policy.image_check_levels
     expected = expected_entities(
         request, recipe, pipeline.flow, outputs, checks_images=checks_images
@@ -259,6 +261,12 @@ def _output_names(
     )
 
 
+def _keeps_words(request: RunRequest, recipe: Recipe) -> bool:
+    # A text that a person looks at before it is made, or wrote in its place, is made as it stands.
+    wrote = request.rerun is not None and bool(request.rerun.text_sha256)
+    return recipe.keeps_words or request.pause_before_render or wrote
+
+
 def _offers(names: tuple[str, ...], catalogue: OutputCatalogue) -> tuple[OutputOffer, ...]:
     for position, name in enumerate(names):
         if name not in catalogue.offers:
@@ -273,7 +281,7 @@ def _offers(names: tuple[str, ...], catalogue: OutputCatalogue) -> tuple[OutputO
 
 
 def _outputs(
-    offers: tuple[OutputOffer, ...], parameters: Mapping[str, Value], seed: int
+    offers: tuple[OutputOffer, ...], request: RunRequest, seed: int, *, keeps_words: bool
 ) -> tuple[PlannedOutput, ...]:
     seen: Counter[str] = Counter()
     outputs = []
@@ -287,8 +295,9 @@ def _outputs(
                 kind=offer.kind,
                 seed=output_seed(seed, seen[offer.name]),
                 image_slots=offer.image_slots,
-                parameters=given_to(offer, parameters),
-                text_slots=text_slots(parameters, offer),
+                parameters=given_to(offer, request.parameters),
+                text_slots=text_slots(request.parameters, offer),
+                prompt_style="" if keeps_words else offer.prompt_style,
             )
         )
     return tuple(outputs)

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.kit.errors import FailedPrecondition
 from services.orchestrator.domain.fields import Fields, malformed
 from services.orchestrator.domain.lineage import Copied, Lineage, Rerun
 from services.orchestrator.domain.plan import Plan, PlannedOutput, RunRequest
-from services.orchestrator.domain.run import LEVELS, Kind, Mode, Recipe
+from services.orchestrator.domain.run import LEVELS, Kind, Mode, PassText, Recipe
 from services.orchestrator.engine.definition import Definition, parse_definition
 
 VERSION = 1
 # What the recorder takes.
 MAX_BYTES = 256 * 1024
 MODES: tuple[Mode, ...] = ("eco", "fast")
+PASS_TEXTS: tuple[PassText, ...] = ("previous", "original", "all")
 KINDS: tuple[Kind, ...] = ("text", "image", "audio", "music", "video", "code")
 
 
@@ -102,6 +104,11 @@ def _recipe(recipe: Recipe) -> dict[str, object]:
         "requires_context": recipe.requires_context,
         "output_configs": list(recipe.output_configs),
         "default_output": recipe.default_output,
+        "takes": list(recipe.takes),
+        "result": recipe.result,
+        "keeps_words": recipe.keeps_words,
+        "is_local": recipe.is_local,
+        "sha256": recipe.sha256,
     }
 
 
@@ -115,6 +122,16 @@ def _recipe_of(recipe: Fields) -> Recipe:
         output_configs=recipe.texts("output_configs"),
         default_output=recipe.optional_word("default_output", KINDS),
     )
+    # Plans of earlier releases know of none of these.
+    if "takes" in recipe:
+        found = replace(
+            found,
+            takes=recipe.words("takes", PASS_TEXTS),
+            result=recipe.word("result", PASS_TEXTS),
+            keeps_words=recipe.flag("keeps_words"),
+            is_local=recipe.flag("is_local"),
+            sha256=recipe.text("sha256"),
+        )
     recipe.nothing_else()
     return found
 
@@ -191,6 +208,7 @@ def _output(output: PlannedOutput) -> dict[str, object]:
         "image_slots": list(output.image_slots),
         "parameters": list(output.parameters),
         "text_slots": list(output.text_slots),
+        "prompt_style": output.prompt_style,
     }
 
 
@@ -208,6 +226,7 @@ def _output_of(output: Fields, values: dict[str, bool | int | float | str]) -> P
         image_slots=output.texts("image_slots"),
         parameters={name: values[name] for name in names},
         text_slots=slots,
+        prompt_style=output.text("prompt_style") if "prompt_style" in output else "",
     )
     output.nothing_else()
     return found

@@ -13,6 +13,8 @@ Level = Literal["kids", "youth", "adult", "research"]
 Mode = Literal["eco", "fast"]
 Kind = Literal["text", "image", "audio", "music", "video", "code"]
 Audience = Literal["student", "advanced", "research"]
+# A text on the way through a recipe: the pass before's, stage 1's, or those of all passes before.
+PassText = Literal["previous", "original", "all"]
 Purpose = Literal[
     "input",
     "context",
@@ -50,7 +52,15 @@ class RunError:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the plan needs to know of an interception recipe."""
+    """What the plan needs to know of an interception recipe.
+
+    Attributes:
+        takes: what each pass is given; of every pass that is not named, the text of the one before.
+        result: what comes of it, the text of the last pass or those of all.
+        keeps_words: whether no medium may have its words put differently.
+        is_local: whether somebody here wrote it, so that its own texts have to be checked.
+        sha256: of the recipe the plan was made with; empty when it was not told.
+    """
 
     name: str
     passes: int
@@ -59,6 +69,15 @@ class Recipe:
     requires_context: bool
     output_configs: tuple[str, ...]
     default_output: Kind | None
+    takes: tuple[PassText, ...] = ()
+    result: PassText = "previous"
+    keeps_words: bool = False
+    is_local: bool = False
+    sha256: str = ""
+
+    def given(self, number: int) -> PassText:
+        """Return what a pass, from 1, is given."""
+        return self.takes[number - 1] if number <= len(self.takes) else "previous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +92,8 @@ class OutputOffer:
     # Slots that take a text, and all slots a request may set.
     text_slots: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    # How its model wants a prompt; empty means as it was written.
+    prompt_style: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +131,8 @@ class Verdict:
     attempt: int = 1
     # The entity that was looked at; 0 for what was not an entity yet.
     sequence: int = 0
+    # A text that could be typed instead; empty when safe.
+    alternative: str = ""
 
 
 @dataclass(frozen=True, slots=True)

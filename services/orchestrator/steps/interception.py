@@ -1,16 +1,18 @@
 """Stage 2: the text goes through the recipe, pass by pass.
 
-What one pass hands to the next is checked between them, and so is a text that comes from elsewhere
-than stage 1: nothing unchecked reaches a model.
+The recipe says what each pass is given: the text of the one before, that of stage 1, or all so
+far. What one pass hands to the next is checked between them, and so is a text that comes from
+elsewhere than stage 1, and a recipe that somebody here wrote: nothing unchecked reaches a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.kit.errors import Internal
-from services.orchestrator.domain.run import ModelUse, Purpose, RecordedEntity, Verdict
+from services.kit.errors import FailedPrecondition, Internal
+from services.kit.text import MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS
+from services.orchestrator.domain.run import ModelUse, PassText, Purpose, RecordedEntity, Verdict
 from services.orchestrator.engine.step import JsonObject, StepScope
 from services.orchestrator.record import marks_of
 from services.orchestrator.run_in_work import Blocked, RunInWork
@@ -63,34 +65,55 @@ class Interception:
         recipe = run.plan.recipe
         await run.journal.stage(2, scope.step)
         began = run.journal.begin()
-        written = await _last_recorded(run, place)
-        for number in range(written.number + 1 if written else 1, recipe.passes + 1):
-            given = written.text if written else text
+        written = await _recorded(run, place)
+        if len(written) < recipe.passes:
+            await _check_recipe(run, place)
+        for number in range(len(written) + 1, recipe.passes + 1):
+            given = _given(recipe.given(number), text, written)
             await _check_before(run, place, given, number)
-            written = await _write(run, place, given, number)
-        if written is None:
+            written.append(await _write(run, place, given, number))
+        if not written:
             raise Internal("NO_PASSES", f"{recipe.name} has no passes")
+        last, result = written[-1], _given(recipe.result, text, written)
+        models = last.models
+        if recipe.result == "all":
+            models = tuple(dict.fromkeys(one for each in written for one in each.models))
         await run.journal.text(
             place.upload("interception"),
             "interception",
-            written.text,
+            result,
             began,
             stage=2,
             audience="student",
-            metadata={**written.metadata, **place.marks},
-            models=written.models,
-            attempt=written.attempt,
-            is_last=True,
+            metadata={**last.metadata, **place.marks},
+            models=models,
+            attempt=last.attempt,
+            with_next=True,
         )
-        return {"text": written.text}
+        return {"text": result}
+
+
+def _given(which: PassText, original: str, written: Sequence[Written]) -> str:
+    """Return a text on the way through a recipe: what a pass is given, or what comes of them."""
+    if which == "original" or not written:
+        return original
+    if which == "previous":
+        return written[-1].text
+    joined = "\n\n".join(one.text for one in written)
+    if len(joined) > MAX_TEXT_CHARACTERS or len(joined.encode()) > MAX_TEXT_BYTES:
+        raise FailedPrecondition(
+            "PASSES_TOO_LONG",
+            f"the passes together wrote more than {MAX_TEXT_CHARACTERS} characters",
+        )
+    return joined
 
 
 async def _write(run: RunInWork, place: Place, text: str, number: int) -> Written:
-    began, recursive = run.journal.begin(), run.plan.recipe.passes > 1
-    entity_type = "interception_pass" if recursive else "interception"
+    began, several = run.journal.begin(), run.plan.recipe.passes > 1
+    entity_type = "interception_pass" if several else "interception"
     result = await one_pass(run, run.plan.recipe.name, entity_type, text, number)
     written = Written(number, result.text, told_of(run, result), (result.used,), result.attempt)
-    if recursive:
+    if several:
         await run.journal.text(
             place.upload(f"interception-pass-{number}"),
             "interception_pass",
@@ -106,17 +129,30 @@ async def _write(run: RunInWork, place: Place, text: str, number: int) -> Writte
     return written
 
 
-async def _last_recorded(run: RunInWork, place: Place) -> Written | None:
-    last: RecordedEntity | None = None
+async def _recorded(run: RunInWork, place: Place) -> list[Written]:
+    """Return the passes that are recorded, from the first on without a gap."""
+    found: list[RecordedEntity] = []
     for entity in run.record.all("interception_pass", marks=place.marks):
-        if entity.pass_number == (last.pass_number if last else 0) + 1:
-            last = entity
-    if last is None:
-        return None
-    marks = marks_of(last.metadata)
-    told = {key: value for key, value in last.metadata.items() if key not in marks}
-    text = await run.record.text(last)
-    return Written(last.pass_number, text, told, last.models, last.attempt)
+        if entity.pass_number == len(found) + 1:
+            found.append(entity)
+    written = []
+    for entity in found:
+        marks = marks_of(entity.metadata)
+        told = {key: value for key, value in entity.metadata.items() if key not in marks}
+        text = await run.record.text(entity)
+        written.append(Written(entity.pass_number, text, told, entity.models, entity.attempt))
+    return written
+
+
+async def _check_recipe(run: RunInWork, place: Place) -> None:
+    # What somebody here wrote into a recipe goes to a model like a person's own rules.
+    recipe = run.plan.recipe
+    if not recipe.is_local:
+        return
+    texts = await run.steady(
+        lambda: run.services.interception.recipe_texts(recipe.name, recipe.sha256)
+    )
+    await _check_all(run, place, [("context", text) for text in texts], 0)
 
 
 async def _check_before(run: RunInWork, place: Place, text: str, number: int) -> None:
@@ -125,6 +161,12 @@ async def _check_before(run: RunInWork, place: Place, text: str, number: int) ->
     context = run.plan.request.context
     given: list[tuple[Purpose, str]] = [("interception", text)]
     given += [("context", context), ("context", seam(context, text))] if context else []
+    await _check_all(run, place, given, number - 1)
+
+
+async def _check_all(
+    run: RunInWork, place: Place, given: Sequence[tuple[Purpose, str]], pass_number: int
+) -> None:
     began, verdicts = run.journal.begin(), list[Verdict]()
     try:
         for purpose, one in given:
@@ -133,12 +175,12 @@ async def _check_before(run: RunInWork, place: Place, text: str, number: int) ->
                 run.mark_checked(one)
     except Blocked:
         await run.journal.verdicts(
-            _upload(place, number - 1),
+            _upload(place, pass_number),
             "safety",
             verdicts,
             began,
             stage=2,
-            pass_number=number - 1,
+            pass_number=pass_number,
             metadata=place.marks,
         )
         raise

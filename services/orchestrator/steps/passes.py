@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from services.kit.errors import Internal
 from services.orchestrator.domain.run import PassResult
+from services.orchestrator.ports import LinePlace, PassJob, TextUpdate
 from services.orchestrator.run_in_work import RunInWork
 
 TRANSLATION = "translation_en"
@@ -29,21 +31,47 @@ async def one_pass(
 async def _once(
     run: RunInWork, config_name: str, entity_type: str, text: str, number: int
 ) -> PassResult:
-    request = run.plan.request
-    hinted_pass = number if entity_type == "interception_pass" else 0
-    offset = 0
-    async for update in run.services.interception.intercept(
-        config_name,
-        text,
+    request, recipe = run.plan.request, run.plan.recipe
+    own = config_name == recipe.name
+    job = PassJob(
+        config_name=config_name,
+        text=text,
         language=run.language,
-        context=request.context if config_name == run.plan.recipe.name else "",
+        context=request.context if own else "",
         mode=request.mode,
         seed=run.plan.seed,
-        pass_number=number,
-    ):
+        number=number,
+        user_id=request.user_id,
+        # Of a recipe that somebody may be writing on, what was checked is what is used.
+        recipe_sha256=recipe.sha256 if own and recipe.is_local else "",
+    )
+    hinted_pass = number if entity_type == "interception_pass" else 0
+    return await followed(run, run.services.interception.intercept(job), entity_type, hinted_pass)
+
+
+async def followed(
+    run: RunInWork,
+    updates: AsyncIterator[TextUpdate],
+    entity_type: str,
+    pass_number: int = 0,
+    output_index: int = 0,
+) -> PassResult:
+    """Return what comes of a text that is written, and hint how it grows."""
+    offset, waits = 0, False
+    async for update in updates:
         if isinstance(update, PassResult):
             return update
-        run.hints.text(entity_type, hinted_pass, offset, update)
+        if isinstance(update, LinePlace):
+            waits = True
+            run.hints.place(entity_type, update.position, output_index)
+            continue
+        if waits:
+            waits = False
+            run.hints.place(entity_type, 0, output_index)
+        # Several outputs may have their prompts written at once, and a hint does not tell them
+        # apart: those come whole.
+        if not output_index:
+            run.hints.text(entity_type, pass_number, offset, update)
         offset += len(update)
     raise Internal("INTERCEPTION_PROTOCOL", "the stream ended without a result")
 

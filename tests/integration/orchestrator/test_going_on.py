@@ -142,6 +142,32 @@ CASES = {
         },
     ),
     "a recursive recipe": Case("succeeded", lambda: {"recipe": replace(DADA, passes=5)}),
+    "a recipe whose last pass takes all": Case(
+        "succeeded",
+        lambda: {"recipe": replace(DADA, passes=3, takes=("previous", "original", "all"))},
+    ),
+    "a recipe that gives all": Case(
+        "succeeded",
+        lambda: {
+            "recipe": replace(DADA, passes=2, takes=("original", "original"), result="all"),
+        },
+    ),
+    "a recipe of somebody here": Case(
+        "blocked",
+        lambda: {"recipe": replace(DADA, is_local=True, sha256="1f")},
+        lambda run: setattr(run.interception, "texts", ("friedlich", "verboten")),
+    ),
+    "prompts for their media": Case(
+        "succeeded",
+        lambda: {
+            "request": replace(REQUEST, output_configs=("a", "b")),
+            "offers": (*image("a"), OutputOffer("b", "image", True, prompt_style="tags")),
+        },
+    ),
+    "a prompt for a medium that is blocked": Case(
+        "blocked",
+        lambda: {"offers": (OutputOffer("a", "image", True, prompt_style="verboten"),)},
+    ),
     "several outputs": Case("partial", _several),
     "several outputs at once": Case(
         "partial", lambda: {**_several(), "services": {"outputs_at_once": 3}}
@@ -290,7 +316,9 @@ def settled_by(folder: dict[str, Any], run: Driven) -> Counter[Asked]:
     for kind, stage, output, number, metadata, _, _ in folder["entities"]:
         match kind:
             case "safety" if stage == 1 and not isinstance(run.safety, BrokenSafety):
-                settled |= {one for one in asked_of(run) if one[0] in STAGE_1}
+                # What a recipe of somebody here says is asked about in stage 2.
+                of_recipe = {("check context", text) for text in run.interception.texts}
+                settled |= {one for one in asked_of(run) if one[0] in STAGE_1} - of_recipe
             case "translation":
                 settled.add(("write translation_en", "1"))
             case "interception_pass":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -21,55 +21,19 @@ from services.kit.errors import (
 )
 from services.kit.ids import RunId
 from services.orchestrator.domain.plan import RunRequest
-from services.orchestrator.domain.run import OutputOffer, Recipe
+from services.orchestrator.domain.run import OutputOffer
 from services.orchestrator.ports import RenderHint, TextHint
-from services.orchestrator.run_in_work import Services
-from services.orchestrator.supervisor import Supervisor
-from tests.fakes.peers import FakeInterception, FakeMedia, FakeRecorder, FakeSafety
 from tests.support.eventually import eventually
-from tests.support.supervised import supervise
+from tests.support.stage import DADA, REQUEST, RUN, Stage, stage_with
 
-RUN = RunId("528e5af9-59b3-4551-b101-27e13dd6e43e")
-REQUEST = RunRequest(RUN, "dada", "Eine Blume", "anonymous")
-DADA = Recipe("dada", 1, True, True, False, (), "image")
 AWAY = Unavailable("RECORDER_UNAVAILABLE", "recorder answered UNAVAILABLE")
-
-
-@dataclass
-class Stage:
-    """A supervisor among fake peers."""
-
-    recorder: FakeRecorder
-    safety: FakeSafety
-    interception: FakeInterception
-    media: FakeMedia
-    supervisor: Supervisor
-
-    async def run(self, request: RunRequest = REQUEST) -> str:
-        """Start a run and wait for its final state."""
-        await self.supervisor.start(request)
-        return await self.final(request.run_id)
-
-    async def final(self, run_id: RunId = RUN) -> str:
-        await eventually(lambda: self.recorder.runs[run_id].is_final)
-        return self.recorder.state(run_id)
 
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    made = _stage(DADA)
+    made = stage_with(DADA)
     yield made
     await made.supervisor.drain()
-
-
-def _stage(recipe: Recipe, *, max_runs: int = 4, limit: float = 30.0, max_open: int = 100) -> Stage:
-    recorder, safety, media = FakeRecorder(), FakeSafety(), FakeMedia()
-    interception = FakeInterception(recipe)
-    services = Services(recorder, safety, interception, media)
-    supervisor = supervise(
-        services, max_runs=max_runs, run_limit_seconds=limit, max_open_runs=max_open
-    )
-    return Stage(recorder, safety, interception, media, supervisor)
 
 
 def _offer(stage: Stage, *names: str) -> RunRequest:
@@ -129,6 +93,7 @@ async def test_a_no_is_explained_to_the_person_without_its_evidence(stage: Stage
         "rule": "youth.test",
         "explanation": "Das geht hier nicht.",
         "suggestion": "Versuch etwas anderes.",
+        "alternative": "Eine Katze",
         "language": "de",
     }
     assert explanation.models == evidence.models
@@ -177,7 +142,7 @@ async def test_ones_own_rules_reach_the_recipe_and_not_the_translator(stage: Sta
 
 
 async def test_each_pass_gets_the_text_of_the_one_before() -> None:
-    stage = _stage(replace(DADA, passes=8, translates_input=False))
+    stage = stage_with(replace(DADA, passes=8, translates_input=False))
     assert await stage.run() == "succeeded"
     inputs = [text for _, text, _, _ in stage.interception.asked]
     outputs = [stage.recorder.text_of(f"interception-pass-{k}") for k in range(1, 9)]
@@ -188,7 +153,7 @@ async def test_each_pass_gets_the_text_of_the_one_before() -> None:
 
 
 async def test_what_a_pass_made_up_does_not_reach_the_next_unchecked() -> None:
-    stage = _stage(replace(DADA, passes=8, translates_input=False))
+    stage = stage_with(replace(DADA, passes=8, translates_input=False))
     stage.interception.write = lambda _, text, number: text + (" verboten" if number == 3 else "")
     assert await stage.run() == "blocked"
     assert len(stage.interception.asked) == 3
@@ -391,7 +356,7 @@ async def test_nothing_is_created_when_the_plan_has_a_defect(stage: Stage) -> No
 
 
 async def test_more_runs_than_fit_are_told_to_come_back() -> None:
-    stage = _stage(DADA, max_runs=1, max_open=1)
+    stage = stage_with(DADA, max_runs=1, max_open=1)
     stage.media.frozen = True
     await stage.supervisor.start(REQUEST)
     with pytest.raises(ResourceExhausted, match="TOO_MANY_RUNS") as caught:
@@ -401,7 +366,7 @@ async def test_more_runs_than_fit_are_told_to_come_back() -> None:
 
 
 async def test_a_run_past_its_limit_is_stopped_with_a_reason() -> None:
-    stage = _stage(DADA, limit=0.2)
+    stage = stage_with(DADA, limit=0.2)
     stage.media.frozen = True
     assert await stage.run() == "failed"
     assert stage.recorder.error is not None

@@ -332,7 +332,7 @@ def test_a_question_for_each_output_is_waited_for_with_each() -> None:
     ask = {"kind": "approve", "who": "teacher", "seconds": 60}
     text = "{{ steps.pre_output_safety.output.text }}"
     each["config"]["body"]["steps"].insert(
-        1, {"id": "ask_teacher", "type": "question", "config": ask, "inputs": {"text": text}}
+        2, {"id": "ask_teacher", "type": "question", "config": ask, "inputs": {"text": text}}
     )
     asking = {"four_stages": parse_definition(document, "asking")}
     request = replace(REQUEST, output_configs=("builtin_image",) * 3)

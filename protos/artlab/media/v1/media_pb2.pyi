@@ -488,7 +488,9 @@ class OutputConfig(_message.Message):
     name of that one. Empty when it can run itself, or when none can.
     """
     prompt_style: _builtins.str
-    """How its model wants a prompt, e.g. "tags"; empty means as it was written."""
+    """How its model wants a prompt: "tags", "prose", "shot_list", "sound" or
+    "song"; empty means as it was written.
+    """
     @_builtins.property
     def typical_duration(self) -> _duration_pb2.Duration:
         """Median of recent jobs; unset when unknown."""
