@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.interception.catalogue import load_recipes
+from services.interception.domain.prompt_style import PromptStyle
 from services.interception.domain.recipe import Recipe
+from services.interception.prompt_styles import load_prompt_styles
 from services.kit.catalogue import CatalogueError, Defect
 from services.media.catalogue import MODES, OutputCatalogue, load_output_catalogue
 from services.orchestrator.engine.loader import load_pipelines
@@ -58,6 +60,12 @@ def check_catalogue(configs: Path) -> Findings:
         defects += _placed(error, configs, "safety")
     if recipes is not None:
         defects += _without_translation(recipes)
+    try:
+        styles = load_prompt_styles(configs / "prompt_styles")
+    except CatalogueError as error:
+        defects += _placed(error, configs, "prompt_styles")
+    else:
+        defects += _unknown_styles(outputs, styles)
     if recipes is not None and outputs is not None:
         for name in recipes:
             defects += _outputs_of(recipes[name], outputs)
@@ -88,6 +96,15 @@ def _without_translation(recipes: Mapping[str, Recipe]) -> Iterator[Defect]:
         yield Defect(f"interception/{TRANSLATION}.yaml", "", reason)
     elif TRANSLATION in recipes and recipes[TRANSLATION].passes != 1:
         yield Defect(f"interception/{TRANSLATION}.yaml", "passes", "stage 1 makes one pass")
+
+
+def _unknown_styles(
+    outputs: OutputCatalogue | None, styles: Mapping[str, PromptStyle]
+) -> Iterator[Defect]:
+    for name, config in outputs.configs.items() if outputs is not None else ():
+        if config.prompt_style and config.prompt_style not in styles:
+            reason = f"there is no {config.prompt_style} in prompt_styles"
+            yield Defect(f"output/{name}.yaml", "prompt_style", reason)
 
 
 def _outputs_of(recipe: Recipe, outputs: OutputCatalogue) -> Iterator[Defect]:

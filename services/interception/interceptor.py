@@ -7,16 +7,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from services.interception.domain.chain import next_language
-from services.interception.domain.guard import capped
 from services.interception.domain.recipe import Recipe
-from services.interception.domain.writing import TaskName, WritingTask
+from services.interception.domain.writing import WritingTask
 from services.interception.ports import (
     ExecutionMode,
     LanguageDetector,
     Writers,
-    Written,
 )
-from services.kit.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
+from services.interception.writing import Update, write
+from services.kit.errors import FailedPrecondition, InvalidArgument, NotFound
 
 UNKNOWN = "und"
 MAX_NAMES_TOLD = 40
@@ -33,22 +32,9 @@ class PassRequest:
     mode: ExecutionMode
     seed: int
     number: int
-
-
-@dataclass(frozen=True, slots=True)
-class PassResult:
-    """One finished pass."""
-
-    number: int
-    passes: int
-    task: TaskName
-    text: str
-    backend: str
-    model: str
-    from_language: str
-    to_language: str
-    translated: bool | None
-    parameters: Mapping[str, str]
+    # Who asks, for the line before a model; and the digest of the recipe, empty for any.
+    user_id: str = ""
+    recipe_sha256: str = ""
 
 
 class Interceptor:
@@ -85,10 +71,11 @@ class Interceptor:
         """The language of a text, found offline."""
         return await self._languages.detect(text)
 
-    async def intercept(self, request: PassRequest) -> AsyncGenerator[str | PassResult, None]:
-        """Yield the text as it grows, then the result.
+    async def intercept(self, request: PassRequest) -> AsyncGenerator[Update, None]:
+        """Yield places in the line and the text as it grows, then the result.
 
-        Raises NotFound, InvalidArgument with the field's path, and what the writer raises.
+        Raises NotFound, InvalidArgument with the field's path, FailedPrecondition RECIPE_CHANGED,
+        and what the writer raises.
         """
         whole = self.recipe(request.config_name)
         _check(whole, request)
@@ -102,36 +89,12 @@ class Interceptor:
             to_language=_target(recipe, request, source),
             seed=request.seed,
             number=request.number,
+            user_id=request.user_id,
         )
-        writer = await self._writers.choose(task, request.mode)
-        written: Written | None = None
-        async with aclosing(writer.write(task)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Written):
-                    written = piece
-                elif piece:
-                    yield piece
-        if written is None:
-            raise Internal("WRITER_WITHOUT_END", "the writer ended without a result")
-        yield await self._result(task, recipe.passes, written)
-
-    async def _result(self, task: WritingTask, passes: int, written: Written) -> PassResult:
-        text = capped(written.text)
-        if not text.strip():
-            raise FailedPrecondition("LLM_EMPTY_OUTPUT", "the writer gave no text")
-        language = written.language or await self._languages.detect(text)
-        return PassResult(
-            number=task.number,
-            passes=passes,
-            task=task.task,
-            text=text,
-            backend=written.backend,
-            model=written.model,
-            from_language=task.from_language,
-            to_language=language,
-            translated=written.translated if task.translates else None,
-            parameters=written.parameters,
-        )
+        updates = write(task, request.mode, self._writers, self._languages, passes=recipe.passes)
+        async with aclosing(updates):
+            async for update in updates:
+                yield update
 
 
 def pass_task(
@@ -143,6 +106,7 @@ def pass_task(
     to_language: str,
     seed: int,
     number: int,
+    user_id: str = "",
 ) -> WritingTask:
     """One pass of a recipe, as a task."""
     return WritingTask(
@@ -155,6 +119,7 @@ def pass_task(
         to_language=to_language,
         seed=seed,
         number=number,
+        user_id=user_id,
         rules=rules,
         writing=recipe.writing,
         translates=recipe.translates,
@@ -164,6 +129,10 @@ def pass_task(
 
 
 def _check(recipe: Recipe, request: PassRequest) -> None:
+    if request.recipe_sha256 and request.recipe_sha256 != recipe.sha256:
+        raise FailedPrecondition(
+            "RECIPE_CHANGED", f"{recipe.name} is another recipe than it was; start again"
+        )
     if request.context and not recipe.accepts_context:
         raise InvalidArgument(
             "CONTEXT_NOT_ACCEPTED", "this recipe takes no rules of your own", field="context"

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from artlab.interception.v1 import interception_pb2 as pb
 from artlab.interception.v1 import interception_pb2_grpc
 from services.interception import translate
-from services.interception.interceptor import Interceptor, PassResult
+from services.interception.interceptor import Interceptor
+from services.interception.rewriting import Rewriter
 from services.kit.ids import parse_config_name
 from services.kit.interceptors import Context
 from services.kit.text import parse_text
@@ -17,8 +18,9 @@ from services.kit.text import parse_text
 class InterceptionServicer(interception_pb2_grpc.InterceptionServiceServicer):
     """artlab.interception.v1.InterceptionService."""
 
-    def __init__(self, interceptor: Interceptor) -> None:
+    def __init__(self, interceptor: Interceptor, rewriter: Rewriter) -> None:
         self._interceptor = interceptor
+        self._rewriter = rewriter
 
     async def Intercept(
         self, request: pb.InterceptRequest, context: Context
@@ -30,10 +32,17 @@ class InterceptionServicer(interception_pb2_grpc.InterceptionServiceServicer):
         await context.send_initial_metadata(())
         async with aclosing(self._interceptor.intercept(parsed)) as updates:
             async for update in updates:
-                if isinstance(update, PassResult):
-                    yield translate.result_message(update)
-                else:
-                    yield translate.delta_message(update)
+                yield pb.InterceptResponse(**translate.update_fields(update))
+
+    async def RewritePrompt(
+        self, request: pb.RewritePromptRequest, context: Context
+    ) -> AsyncIterator[pb.RewritePromptResponse]:
+        """A text for its medium."""
+        parsed = translate.parse_rewrite(request)
+        await context.send_initial_metadata(())
+        async with aclosing(self._rewriter.rewrite(parsed)) as updates:
+            async for update in updates:
+                yield pb.RewritePromptResponse(**translate.update_fields(update))
 
     async def DetectLanguage(
         self, request: pb.DetectLanguageRequest, context: Context

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import TypedDict
 
 from artlab.common.v1 import common_pb2
 from artlab.interception.v1 import interception_pb2 as pb
 from services.interception.domain.recipe import MediaKind, Recipe, Takes
-from services.interception.interceptor import PassRequest, PassResult
-from services.interception.ports import ExecutionMode
+from services.interception.interceptor import PassRequest
+from services.interception.ports import ExecutionMode, Waiting
+from services.interception.rewriting import RewriteRequest
+from services.interception.writing import Update
 from services.kit.errors import InvalidArgument
-from services.kit.ids import parse_config_name
+from services.kit.ids import parse_config_name, parse_pseudonym
 from services.kit.text import parse_text
 
 MAX_SEED = 2**53 - 1
 # BCP 47, by its shape; the subtags are not looked up.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODES: dict[int, ExecutionMode] = {
     common_pb2.EXECUTION_MODE_ECO: "eco",
     common_pb2.EXECUTION_MODE_FAST: "fast",
@@ -46,12 +50,7 @@ def parse_intercept(request: pb.InterceptRequest) -> PassRequest:
     text = parse_text(request.text, "text")
     language = _parse_language(request.language)
     context = parse_text(request.context, "context", optional=True)
-    if request.execution_mode not in _MODES:
-        raise InvalidArgument(
-            "INVALID_EXECUTION_MODE", "expected ECO or FAST", field="execution_mode"
-        )
-    if not 0 <= request.seed <= MAX_SEED:
-        raise InvalidArgument("INVALID_SEED", "expected 0 to 2^53 - 1", field="seed")
+    mode, seed = _parse_mode(request.execution_mode), _parse_seed(request.seed)
     number = getattr(request, "pass")
     if number < 1:
         raise InvalidArgument("INVALID_PASS", "expected 1 to the recipe's passes", field="pass")
@@ -61,10 +60,32 @@ def parse_intercept(request: pb.InterceptRequest) -> PassRequest:
         language=language,
         # White space alone is no rule.
         context=context if context.strip() else "",
-        mode=_MODES[request.execution_mode],
-        seed=request.seed,
+        mode=mode,
+        seed=seed,
         number=number,
+        user_id=parse_pseudonym(request.user_id) if request.user_id else "",
+        recipe_sha256=_parse_digest(request.recipe_sha256),
     )
+
+
+def _parse_mode(mode: int) -> ExecutionMode:
+    if mode not in _MODES:
+        raise InvalidArgument(
+            "INVALID_EXECUTION_MODE", "expected ECO or FAST", field="execution_mode"
+        )
+    return _MODES[mode]
+
+
+def _parse_seed(seed: int) -> int:
+    if not 0 <= seed <= MAX_SEED:
+        raise InvalidArgument("INVALID_SEED", "expected 0 to 2^53 - 1", field="seed")
+    return seed
+
+
+def _parse_digest(digest: str) -> str:
+    if digest and _SHA256.fullmatch(digest) is None:
+        raise InvalidArgument("INVALID_DIGEST", "expected SHA-256 in hex", field="recipe_sha256")
+    return digest
 
 
 def _parse_language(tag: str) -> str:
@@ -76,26 +97,46 @@ def _parse_language(tag: str) -> str:
     return "" if primary == "und" else primary
 
 
-def delta_message(text: str) -> pb.InterceptResponse:
-    """Text as it grows."""
-    return pb.InterceptResponse(delta=pb.Delta(text=text))
+def parse_rewrite(request: pb.RewritePromptRequest) -> RewriteRequest:
+    """The request as ours. Raises InvalidArgument with the field's path, in proto order."""
+    text = parse_text(request.text, "text")
+    style = parse_config_name(request.style, "style")
+    language = _parse_language(request.language)
+    mode = _parse_mode(request.execution_mode)
+    seed = _parse_seed(request.seed)
+    user_id = parse_pseudonym(request.user_id) if request.user_id else ""
+    recipe = parse_config_name(request.config_name) if request.config_name else ""
+    return RewriteRequest(text, style, language, mode, seed, user_id, recipe)
 
 
-def result_message(result: PassResult) -> pb.InterceptResponse:
-    """One finished pass."""
+class UpdateFields(TypedDict, total=False):
+    """The fields of an answer that streams; one of them."""
+
+    delta: pb.Delta
+    position: pb.QueuePosition
+    result: pb.PassResult
+
+
+def update_fields(update: Update) -> UpdateFields:
+    """Text as it grows, a place in the line, or the finished text."""
+    if isinstance(update, str):
+        return {"delta": pb.Delta(text=update)}
+    if isinstance(update, Waiting):
+        place = pb.QueuePosition(position=update.position, provider=update.provider)
+        return {"position": place}
     message = pb.PassResult(
-        passes=result.passes,
-        text=result.text,
-        used=common_pb2.ModelUse(task=result.task, backend=result.backend, model=result.model),
-        from_language=result.from_language,
-        to_language=result.to_language,
-        parameters=dict(result.parameters),
+        passes=update.passes,
+        text=update.text,
+        used=common_pb2.ModelUse(task=update.task, backend=update.backend, model=update.model),
+        from_language=update.from_language,
+        to_language=update.to_language,
+        parameters=dict(update.parameters),
     )
     # `pass` is a word of Python's own.
-    setattr(message, "pass", result.number)
-    if result.translated is not None:
-        message.translated = result.translated
-    return pb.InterceptResponse(result=message)
+    setattr(message, "pass", update.number)
+    if update.translated is not None:
+        message.translated = update.translated
+    return {"result": message}
 
 
 def recipe_message(recipe: Recipe) -> pb.Recipe:
@@ -113,4 +154,6 @@ def recipe_message(recipe: Recipe) -> pb.Recipe:
         passes=recipe.passes,
         translates_input=recipe.translates_input,
         local_only=recipe.local_only,
+        keeps_words=recipe.keeps_words,
+        sha256=recipe.sha256,
     )

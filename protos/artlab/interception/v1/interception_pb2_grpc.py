@@ -95,7 +95,7 @@ class InterceptionServiceServicer:
     def RewritePrompt(self, request, context):
         """Rewrites a text for the medium it goes to, e.g. as tags for an image model:
         streams like Intercept, and what comes of it must be checked like any text.
-        Errors as of Intercept. UNIMPLEMENTED PROMPT_STYLE_UNKNOWN: no such style.
+        Errors as of Intercept. NOT_FOUND PROMPT_STYLE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

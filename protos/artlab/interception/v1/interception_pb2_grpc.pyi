@@ -47,7 +47,7 @@ class InterceptionServiceStub:
     RewritePrompt: _grpc.UnaryStreamMultiCallable[_interception_pb2.RewritePromptRequest, _interception_pb2.RewritePromptResponse]
     """Rewrites a text for the medium it goes to, e.g. as tags for an image model:
     streams like Intercept, and what comes of it must be checked like any text.
-    Errors as of Intercept. UNIMPLEMENTED PROMPT_STYLE_UNKNOWN: no such style.
+    Errors as of Intercept. NOT_FOUND PROMPT_STYLE_NOT_FOUND.
     """
     DetectLanguage: _grpc.UnaryUnaryMultiCallable[_interception_pb2.DetectLanguageRequest, _interception_pb2.DetectLanguageResponse]
     """The language of a text, found offline; no model is asked, so that the text
@@ -84,7 +84,7 @@ class InterceptionServiceAsyncStub(InterceptionServiceStub):
     RewritePrompt: _aio.UnaryStreamMultiCallable[_interception_pb2.RewritePromptRequest, _interception_pb2.RewritePromptResponse]  # type: ignore[assignment]
     """Rewrites a text for the medium it goes to, e.g. as tags for an image model:
     streams like Intercept, and what comes of it must be checked like any text.
-    Errors as of Intercept. UNIMPLEMENTED PROMPT_STYLE_UNKNOWN: no such style.
+    Errors as of Intercept. NOT_FOUND PROMPT_STYLE_NOT_FOUND.
     """
     DetectLanguage: _aio.UnaryUnaryMultiCallable[_interception_pb2.DetectLanguageRequest, _interception_pb2.DetectLanguageResponse]  # type: ignore[assignment]
     """The language of a text, found offline; no model is asked, so that the text
@@ -130,7 +130,7 @@ class InterceptionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_interception_pb2.RewritePromptResponse], _abc.AsyncIterator[_interception_pb2.RewritePromptResponse]]:
         """Rewrites a text for the medium it goes to, e.g. as tags for an image model:
         streams like Intercept, and what comes of it must be checked like any text.
-        Errors as of Intercept. UNIMPLEMENTED PROMPT_STYLE_UNKNOWN: no such style.
+        Errors as of Intercept. NOT_FOUND PROMPT_STYLE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
