@@ -2,37 +2,67 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 
 from artlab.interception.v1 import interception_pb2_grpc
 from services.interception.catalogue import load_recipes
 from services.interception.choice import WriterChoice
+from services.interception.composing import FROM_SETTINGS, Keyless, connect, table_with
+from services.interception.domain.models import ModelTable
 from services.interception.interceptor import Interceptor
 from services.interception.language import Detector
-from services.interception.providers.endpoint import Endpoint
+from services.interception.model_writer import ProviderInUse
+from services.interception.models_file import load_models
+from services.interception.prompt_styles import load_prompt_styles
+from services.interception.provider_list import ProviderList
+from services.interception.rewriting import Rewriter
 from services.interception.servicer import InterceptionServicer
 from services.interception.settings import InterceptionSettings
 from services.interception.writer.builtin import BuiltinWriter
 from services.interception.writer.lexicon_files import load_lexicon
 from services.kit.catalogue import CONFIGS
+from services.kit.clock import SystemClock
+from services.kit.log import facts
 from services.kit.program import Program, run_program
 from services.kit.server import GrpcServer
 
-# What a pass by a model may take, besides what the model itself may.
+log = logging.getLogger(__name__)
+
+# What a pass by a model may take, besides what the models of its chain may.
 PASS_MARGIN_SECONDS = 5.0
+# Gigabytes over a school's line; who waits for them sees how far they are.
+WARM_UP_SECONDS = 4 * 3600.0
 
 
 async def compose(settings: InterceptionSettings, program: Program) -> None:
-    """Recipes and lexicon, the writers, the application, the server."""
+    """Recipes and lexicon, the models, the application, the server."""
     folder = Path(settings.recipes_dir) if settings.recipes_dir else CONFIGS / "interception"
     recipes = load_recipes(folder)
+    styles = load_prompt_styles(CONFIGS / "prompt_styles")
+    models = Path(settings.models_file) if settings.models_file else CONFIGS / "models.yaml"
+    table = table_with(settings, load_models(models))
     lexicon = load_lexicon()
     detector = Detector({"de": lexicon.de.knows, "en": lexicon.en.knows})
-    writers = await compose_writers(settings, program, BuiltinWriter(lexicon))
-    servicer = InterceptionServicer(Interceptor(recipes, writers, detector))
+    providers = connect_all(settings, table, program)
+    writers = WriterChoice(
+        BuiltinWriter(lexicon), table, providers, detector, local_only=settings.local_only
+    )
+    interceptor = Interceptor(recipes, writers, detector)
+    servicer = InterceptionServicer(
+        interceptor,
+        Rewriter(styles, interceptor.recipe, writers, detector),
+        ProviderList(table, providers, SystemClock(), local_only=settings.local_only),
+    )
+    pass_seconds = table.longest_seconds + PASS_MARGIN_SECONDS
     server = GrpcServer(
         program.service,
-        caps={"Intercept": settings.openai_timeout_seconds + PASS_MARGIN_SECONDS},
+        caps={
+            "Intercept": pass_seconds,
+            "RewritePrompt": pass_seconds,
+            "WarmUp": WARM_UP_SECONDS,
+        },
         serving=False,
     )
     interception_pb2_grpc.add_InterceptionServiceServicer_to_server(servicer, server.grpc)
@@ -46,32 +76,23 @@ async def _serve_when_loaded(detector: Detector, server: GrpcServer) -> None:
     await server.set_serving(True)
 
 
-async def compose_writers(
-    settings: InterceptionSettings, program: Program, builtin: BuiltinWriter
-) -> WriterChoice:
-    """The built-in writer, and the model where one is configured."""
-    if not settings.openai_base_url:
-        return WriterChoice(builtin)
-    # Slow to import, and needed only here.
-    from services.interception.providers.openai_chat import ChatServer, OpenAIWriter
-
-    # What goes through a proxy leaves, wherever it is addressed to.
-    passed_on = settings.openai_is_remote or bool(settings.openai_proxy)
-    endpoint = Endpoint(settings.openai_base_url, passed_on)
-    model = OpenAIWriter(
-        ChatServer(
-            base_url=settings.openai_base_url,
-            model=settings.openai_model,
-            api_key=settings.openai_api_key.get_secret_value(),
-            proxy=settings.openai_proxy,
-            timeout_seconds=settings.openai_timeout_seconds,
-            silence_seconds=settings.openai_first_token_seconds,
-            at_once=settings.openai_concurrency,
-            waiting=settings.openai_waiting,
-        )
-    )
-    program.stack.push_async_callback(model.aclose)
-    return WriterChoice(builtin, model, endpoint, local_only=settings.local_only)
+def connect_all(
+    settings: InterceptionSettings, table: ModelTable, program: Program
+) -> dict[str, ProviderInUse | Keyless]:
+    """The providers of the table, closed when the program ends."""
+    providers: dict[str, ProviderInUse | Keyless] = {}
+    for name, spec in table.providers.items():
+        own = name == FROM_SETTINGS and bool(settings.openai_base_url)
+        key = settings.openai_api_key.get_secret_value() if own else None
+        provider = connect(spec, os.environ, key)
+        providers[name] = provider
+        if isinstance(provider, Keyless):
+            log.warning(
+                "a provider cannot be used", extra=facts(provider=name, why=provider.reason)
+            )
+        else:
+            program.stack.push_async_callback(provider.chat.aclose)
+    return providers
 
 
 if __name__ == "__main__":

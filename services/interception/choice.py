@@ -1,41 +1,106 @@
-"""Which writer makes a text: by the nature of the task, by the mode, by where the model is."""
+"""Which writer makes a text: by the nature of the task, the mode, the table, and where models are.
+
+A model that is configured and fails is an error, or goes on to the next of its chain; the built-in
+writer takes its place only where the table says so, and the record tells it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from services.interception.chain_writer import ChainWriter, Passed
+from services.interception.composing import Keyless
+from services.interception.domain.models import BUILTIN, Chain, ModelTable
 from services.interception.domain.writing import WritingTask
-from services.interception.ports import ExecutionMode, Writer
-from services.interception.providers.endpoint import Endpoint
+from services.interception.model_writer import ModelWriter, ProviderInUse
+from services.interception.ports import ExecutionMode, LanguageDetector, Writer
+from services.kit.errors import FailedPrecondition, Unavailable
 
 
 class WriterChoice:
-    """The built-in writer, and a model where one is configured and allowed.
+    """The built-in writer, and the models of a table.
 
-    A model that is configured and fails is an error; the built-in writer never takes its place in
-    silence, because the recorded run would tell a different story than the one that was asked for.
+    Args:
+        builtin: writes without a model.
+        table: which models write what.
+        providers: those of the table, connected.
+        languages: tells which language an answer is in.
+        local_only: whether no text may leave, whatever the mode.
     """
 
     def __init__(
         self,
         builtin: Writer,
-        model: Writer | None = None,
-        endpoint: Endpoint | None = None,
+        table: ModelTable,
+        providers: Mapping[str, ProviderInUse | Keyless],
+        languages: LanguageDetector,
         *,
         local_only: bool = False,
     ) -> None:
         self._builtin = builtin
-        self._model = model
-        self._endpoint = endpoint
+        self._table = table
+        self._providers = providers
+        self._languages = languages
         self._local_only = local_only
 
     async def choose(self, task: WritingTask, mode: ExecutionMode) -> Writer:
         """See `Writers`."""
-        if task.needs_no_model or self._model is None or self._endpoint is None:
+        if task.needs_no_model:
             return self._builtin
-        must_stay = self._local_only or task.local_only or mode == "eco"
-        if must_stay and not await self._endpoint.is_local():
-            return self._builtin
-        return self._model
+        must_stay = ""
+        if self._local_only or task.local_only:
+            must_stay = "LOCAL_ONLY"
+        elif mode == "eco":
+            must_stay = "ECO"
+        chain = self._table.chain(mode, task.task, task.name)
+        writers, passed, away = await self._allowed(chain, must_stay)
+        if not writers and must_stay and mode == "fast":
+            # What would have been asked is elsewhere; what is asked at home is in the other column.
+            chain = self._table.chain("eco", task.task, task.name)
+            writers, more, away = await self._allowed(chain, must_stay)
+            passed += more
+        if not writers:
+            if away is not None:
+                raise away
+            if all(each.reason == must_stay for each in passed):
+                # Nobody may be asked: that is a promise kept, and no failure.
+                return ChainWriter([self._builtin], passed)
+            raise FailedPrecondition("LLM_NOT_AUTHORIZED", "no key for the model server is set")
+        return writers[0] if len(writers) == 1 and not passed else ChainWriter(writers, passed)
+
+    async def _allowed(
+        self, chain: Chain, must_stay: str
+    ) -> tuple[list[Writer], list[Passed], Unavailable | None]:
+        """Those of a chain that may be asked, those that may not, and what hid where one is."""
+        writers: list[Writer] = []
+        passed: list[Passed] = []
+        away: Unavailable | None = None
+        for ref in chain:
+            if ref.provider == BUILTIN:
+                writers.append(self._builtin)
+                continue
+            provider = self._providers[ref.provider]
+            name = f"{ref.provider}:{ref.model}"
+            if isinstance(provider, Keyless):
+                passed.append(Passed(name, "LLM_NOT_AUTHORIZED"))
+                continue
+            try:
+                if must_stay and not await provider.endpoint.is_local():
+                    passed.append(Passed(name, must_stay))
+                    continue
+            except Unavailable as error:
+                away = error
+                passed.append(Passed(name, error.reason))
+                continue
+            writers.append(ModelWriter(provider, ref.model, self._languages))
+        return writers, passed, away
 
     def names(self) -> tuple[str, ...]:
         """What writes here, for people."""
-        return (self._builtin.name,) + ((self._model.name,) if self._model else ())
+        refs = [
+            f"{ref.provider}:{ref.model}"
+            for chain in self._table.chains()
+            for ref in chain
+            if ref.provider != BUILTIN
+        ]
+        return (BUILTIN, *dict.fromkeys(refs))

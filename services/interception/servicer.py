@@ -7,8 +7,9 @@ from contextlib import aclosing
 
 from artlab.interception.v1 import interception_pb2 as pb
 from artlab.interception.v1 import interception_pb2_grpc
-from services.interception import translate
+from services.interception import translate, translate_providers
 from services.interception.interceptor import Interceptor
+from services.interception.provider_list import ProviderList
 from services.interception.rewriting import Rewriter
 from services.kit.ids import parse_config_name
 from services.kit.interceptors import Context
@@ -18,9 +19,12 @@ from services.kit.text import parse_text
 class InterceptionServicer(interception_pb2_grpc.InterceptionServiceServicer):
     """artlab.interception.v1.InterceptionService."""
 
-    def __init__(self, interceptor: Interceptor, rewriter: Rewriter) -> None:
+    def __init__(
+        self, interceptor: Interceptor, rewriter: Rewriter, providers: ProviderList
+    ) -> None:
         self._interceptor = interceptor
         self._rewriter = rewriter
+        self._providers = providers
 
     async def Intercept(
         self, request: pb.InterceptRequest, context: Context
@@ -66,3 +70,23 @@ class InterceptionServicer(interception_pb2_grpc.InterceptionServiceServicer):
             recipes=[translate.recipe_message(each) for each in self._interceptor.recipes()],
             writers=self._interceptor.writer_names(),
         )
+
+    async def ListProviders(
+        self, request: pb.ListProvidersRequest, context: Context
+    ) -> pb.ListProvidersResponse:
+        """What can write here."""
+        views = await self._providers.view()
+        return pb.ListProvidersResponse(
+            providers=map(translate_providers.provider_message, views),
+            local_only=self._providers.local_only,
+        )
+
+    async def WarmUp(
+        self, request: pb.WarmUpRequest, context: Context
+    ) -> AsyncIterator[pb.WarmUpResponse]:
+        """Models are loaded, and fetched if that is wanted."""
+        modes = translate_providers.parse_modes(request.execution_mode)
+        await context.send_initial_metadata(())
+        async with aclosing(self._providers.warm(modes, fetch=request.fetch)) as warmings:
+            async for warming in warmings:
+                yield translate_providers.warming_message(warming)

@@ -54,6 +54,11 @@ class InterceptionSettings(Settings):
     openai_waiting: int = Field(
         64, ge=0, le=10_000, description="how many more may wait; further ones are refused"
     )
+    models_file: str = Field(
+        "",
+        max_length=4096,
+        description="which model writes what; empty means configs/models.yaml",
+    )
     local_only: bool = Field(
         False, description="never call a remote model, whatever the mode of a run"
     )
@@ -66,14 +71,7 @@ class InterceptionSettings(Settings):
     @field_validator("openai_proxy")
     @classmethod
     def _is_http(cls, value: str) -> str:
-        if not value:
-            return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            raise ValueError("expected http(s)://host[:port]/path, without user and password")
-        if parts.query or parts.fragment:
-            raise ValueError("expected no query and no fragment")
-        return value.rstrip("/")
+        return parse_proxy(value)
 
     @field_validator("openai_model")
     @classmethod
@@ -81,3 +79,15 @@ class InterceptionSettings(Settings):
         if info.data.get("openai_base_url") and not value:
             raise ValueError("required, because ARTLAB_INTERCEPTION_OPENAI_BASE_URL is set")
         return value
+
+
+def parse_proxy(value: str) -> str:
+    """The address of a proxy without a slash at its end; empty stays empty. Raises ValueError."""
+    if not value:
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("expected http(s)://host[:port]/path, without user and password")
+    if parts.query or parts.fragment:
+        raise ValueError("expected no query and no fragment")
+    return value.rstrip("/")

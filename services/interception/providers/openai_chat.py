@@ -1,68 +1,45 @@
-"""A writer that asks an OpenAI-compatible server, such as Ollama, vLLM, llama.cpp or OpenRouter.
+"""The OpenAI-compatible protocol: Ollama, vLLM, llama.cpp, LM Studio, OpenRouter, Mistral.
 
-One pass is one streamed chat completion. It is repeated only while nothing was streamed. The
-module imports the `openai` client, which is slow to load: it is imported where a server is
-configured.
+The module imports the `openai` client, which is slow to load: it is imported where such a server
+is configured.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletionChunk
 
-from services.interception.domain.draw import Draw
-from services.interception.domain.guard import ThoughtFilter, checked, without_control
-from services.interception.domain.messages import Instructions, instruct
-from services.interception.domain.writing import WritingTask
-from services.interception.ports import Written
-from services.interception.providers.openai_errors import model_errors, protocol_error
-from services.interception.providers.turnstile import Turnstile
+from services.interception.providers.chat import (
+    MAX_LISTED,
+    MAX_RESPONSE_BYTES,
+    ChatPiece,
+    ChatRequest,
+    ChatServer,
+    Sight,
+)
+from services.interception.providers.errors import (
+    protocol_error,
+    silence_error,
+    status_error,
+)
+from services.interception.providers.sights import POLL_SECONDS, first_word, seen_from
+from services.interception.providers.transport_errors import model_errors
 from services.kit.bounded_http import bounded_client
-from services.kit.deadline import budget
-from services.kit.errors import DeadlineExceeded, FailedPrecondition, Unavailable
-from services.kit.log import facts
-from services.kit.text import MAX_TEXT_CHARACTERS
-
-log = logging.getLogger(__name__)
-
-RETRIES = 3
-BACKOFF_SECONDS = 0.2
-MAX_MODEL_NAME_CHARACTERS = 200
-MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+from services.kit.errors import ArtlabError, Unavailable
 
 
-@dataclass(frozen=True, slots=True)
-class ChatServer:
-    """Which server, and how long and how often it is asked."""
+class OpenAIProvider:
+    """Talks to one server. Close it with `aclose`."""
 
-    base_url: str
-    model: str
-    api_key: str = ""
-    proxy: str = ""
-    timeout_seconds: float = 120.0
-    silence_seconds: float = 60.0
-    at_once: int = 2
-    waiting: int = 64
-
-    def __repr__(self) -> str:
-        # A key must not end in a log by way of a traceback.
-        return f"ChatServer(model={self.model!r})"
-
-
-class OpenAIWriter:
-    """Writes by a chat model. Close it with `aclose`."""
+    protocol = "openai"
 
     def __init__(self, server: ChatServer) -> None:
-        self.name = f"openai:{server.model}"
         self._server = server
-        self._turnstile = Turnstile(server.at_once, server.waiting)
         self._client = openai.AsyncOpenAI(
             base_url=server.base_url,
             # The client insists on one; without a key of ours the header is not sent.
@@ -79,168 +56,122 @@ class OpenAIWriter:
         )
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """See the port."""
         await self._client.close()
 
-    async def write(self, task: WritingTask) -> AsyncGenerator[str | Written, None]:
-        """Yield pieces of the answer, then the whole, checked."""
-        instructions = instruct(task, "de" if task.from_language == "de" else "en")
-        deadline = asyncio.get_running_loop().time() + budget(self._server.timeout_seconds)
-        async with self._turnstile.turn(deadline):
-            for attempt in range(1, RETRIES + 2):
-                answer = _Answer(instructions, task, self._server.model)
-                try:
-                    async with aclosing(
-                        self._pieces(instructions, task, answer, deadline)
-                    ) as pieces:
-                        async for piece in pieces:
-                            yield piece
-                    yield answer.written(attempt)
-                    return
-                except Unavailable as error:
-                    if answer.begun or attempt > RETRIES:
-                        raise
-                    log.info("asking again", extra=facts(reason=error.reason, attempt=attempt))
-                await _pause(task, attempt, deadline)
+    def sent(self, request: ChatRequest) -> Mapping[str, str]:
+        """See the port."""
+        sent = self._sampling(request)
+        if "seed" in sent:
+            sent["model_seed"] = sent.pop("seed")
+        return {
+            name: str(value) if isinstance(value, int) else f"{value:g}"
+            for name, value in sent.items()
+        }
 
-    async def _pieces(
-        self, instructions: Instructions, task: WritingTask, answer: _Answer, deadline: float
-    ) -> AsyncGenerator[str, None]:
-        with model_errors():
-            async with asyncio.timeout_at(self._silence(deadline)):
-                stream = await self._client.chat.completions.create(
-                    model=self._server.model,
-                    messages=[
-                        {"role": "system", "content": instructions.system},
-                        {"role": "user", "content": instructions.user},
-                    ],
-                    temperature=task.sampling.temperature,
-                    top_p=task.sampling.top_p,
-                    max_tokens=task.sampling.max_tokens,
-                    seed=_model_seed(task),
-                    stream=True,
-                )
+    def _sampling(self, request: ChatRequest) -> dict[str, Any]:
+        all_of_it = {
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "max_tokens": request.max_tokens,
+            "seed": request.seed,
+        }
+        return {
+            name: value for name, value in all_of_it.items() if name not in self._server.omitted
+        }
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatPiece, None]:
+        """See the port."""
+        with _client_errors():
+            stream = await self._client.chat.completions.create(
+                model=request.model,
+                messages=[
+                    {"role": "system", "content": request.system},
+                    {"role": "user", "content": request.user},
+                ],
+                stream=True,
+                **self._sampling(request),
+            )
         try:
-            kind = stream.response.headers.get("content-type", "")
-            if not kind.startswith("text/event-stream"):
+            if not stream.response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise protocol_error("the model server's answer is no event stream")
-            chunks = aiter(stream)
+            chunks, answer_id, finished = aiter(stream), "", False
             while True:
-                with model_errors():
-                    async with asyncio.timeout_at(self._silence(deadline)):
-                        chunk = await anext(chunks, None)
-                    shown = answer.take(chunk) if chunk is not None else answer.rest()
-                if shown:
-                    yield shown
-                if chunk is None or answer.full:
-                    return
+                with _client_errors():
+                    chunk = await anext(chunks, None)
+                    if chunk is None:
+                        break
+                    # All chunks of an answer have its id; another one is somebody else's answer.
+                    if answer_id and chunk.id and chunk.id != answer_id:
+                        raise protocol_error("the model server mixed two answers")
+                    answer_id = chunk.id or answer_id
+                    piece = _piece(chunk)
+                finished = finished or bool(piece.finish)
+                yield piece
+            if not finished:
+                raise protocol_error("the model server's answer ended before it was finished")
         finally:
             # Also when the caller goes away: closing the connection stops the model.
             await stream.close()
 
-    def _silence(self, deadline: float) -> float:
-        now = asyncio.get_running_loop().time()
-        return min(deadline, now + self._server.silence_seconds)
+    async def look(self, model: str) -> Sight:
+        """See the port: the list of models, as far as such servers have one."""
+        try:
+            with _client_errors():
+                page = await self._client.models.list()
+                known = {str(each.id): str(each.owned_by) for each in page.data[:MAX_LISTED]}
+        except ArtlabError as error:
+            if error.reason == "LLM_MODEL_NOT_FOUND":
+                return Sight("unknown", "the server does not list its models")
+            return seen_from(error)
+        # Ollama's names have a tag; llama.cpp has one model and answers to every name.
+        if model in known or f"{model}:latest" in known or "llamacpp" in known.values():
+            return Sight("ready")
+        return Sight("model_missing", f"the server has no model {model}")
+
+    async def warm(self, model: str, *, fetch: bool) -> AsyncGenerator[Sight, None]:
+        """See the port: asks for one word, as often as the server says that it is loading."""
+        seen = await self.look(model)
+        while seen.state == "loading":
+            yield seen
+            await asyncio.sleep(POLL_SECONDS)
+            seen = await self.look(model)
+        if seen.state not in ("ready", "unknown"):
+            yield seen
+            return
+        yield Sight("loading", "asking for a first word")
+        async with aclosing(self.chat(first_word(model))) as pieces:
+            async for _ in pieces:
+                pass
+        yield Sight("ready")
 
 
-class _Answer:
-    """An answer as it grows."""
-
-    def __init__(self, instructions: Instructions, task: WritingTask, asked_model: str) -> None:
-        self._instructions = instructions
-        self._sampling = task.sampling
-        self._translates = task.translates
-        self._language = task.to_language
-        self._asked_model = asked_model
-        self._model_seed = _model_seed(task)
-        self._thoughts = ThoughtFilter()
-        self._shown: list[str] = []
-        self._size = 0
-        self._model = ""
-        self._finish = ""
-        self.begun = False
-
-    @property
-    def full(self) -> bool:
-        """Whether there is more text than we take."""
-        return self._size > MAX_TEXT_CHARACTERS
-
-    def take(self, chunk: ChatCompletionChunk) -> str:
-        """Return what of this chunk may be shown. Raises Unavailable, FailedPrecondition."""
-        if not self._model:
-            self._model = _model_name(chunk.model)
-        choices: Any = chunk.choices
-        if not choices:  # the last chunk of some servers holds only the usage
-            return ""
-        choice = choices[0]
-        if choice.finish_reason is not None:
-            self._finish = str(choice.finish_reason)[:40]
-        if self._finish == "content_filter" or choice.delta.refusal:
-            raise FailedPrecondition("LLM_REFUSED", "the model declined to write")
-        content = choice.delta.content
-        if content is None:
-            return ""
-        if not isinstance(content, str):
-            raise protocol_error("the model server's answer is no text")
-        return self._keep(self._thoughts.feed(content))
-
-    def rest(self) -> str:
-        """The stream has ended: return what was held back."""
-        if not self._finish:
-            raise protocol_error("the model server's answer ended before it was finished")
-        return self._keep(self._thoughts.end())
-
-    def _keep(self, piece: str) -> str:
-        piece = without_control(piece)
-        if piece:
-            self.begun = True
-            self._shown.append(piece)
-            self._size += len(piece)
-        return piece
-
-    def written(self, attempt: int) -> Written:
-        """The whole answer, checked; it came at this attempt, from 1."""
-        text = checked("".join(self._shown), self._instructions.own, self._instructions.user)
-        if self._model and self._model != self._asked_model:
-            log.warning(
-                "another model answered",
-                extra=facts(asked=self._asked_model, answered=self._model),
-            )
-        sampling = self._sampling
-        return Written(
-            text=text,
-            backend="openai",
-            model=self._model,
-            translated=True if self._translates else None,
-            parameters={
-                "technique": "model",
-                "asked_model": self._asked_model,
-                "temperature": f"{sampling.temperature:g}",
-                "top_p": f"{sampling.top_p:g}",
-                "max_tokens": str(sampling.max_tokens),
-                "finish": "cut_at_limit" if self.full else self._finish,
-                "asked_language": self._language,
-                "model_seed": str(self._model_seed),
-                "attempt": str(attempt),
-            },
-        )
+def _piece(chunk: ChatCompletionChunk) -> ChatPiece:
+    model = chunk.model if isinstance(chunk.model, str) else ""
+    choices: Any = chunk.choices
+    if not choices:  # the last chunk of some servers holds only the usage
+        return ChatPiece(model=model)
+    choice = choices[0]
+    content = choice.delta.content
+    if content is not None and not isinstance(content, str):
+        raise protocol_error("the model server's answer is no text")
+    finish = "" if choice.finish_reason is None else str(choice.finish_reason)
+    declined = finish == "content_filter" or bool(choice.delta.refusal)
+    return ChatPiece(text=content or "", model=model, finish=finish, declined=declined)
 
 
-def _model_seed(task: WritingTask) -> int:
-    # Servers differ in how large a seed may be; 31 bits fit all.
-    return Draw("model", task.seed, task.number).below(2**31)
-
-
-def _model_name(name: object) -> str:
-    if not isinstance(name, str):
-        return ""
-    return "".join(c for c in name if c.isprintable())[:MAX_MODEL_NAME_CHARACTERS]
-
-
-async def _pause(task: WritingTask, attempt: int, deadline: float) -> None:
-    # Several passes that failed together must not come back together.
-    jitter = 0.5 + Draw("backoff", task.seed, task.number, attempt).below(1000) / 1000
-    seconds = BACKOFF_SECONDS * 2 ** (attempt - 1) * jitter
-    if asyncio.get_running_loop().time() + seconds >= deadline:
-        raise DeadlineExceeded("LLM_TIMEOUT", "no time left to ask the model again")
-    await asyncio.sleep(seconds)
+@contextmanager
+def _client_errors() -> Iterator[None]:
+    with model_errors():
+        try:
+            yield
+        except openai.APITimeoutError as error:
+            raise silence_error() from error
+        except openai.APIConnectionError as error:
+            raise Unavailable("LLM_UNAVAILABLE", "the model server cannot be reached") from error
+        except openai.APIStatusError as error:
+            body = str(error.body).encode() if error.body is not None else b""
+            raise status_error(error.status_code, error.response.headers, body) from error
+        except openai.OpenAIError as error:
+            away = "the model server reported an error"
+            raise Unavailable("LLM_UNAVAILABLE", away) from error

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 from services.interception.domain.draw import Draw
-from services.interception.domain.guard import capped, without_control
+from services.interception.domain.guard import capped
+from services.interception.domain.markup import without_control
 from services.interception.domain.technique import DEPICTIONS
 from services.interception.domain.writing import WritingTask
 from services.interception.ports import Written

@@ -4,60 +4,97 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from artlab.common.v1 import common_pb2
 from artlab.interception.v1 import interception_pb2 as pb
 from artlab.interception.v1 import interception_pb2_grpc as grpc_pb
 from services.interception.catalogue import load_recipes
 from services.interception.choice import WriterChoice
+from services.interception.composing import Keyless, connect
+from services.interception.domain.models import ModelTable, ProviderSpec
 from services.interception.interceptor import Interceptor
 from services.interception.language import Detector
-from services.interception.providers.endpoint import Endpoint
-from services.interception.providers.openai_chat import ChatServer, OpenAIWriter
+from services.interception.model_writer import ProviderInUse
+from services.interception.prompt_styles import load_prompt_styles
+from services.interception.provider_list import ProviderList
+from services.interception.rewriting import Rewriter
 from services.interception.servicer import InterceptionServicer
 from services.interception.writer.builtin import BuiltinWriter
 from services.interception.writer.lexicon_files import load_lexicon
 from services.kit.catalogue import CONFIGS
+from services.kit.clock import SystemClock
 from tests.support.servers import channel_to
 
 RECIPES = load_recipes(CONFIGS / "interception")
+STYLES = load_prompt_styles(CONFIGS / "prompt_styles")
 ECO = common_pb2.EXECUTION_MODE_ECO
 FAST = common_pb2.EXECUTION_MODE_FAST
 
 
-def chat_server(base_url: str, **changes: object) -> ChatServer:
-    """A server's settings, with short times for tests."""
-    values: dict[str, object] = {
+@dataclass(frozen=True)
+class ChatServer:
+    """One model of one server, which writes everything in both modes."""
+
+    spec: ProviderSpec
+    model: str = "fake-model"
+    api_key: str = ""
+
+    def table(self) -> ModelTable:
+        """The table that says so."""
+        return ModelTable().with_provider(self.spec, self.model)
+
+
+def chat_server(
+    base_url: str, *, model: str = "fake-model", api_key: str = "", **changes: Any
+) -> ChatServer:
+    """A server, with short times for tests; changes are fields of a ProviderSpec."""
+    values: dict[str, Any] = {
+        "name": changes.get("protocol", "openai"),
+        "protocol": "openai",
         "base_url": base_url,
-        "model": "fake-model",
-        "timeout_seconds": 10.0,
-        "silence_seconds": 5.0,
+        "total_seconds": 10.0,
+        "first_token_seconds": 5.0,
+        "between_tokens_seconds": 5.0,
+        **changes,
     }
-    return ChatServer(**{**values, **changes})  # type: ignore[arg-type]
+    return ChatServer(ProviderSpec(**values), model, api_key)
 
 
 @asynccontextmanager
 async def interception(
-    server: ChatServer | None = None, endpoint: Endpoint | None = None, *, local_only: bool = False
+    *servers: ChatServer, table: ModelTable | None = None, local_only: bool = False
 ) -> AsyncIterator[grpc_pb.InterceptionServiceAsyncStub]:
-    """Serve interception, with a model where a server is given; yields a stub."""
+    """Serve interception, with the models of these servers; yields a stub.
+
+    Without a table of its own the first server writes everything.
+    """
     lexicon = load_lexicon()
-    builtin = BuiltinWriter(lexicon)
+    if table is None:
+        table = servers[0].table() if servers else ModelTable()
     async with AsyncExitStack() as stack:
-        choice = WriterChoice(builtin)
-        if server is not None:
-            model = OpenAIWriter(server)
-            stack.push_async_callback(model.aclose)
-            where = endpoint or Endpoint(server.base_url)
-            choice = WriterChoice(builtin, model, where, local_only=local_only)
+        providers: dict[str, ProviderInUse | Keyless] = {}
+        for server in servers:
+            provider = connect(server.spec, {}, server.api_key)
+            assert not isinstance(provider, Keyless)
+            stack.push_async_callback(provider.chat.aclose)
+            providers[server.spec.name] = provider
         detector = Detector({"de": lexicon.de.knows, "en": lexicon.en.knows})
-        servicer = InterceptionServicer(Interceptor(RECIPES, choice, detector))
+        builtin = BuiltinWriter(lexicon)
+        choice = WriterChoice(builtin, table, providers, detector, local_only=local_only)
+        interceptor = Interceptor(RECIPES, choice, detector)
+        servicer = InterceptionServicer(
+            interceptor,
+            Rewriter(STYLES, interceptor.recipe, choice, detector),
+            ProviderList(table, providers, SystemClock(), local_only=local_only),
+        )
 
         def register(server: object) -> None:
             grpc_pb.add_InterceptionServiceServicer_to_server(servicer, server)  # type: ignore[arg-type]
 
-        channel = await stack.enter_async_context(channel_to("interception", register))
+        caps = {"Intercept": 60.0, "RewritePrompt": 60.0, "WarmUp": 60.0}
+        channel = await stack.enter_async_context(channel_to("interception", register, caps=caps))
         yield grpc_pb.InterceptionServiceStub(channel)
 
 
@@ -75,17 +112,22 @@ class Heard:
 
     deltas: list[str]
     result: pb.PassResult
+    # Places in the line, in the order they were told.
+    places: list[int] = field(default_factory=list)
 
 
 async def heard(stub: grpc_pb.InterceptionServiceAsyncStub, request: pb.InterceptRequest) -> Heard:
     """Make one pass to its end; the result must be the last message."""
     deltas: list[str] = []
+    places: list[int] = []
     result: pb.PassResult | None = None
     async for update in stub.Intercept(request, timeout=20):
         assert result is None, "something came after the result"
         if update.WhichOneof("update") == "result":
             result = update.result
+        elif update.WhichOneof("update") == "position":
+            places.append(update.position.position)
         else:
             deltas.append(update.delta.text)
     assert result is not None
-    return Heard(deltas, result)
+    return Heard(deltas, result, places)

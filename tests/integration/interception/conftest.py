@@ -7,4 +7,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.interception.providers.openai_chat.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("services.interception.model_writer.BACKOFF_SECONDS", 0.01)

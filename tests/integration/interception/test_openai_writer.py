@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from services.interception.providers.endpoint import Endpoint
+from services.interception.answer import CHARACTERS_PER_TOKEN
 from services.kit.text import MAX_TEXT_CHARACTERS
 from tests.fakes.openai_server import (
     Body,
@@ -253,7 +253,7 @@ async def test_a_rate_limit_says_when_to_come_back() -> None:
 @pytest.mark.parametrize("line", [Never(), Never(("Ein ", "Satz "))], ids=["first", "later"])
 async def test_a_silent_model_is_given_up_and_let_go(line: Line) -> None:
     async with FakeOpenAI() as fake:
-        server = chat_server(fake.base_url, silence_seconds=0.3)
+        server = chat_server(fake.base_url, first_token_seconds=0.3, between_tokens_seconds=0.3)
         async with interception(server) as stub:
             fake.script(line)
             async with refused("DEADLINE_EXCEEDED", "LLM_TIMEOUT"):
@@ -263,7 +263,7 @@ async def test_a_silent_model_is_given_up_and_let_go(line: Line) -> None:
 
 async def test_a_pass_has_one_deadline_over_all_its_words() -> None:
     async with FakeOpenAI() as fake:
-        server = chat_server(fake.base_url, timeout_seconds=0.4, silence_seconds=5.0)
+        server = chat_server(fake.base_url, total_seconds=0.4)
         async with interception(server) as stub:
             fake.script(Never(("Ein ",)))
             async with refused("DEADLINE_EXCEEDED", "LLM_TIMEOUT"):
@@ -287,7 +287,9 @@ async def test_a_text_that_never_ends_is_cut_at_the_limit_and_memory_stays_flat(
         fake.script(Endless(100_000_000, one_line=False))
         answer = await heard(stub, request("dada", TEXT))
         grown = process.memory_info().rss - before
-    assert MAX_TEXT_CHARACTERS - 200 <= len(answer.result.text) <= MAX_TEXT_CHARACTERS
+    # A server that ignores how many tokens were asked for is cut by characters.
+    most = min(MAX_TEXT_CHARACTERS, RECIPES["dada"].sampling.max_tokens * CHARACTERS_PER_TOKEN)
+    assert most - 200 <= len(answer.result.text) <= most
     assert answer.result.parameters["finish"] == "cut_at_limit"
     assert fake.sent_bytes < 20_000_000
     assert grown < 40_000_000
@@ -296,7 +298,7 @@ async def test_a_text_that_never_ends_is_cut_at_the_limit_and_memory_stays_flat(
 async def test_as_many_as_allowed_ask_at_once_and_the_others_wait_in_line() -> None:
     gate = asyncio.Event()
     async with FakeOpenAI() as fake:
-        server = chat_server(fake.base_url, at_once=2, waiting=2)
+        server = chat_server(fake.base_url, concurrency=2, waiting=2)
         async with interception(server) as stub:
             fake.script(Say("Guten ", "Tag", gate=gate))
             calls = [
@@ -329,9 +331,7 @@ async def _refused_as_busy(stub: Any) -> bool:
 
 async def test_eco_mode_never_calls_a_server_that_passes_texts_on() -> None:
     async with FakeOpenAI() as fake:
-        server = chat_server(fake.base_url)
-        remote = Endpoint(fake.base_url, declared_remote=True)
-        async with interception(server, remote) as stub:
+        async with interception(chat_server(fake.base_url, remote=True)) as stub:
             eco = await heard(stub, request("dada", TEXT, execution_mode=ECO))
             assert fake.requests == []
             fast = await heard(stub, request("dada", TEXT, execution_mode=FAST))
@@ -341,9 +341,8 @@ async def test_eco_mode_never_calls_a_server_that_passes_texts_on() -> None:
 
 async def test_local_only_never_calls_one_in_any_mode() -> None:
     async with FakeOpenAI() as fake:
-        server = chat_server(fake.base_url)
-        remote = Endpoint(fake.base_url, declared_remote=True)
-        async with interception(server, remote, local_only=True) as stub:
+        server = chat_server(fake.base_url, remote=True)
+        async with interception(server, local_only=True) as stub:
             for name in sorted(set(RECIPES) - {"user_defined"}):
                 for mode in (ECO, FAST):
                     answer = await heard(stub, request(name, TEXT, execution_mode=mode))
@@ -372,9 +371,8 @@ async def test_only_a_proxy_that_was_named_is_used(monkeypatch: pytest.MonkeyPat
         async with interception(chat_server(fake.base_url)) as stub:
             direct = await heard(stub, request("dada", TEXT))
         proxy = fake.base_url.removesuffix("/v1")
-        elsewhere = chat_server("http://model.invalid/v1", proxy=proxy)
-        remote = Endpoint("http://model.invalid/v1", declared_remote=True)
-        async with interception(elsewhere, remote) as stub:
+        elsewhere = chat_server("http://model.invalid/v1", proxy=proxy, remote=True)
+        async with interception(elsewhere) as stub:
             through = await heard(stub, request("dada", TEXT, execution_mode=FAST))
     assert direct.result.text == through.result.text == "Guten Tag"
     assert fake.requests[1].headers["Host"] == "model.invalid"
@@ -394,4 +392,3 @@ async def test_neither_key_nor_text_is_ever_logged(caplog: pytest.LogCaptureFixt
     assert "another model answered" in logged
     for secret in ("sk-geheim", "privater", "Antwort", "leid"):
         assert secret not in logged
-    assert "sk-geheim" not in repr(server)

@@ -4,14 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.interception.domain.guard import (
-    ThoughtFilter,
-    capped,
-    checked,
-    is_refusal,
-    leaks,
-    without_control,
-)
+from services.interception.domain.guard import capped, checked, leaks
+from services.interception.domain.markup import without_control
+from services.interception.domain.refusals import is_refusal
+from services.interception.domain.thoughts import ThoughtFilter
 from services.kit.errors import FailedPrecondition
 from services.kit.text import MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS
 
@@ -79,7 +75,7 @@ def test_an_answer_without_text_is_its_own_outcome(text: str) -> None:
 
 
 def test_a_thought_that_was_never_opened_is_taken_out() -> None:
-    assert checked("I should write.</think>\nEin Satz.", CONTEXT) == "Ein Satz."
+    assert checked("I should write.</think>\nEin Satz.", CONTEXT).text == "Ein Satz."
 
 
 @pytest.mark.parametrize(
@@ -137,4 +133,4 @@ def test_what_the_person_wrote_may_come_back() -> None:
 
 def test_a_long_answer_is_checked_in_linear_time() -> None:
     text = "wort " * 4_000
-    assert checked(text, CONTEXT) == text.strip()
+    assert checked(text, CONTEXT).text == text.strip()
