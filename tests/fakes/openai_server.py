@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -96,7 +97,14 @@ class Redirect:
     to: str
 
 
-Line = Say | Status | Body | Endless | GzipBomb | Never | Drop | Redirect
+@dataclass(frozen=True)
+class Answering:
+    """What is said depends on what was asked."""
+
+    make: Callable[[Asked], Say]
+
+
+Line = Say | Status | Body | Endless | GzipBomb | Never | Drop | Redirect | Answering
 
 
 @dataclass
@@ -180,6 +188,8 @@ class FakeOpenAI:
             self.open_now -= 1
 
     async def _play(self, request: web.Request, body: JSON, line: Line) -> web.StreamResponse:
+        if isinstance(line, Answering):
+            line = line.make(self.requests[-1])
         if isinstance(line, Status):
             error = {"error": {"message": "fake trouble", "type": "fake"}}
             return web.json_response(error, status=line.code, headers=dict(line.headers))

@@ -171,7 +171,7 @@ class OfTexts:
 
     def odd(self, told: str) -> ArtlabError:
         """See Complaints."""
-        return Unavailable("TEXT_JUDGE_PROTOCOL", f"the judging model {told}")
+        return FailedPrecondition("TEXT_JUDGE_PROTOCOL", f"the judging model {told}")
 
     def empty(self) -> ArtlabError:
         """See Complaints."""

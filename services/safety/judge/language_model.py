@@ -56,9 +56,9 @@ class LanguageModelJudge:
     async def judge(self, question: Question) -> Opinion:
         """Return what the model finds in the text, or in any piece of a long one.
 
-        Raises Unavailable SAFETY_UNAVAILABLE or TEXT_JUDGE_PROTOCOL, DeadlineExceeded
-        TEXT_JUDGE_TIMEOUT, ResourceExhausted SAFETY_BUSY or TEXT_JUDGE_RATE_LIMITED,
-        FailedPrecondition TEXT_JUDGE_EMPTY, …_ONLY_THOUGHTS, …_REFUSED, …_CUT, …_CONTRADICTION,
+        Raises Unavailable SAFETY_UNAVAILABLE, DeadlineExceeded TEXT_JUDGE_TIMEOUT,
+        ResourceExhausted SAFETY_BUSY or TEXT_JUDGE_RATE_LIMITED, FailedPrecondition
+        TEXT_JUDGE_EMPTY, …_ONLY_THOUGHTS, …_REFUSED, …_CUT, …_PROTOCOL, …_CONTRADICTION,
         …_UNKNOWN_CATEGORY, …_LEAKED, …_STEERED, …_REJECTED, …_NOT_AUTHORIZED, …_MODEL_NOT_FOUND.
         """
         return await self._judge(question.text, None)
