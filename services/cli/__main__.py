@@ -12,6 +12,7 @@ from services.cli.commands.check import check
 from services.cli.commands.check_image import check_image
 from services.cli.commands.decide import decide
 from services.cli.commands.demo import demo
+from services.cli.commands.evaluate import evaluate
 from services.cli.commands.export import export
 from services.cli.commands.import_legacy import import_legacy
 from services.cli.commands.import_runs import import_runs
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 _WORK = (up, run, decide, demo, serve)
-_CHECKS = (check, check_image, pipeline, workflow, backends, verify)
+_CHECKS = (check, check_image, evaluate, pipeline, workflow, backends, verify)
 _RUNS = (scrub, export, import_runs, import_legacy)
 
 for command in (*_WORK, *_CHECKS, *_RUNS):

@@ -16,6 +16,8 @@ from services.media.catalogue import MODES, OutputCatalogue, load_output_catalog
 from services.orchestrator.engine.loader import load_pipelines
 from services.orchestrator.steps.table import FACTORIES
 from services.safety.catalogue import load_safety
+from services.safety.domain.safety import Safety
+from services.safety.evaluation.corpus import Part, load_corpus, read_frozen
 
 # The recipe that stage 1 translates with.
 TRANSLATION = "translation_en"
@@ -58,6 +60,8 @@ def check_catalogue(configs: Path) -> Findings:
         safety = load_safety(configs / "safety")
     except CatalogueError as error:
         defects += _placed(error, configs, "safety")
+    if safety is not None:
+        defects += _corpus(configs, safety)
     if recipes is not None:
         defects += _without_translation(recipes)
     try:
@@ -87,6 +91,18 @@ def _placed(error: CatalogueError, configs: Path, area: str) -> Iterator[Defect]
             elsewhere = sorted(path for path in configs.rglob("*") if path.name == defect.file)
             place = elsewhere[0].relative_to(configs) if elsewhere else place
         yield replace(defect, file=str(place))
+
+
+def _corpus(configs: Path, safety: Safety) -> Iterator[Defect]:
+    folder = configs / "safety" / "corpus"
+    # No service reads it: a catalogue of one's own may be without.
+    if not folder.is_dir():
+        return
+    try:
+        load_corpus(folder, Part, safety.policy.categories)
+        read_frozen(folder)
+    except CatalogueError as error:
+        yield from _placed(error, configs, "safety/corpus")
 
 
 def _without_translation(recipes: Mapping[str, Recipe]) -> Iterator[Defect]:

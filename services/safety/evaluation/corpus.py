@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class Claim:
 class Sentence:
     """A sentence of the corpus. `kind` is its class: harmless, near, provocative, forbidden."""
 
+    part: Part
     text: str
     language: str
     kind: str
@@ -61,6 +63,7 @@ class Sentence:
 class Evasion:
     """A sentence that hides something: `word` is still to be hidden, or `way` says how it is."""
 
+    part: Part
     text: str
     language: str
     claim: Claim
@@ -90,15 +93,18 @@ def load_corpus(folder: Path, parts: Iterable[Part], categories: Sequence[str]) 
     """Return the sentences of the parts.
 
     `folder` is that of the corpus, `categories` are those of the policy. Raises CatalogueError
-    with every defect: broken files, unknown categories, a sentence that stands twice.
+    with every defect, by file within the folder: broken files, unknown categories, a sentence that
+    stands twice.
     """
     defects: list[Defect] = []
     sentences: list[Sentence] = []
     evasions: list[Evasion] = []
     digest = hashlib.sha256()
     for part in parts:
-        sentences += _sentences(folder / part, defects)
-        evasions += _evasions(folder / part / EVASIONS, defects)
+        with _placed(f"{part}", defects) as found:
+            sentences += _sentences(folder / part, part, found)
+        with _placed(f"{part}/{EVASIONS}", defects) as found:
+            evasions += _evasions(folder / part / EVASIONS, part, found)
         digest.update(_digest(folder / part).encode())
     known = {"", *categories}
     seen: set[str] = set()
@@ -125,7 +131,18 @@ def read_frozen(folder: Path) -> Frozen:
     return Frozen(last.version, last.sha256, _digest(folder / Part.TEST) == last.sha256)
 
 
-def _sentences(folder: Path, defects: list[Defect]) -> Iterator[Sentence]:
+@contextmanager
+def _placed(place: str, defects: list[Defect]) -> Iterator[list[Defect]]:
+    """Collect the defects of a folder, which names its files only, and add where they are."""
+    found: list[Defect] = []
+    yield found
+    for one in found:
+        # The folder itself, when it is missing.
+        file = place if Path(place).name == one.file else f"{place}/{one.file}"
+        defects.append(replace(one, file=file))
+
+
+def _sentences(folder: Path, part: Part, defects: list[Defect]) -> Iterator[Sentence]:
     for file in parse_folder(folder, SentencesFile, defects).values():
         for group in file.groups:
             claim = Claim(group.category or "", None, Level.KIDS)
@@ -136,18 +153,18 @@ def _sentences(folder: Path, defects: list[Defect]) -> Iterator[Sentence]:
             topic = group.topic or group.category or ""
             for text in group.sentences:
                 yield Sentence(
-                    text, file.language, file.class_, claim, topic, tuple(group.purposes)
+                    part, text, file.language, file.class_, claim, topic, tuple(group.purposes)
                 )
 
 
-def _evasions(folder: Path, defects: list[Defect]) -> Iterator[Evasion]:
+def _evasions(folder: Path, part: Part, defects: list[Defect]) -> Iterator[Evasion]:
     for file in parse_folder(folder, EvasionsFile, defects).values():
         for hidden in file.hidden:
             claim = Claim(hidden.category, LEVELS_BY_LABEL[hidden.refused_up_to], None)
-            yield Evasion(hidden.text, file.language, claim, word=hidden.word)
+            yield Evasion(part, hidden.text, file.language, claim, word=hidden.word)
         for written in file.written:
             claim = Claim(written.category, LEVELS_BY_LABEL[written.refused_up_to], None)
-            yield Evasion(written.text, file.language, claim, way=written.way)
+            yield Evasion(part, written.text, file.language, claim, way=written.way)
 
 
 def _digest(folder: Path) -> str:

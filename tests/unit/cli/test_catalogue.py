@@ -44,6 +44,21 @@ def test_all_defects_of_all_parts_are_told_at_once(configs: Path) -> None:
     assert any(line.startswith("safety/policy.yaml:") for line in lines)
 
 
+def test_a_defect_of_the_corpus_is_told_with_its_part(configs: Path) -> None:
+    edit(configs / "safety/corpus/test/de_near.yaml", "class: near", "class: nearly")
+    edit(configs / "safety/corpus/development/de_near.yaml", "language: de", "language: D")
+    places = [line.split(":")[0] for line in lines_of(configs)]
+    assert places == [
+        "safety/corpus/development/de_near.yaml",
+        "safety/corpus/test/de_near.yaml",
+    ]
+
+
+def test_a_catalogue_may_be_without_a_corpus(configs: Path) -> None:
+    shutil.rmtree(configs / "safety" / "corpus")
+    assert lines_of(configs) == []
+
+
 def test_a_recipe_that_names_an_output_nobody_makes_is_told(configs: Path) -> None:
     edit(configs / "interception" / "image_comparison.yaml", "[sd35_large", "[sd36_large")
     assert lines_of(configs) == [

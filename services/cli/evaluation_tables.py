@@ -1,0 +1,112 @@
+"""The figures of an evaluation as tables, for a terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.box import SIMPLE_HEAD
+from rich.console import JustifyMethod
+from rich.table import Table as RichTable
+
+from services.safety.domain.levels import Level
+from services.safety.evaluation.aims import Aim
+from services.safety.evaluation.figures import Cell, Count, Figures, total
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under a title."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def rich(self) -> RichTable:
+        """Return it for a terminal."""
+        # Without its title, which would be broken to the width of a narrow table.
+        table = RichTable(box=SIMPLE_HEAD, show_edge=False, padding=0)
+        for number, name in enumerate(self.header):
+            # Headings wrap between words, figures nowhere: eight columns of them fit a terminal.
+            widest = max(map(len, name.split()), default=0)
+            justify: JustifyMethod = "right" if number else "left"
+            table.add_column(name, justify=justify, no_wrap=not number, min_width=widest)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def markdown(self) -> str:
+        """Return it for a document."""
+        lines = [f"**{self.title}**", ""]
+        for cells in (self.header, ["---"] * len(self.header), *self.rows):
+            lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join(lines)
+
+
+def tables_of(figures: Figures, aims: Iterable[Aim]) -> list[Table]:
+    """Return all tables; what was not measured has none."""
+    tables = [
+        Table(
+            "Aims",
+            ["", "aim", "reached", "met"],
+            [[aim.name, aim.aim, aim.reached, "yes" if aim.met else "no"] for aim in aims],
+        ),
+        _by_level("Forbidden sentences refused", "category", figures.detection),
+        _by_level("Allowed sentences refused", "class", figures.false_positives),
+    ]
+    if figures.evasion or figures.by_hand:
+        tables.append(_evasions(figures))
+    if figures.changed:
+        tables.append(_changed(figures.changed))
+    tables.append(_time(figures))
+    return tables
+
+
+def _by_level(title: str, name: str, counts: Mapping[Cell, Count]) -> Table:
+    columns = [
+        (language, level.label)
+        for language in sorted({language for _, language, _ in counts})
+        for level in Level
+        if any(cell[1:] == (language, level.label) for cell in counts)
+    ]
+    rows = [
+        [row, *(_of(counts.get((row, *column))) for column in columns)]
+        for row in dict.fromkeys(cell[0] for cell in counts)
+    ]
+    sums = (
+        total(count for cell, count in counts.items() if cell[1:] == column) for column in columns
+    )
+    header = [name, *(" ".join(column) for column in columns)]
+    return Table(title, header, [*rows, ["all", *map(_of, sums)]])
+
+
+def _evasions(figures: Figures) -> Table:
+    incomplete = {way: count for way, count in figures.evasion.items() if count.hits < count.of}
+    complete = [count for way, count in figures.evasion.items() if way not in incomplete]
+    rows = [[way, _of(count)] for way, count in incomplete.items()]
+    if complete:
+        rows.append([f"{len(complete)} other ways", _of(total(complete))])
+    rows += [[f"hidden by hand, {key}", _of(count)] for key, count in figures.by_hand.items()]
+    title = "Evasions refused, of those refused with nothing hidden"
+    if figures.plain_missed:
+        title += f" ({figures.plain_missed} are not, and left out)"
+    return Table(title, ["way", "refused"], rows)
+
+
+def _changed(changed: Mapping[str, Count]) -> Table:
+    rows = [[form, _of(count)] for form, count in changed.items()]
+    return Table("Verdicts changed by form", ["form", "changed"], rows)
+
+
+def _time(figures: Figures) -> Table:
+    middle, nearly_all = figures.milliseconds
+    rows = [["one sentence, 50 %", f"{middle:.2f}"], ["one sentence, 99 %", f"{nearly_all:.2f}"]]
+    rows += [
+        [f"{length} characters, {name}", f"{seconds * 1000:.0f}"]
+        for (name, length), seconds in figures.long_texts.items()
+    ]
+    return Table("Time", ["text", "ms"], rows)
+
+
+def _of(count: Count | None) -> str:
+    return f"{count.hits}/{count.of}" if count and count.of else "–"
