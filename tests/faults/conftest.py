@@ -1,4 +1,4 @@
-"""Recorder processes for all tests of a file: one as it is, one that is watched by strace."""
+"""What the tests of a file share: recorders, one of them watched by strace, and all of Artlab."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 
 import grpc.aio
 import pytest
+import pytest_asyncio
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import recorder_pb2_grpc
+from tests.fakes.comfyui.server import FakeComfyUI, fake_comfyui
 from tests.faults.disturbed import Stub
 from tests.faults.every_request import a_run, answer, requests_about
 from tests.faults.recorder_process import RecorderProcess
 from tests.faults.traced_files import TracedRecorder, traced_recorder
+from tests.support.eventually import eventually
+from tests.support.processes import Running, six_services
 
 SECRET = b"nobody may read or change this"
 
@@ -64,3 +68,34 @@ def outside(traced: TracedRecorder, tmp_path: Path) -> Iterator[Path]:
     yield secret
     assert secret.read_bytes() == SECRET
     assert [one.name for one in tmp_path.iterdir()] == ["secret"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def comfy() -> AsyncIterator[FakeComfyUI]:
+    """The ComfyUI of `running`, its script as it is by default when a test begins."""
+    async with fake_comfyui() as fake:
+        yield fake
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def artlab_running(
+    tmp_path_factory: pytest.TempPathFactory, comfy: FakeComfyUI
+) -> AsyncIterator[Running]:
+    settings = {"ARTLAB_MEDIA_COMFYUI_URLS": comfy.url}
+    async with six_services(tmp_path_factory.mktemp("artlab"), **settings) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def running(artlab_running: Running, comfy: FakeComfyUI) -> AsyncIterator[Running]:
+    """All of Artlab, for the tests of a file: what one of them killed, the next one finds up again.
+
+    Such a file says ``pytestmark = pytest.mark.asyncio(loop_scope="module")``.
+    """
+    yield artlab_running
+    comfy.script.hang_at, comfy.script.step_seconds = None, 0.0
+    for service, child in artlab_running.fleet.children.items():
+        if child.exit_code is not None:
+            await artlab_running.start(service)
+    await eventually(lambda: not comfy.worker.remaining, 20, "the end of what is left there")
+    comfy.worker.executions.clear()

@@ -6,15 +6,17 @@ import asyncio
 import json
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
+import pytest
+
 from services.recorder.verify import verify_run
-from tests.fakes.comfyui.script import Script
-from tests.fakes.comfyui.server import fake_comfyui
+from tests.fakes.comfyui.server import FakeComfyUI
 from tests.support.client import client_of, start_run
 from tests.support.eventually import eventually
-from tests.support.processes import Running, six_services
+from tests.support.processes import Running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FINAL = {"succeeded", "partial", "blocked", "failed", "cancelled"}
 
@@ -26,12 +28,11 @@ def _record(running: Running, run_id: str) -> dict[str, Any]:
     return document
 
 
-async def test_a_run_is_cancelled_while_media_is_frozen(tmp_path: Path) -> None:
-    async with (
-        fake_comfyui(script=Script(hang_at="KSampler")) as comfy,
-        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
-        client_of(running) as http,
-    ):
+async def test_a_run_is_cancelled_while_media_is_frozen(
+    running: Running, comfy: FakeComfyUI
+) -> None:
+    comfy.script.hang_at = "KSampler"
+    async with client_of(running) as http:
         run_id = await start_run(http, output_configs=["sd35_large"])
         await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
         running.send("media", signal.SIGSTOP)
@@ -48,8 +49,10 @@ async def test_a_run_is_cancelled_while_media_is_frozen(tmp_path: Path) -> None:
         assert verify_run(running.run_folder(run_id)) == []
 
 
-async def test_a_recorder_frozen_for_longer_than_a_call_takes_costs_no_run(tmp_path: Path) -> None:
-    async with six_services(tmp_path) as running, client_of(running) as http:
+async def test_a_recorder_frozen_for_longer_than_a_call_takes_costs_no_run(
+    running: Running,
+) -> None:
+    async with client_of(running) as http:
         runs = [await start_run(http) for _ in range(4)]
         running.send("recorder", signal.SIGSTOP)
         await asyncio.sleep(11.5)

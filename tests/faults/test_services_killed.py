@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from services.recorder.verify import verify_run
-from tests.fakes.comfyui.script import Script
-from tests.fakes.comfyui.server import fake_comfyui
+from tests.fakes.comfyui.server import FakeComfyUI
 from tests.support.client import client_of, start_run
 from tests.support.eventually import eventually
-from tests.support.processes import Running, six_services
+from tests.support.processes import Running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 END_SECONDS = 45.0
 IMPATIENT = {"ARTLAB_ORCHESTRATOR_PATIENCE_SECONDS": "2"}
 FINAL = {"succeeded", "partial", "blocked", "failed", "cancelled"}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def impatient(running: Running) -> AsyncIterator[Running]:
+    """The same with an orchestrator that soon gives up."""
+    spec = running.fleet.specs["orchestrator"]
+    running.fleet.specs["orchestrator"] = replace(
+        spec, environment={**spec.environment, **IMPATIENT}
+    )
+    await running.restart("orchestrator")
+    yield running
+    running.fleet.specs["orchestrator"] = spec
+    await running.kill("orchestrator")  # and `running` starts it again
 
 
 def _record(running: Running, run_id: str) -> dict[str, Any]:
@@ -42,13 +58,10 @@ def _types(record: dict[str, Any]) -> list[str]:
 
 
 async def test_media_killed_during_a_rendering_and_restarted_takes_the_picture_up(
-    tmp_path: Path,
+    running: Running, comfy: FakeComfyUI
 ) -> None:
-    async with (
-        fake_comfyui(script=Script(step_seconds=0.1)) as comfy,
-        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
-        client_of(running) as http,
-    ):
+    comfy.script.step_seconds = 0.1
+    async with client_of(running) as http:
         run_id = await start_run(http, output_configs=["sd35_large"])
         await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
         await running.restart("media")
@@ -58,16 +71,15 @@ async def test_media_killed_during_a_rendering_and_restarted_takes_the_picture_u
     assert list(comfy.executions.values()) == [1], "made once, whoever was killed"
 
 
-async def test_media_killed_for_good_fails_the_output_and_says_why(tmp_path: Path) -> None:
-    async with (
-        fake_comfyui(script=Script(hang_at="KSampler")) as comfy,
-        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url, **IMPATIENT) as running,
-        client_of(running) as http,
-    ):
+async def test_media_killed_for_good_fails_the_output_and_says_why(
+    impatient: Running, comfy: FakeComfyUI
+) -> None:
+    comfy.script.hang_at = "KSampler"
+    async with client_of(impatient) as http:
         run_id = await start_run(http, output_configs=["sd35_large"])
         await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
-        await running.kill("media")
-        record = await _ended(running, run_id)
+        await impatient.kill("media")
+        record = await _ended(impatient, run_id)
     assert record["status"] == "failed"
     assert record["error"]["reason"] == "MEDIA_UNAVAILABLE"
     assert _types(record)[-1] == "error"
@@ -76,9 +88,9 @@ async def test_media_killed_for_good_fails_the_output_and_says_why(tmp_path: Pat
 
 @pytest.mark.parametrize("after", ["interception", "safety_pre_output"])
 async def test_recorder_killed_between_two_entities_loses_nothing_acknowledged(
-    tmp_path: Path, after: str
+    running: Running, after: str
 ) -> None:
-    async with six_services(tmp_path) as running, client_of(running) as http:
+    async with client_of(running) as http:
         run_id = await start_run(http, output_configs=["builtin_image"] * 6)
         await eventually(lambda: after in _types(_record(running, run_id)), 20, after)
         before = _record(running, run_id)["entities"]
@@ -94,20 +106,20 @@ async def test_recorder_killed_between_two_entities_loses_nothing_acknowledged(
 
 @pytest.mark.parametrize("service", ["safety", "interception"])
 async def test_a_peer_restarted_during_runs_costs_time_and_no_run(
-    tmp_path: Path, service: str
+    running: Running, service: str
 ) -> None:
-    async with six_services(tmp_path) as running, client_of(running) as http:
+    async with client_of(running) as http:
         runs = [await start_run(http, schema="stillepost") for _ in range(3)]
         await running.restart(service)
         records = [await _ended(running, run_id) for run_id in runs]
     assert {record["status"] for record in records} == {"succeeded"}
 
 
-async def test_safety_gone_means_failed_and_nothing_goes_on_unchecked(tmp_path: Path) -> None:
-    async with six_services(tmp_path, **IMPATIENT) as running, client_of(running) as http:
+async def test_safety_gone_means_failed_and_nothing_goes_on_unchecked(impatient: Running) -> None:
+    async with client_of(impatient) as http:
         run_id = await start_run(http, schema="stillepost", output_configs=["builtin_image"] * 8)
-        await running.kill("safety")
-        record = await _ended(running, run_id)
+        await impatient.kill("safety")
+        record = await _ended(impatient, run_id)
     assert record["status"] in {"failed", "partial", "succeeded"}
     checked = _types(record).count("safety_pre_output")
     assert _types(record).count("output_image") <= checked
@@ -115,12 +127,11 @@ async def test_safety_gone_means_failed_and_nothing_goes_on_unchecked(tmp_path: 
         assert record["error"]["reason"] == "SAFETY_UNAVAILABLE"
 
 
-async def test_orchestrator_killed_goes_on_where_its_run_stood(tmp_path: Path) -> None:
-    async with (
-        fake_comfyui(script=Script(hang_at="KSampler")) as comfy,
-        six_services(tmp_path, ARTLAB_MEDIA_COMFYUI_URLS=comfy.url) as running,
-        client_of(running) as http,
-    ):
+async def test_orchestrator_killed_goes_on_where_its_run_stood(
+    running: Running, comfy: FakeComfyUI
+) -> None:
+    comfy.script.hang_at = "KSampler"
+    async with client_of(running) as http:
         run_id = await start_run(http, output_configs=["sd35_large"])
         await eventually(lambda: bool(comfy.executions), 20, "the job at the backend")
         before = _record(running, run_id)["entities"]
