@@ -91,7 +91,6 @@ def compose(task: WritingTask, lexicon: Lexicon) -> Written:
         draw=Draw(task.name, writing.technique, task.seed, task.number, task.text),
         writing=writing,
         lexicon=lexicon,
-        seed=task.seed,
         number=task.number,
     )
     parameters = {"technique": writing.technique, "writer_version": VERSION}

@@ -36,20 +36,28 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One place in the order: the first of these pools that has a sentence, or a break."""
+    """One place in the order: the first of these pools that has a sentence, or a break.
+
+    With `by_pass` it is the one pool with the number of the pass, so that the passes of a split
+    say different things.
+    """
 
     pools: tuple[str, ...]
     optional: bool = False
+    by_pass: bool = False
     line_break: str = ""
+
+    def pools_for(self, number: int) -> tuple[str, ...]:
+        """The pools for pass `number`, from 1; there are as many passes as one likes."""
+        return (self.pools[(number - 1) % len(self.pools)],) if self.by_pass else self.pools
 
 
 @dataclass(frozen=True, slots=True)
 class Depiction:
-    """The order and its pools. Pools in `apart` give each pass of a split another sentence."""
+    """The order and its pools."""
 
     order: tuple[Part, ...]
     pools: Mapping[str, tuple[Line, ...]]
-    apart: frozenset[str]
 
     def fitting(self, pool: str, category: str, places: frozenset[str]) -> Sequence[Line]:
         """The sentences of a pool that can be said: those for the category before those for all."""
@@ -65,20 +73,20 @@ def parse_depiction(document: Mapping[str, str], categories: frozenset[str]) -> 
     pools = {
         name: tuple(_line(name, line, categories) for line in _lines(name, text))
         for name, text in document.items()
-        if name not in ("order", "apart")
+        if name != "order"
     }
-    order = tuple(_part(token) for token in document["order"].split())
+    order = tuple(_part(token, pools) for token in document["order"].split())
     named = {pool for part in order for pool in part.pools}
     if named != set(pools):
         odd = ", ".join(sorted(named ^ set(pools)))
         raise ValueError(f"order: names a pool that is missing, or misses one: {odd}")
-    found = Depiction(order, pools, frozenset(document.get("apart", "").split()))
+    found = Depiction(order, pools)
     for part in order:
-        if part.pools and not part.optional:
-            if not any(found.fitting(pool, "any", ALWAYS) for pool in part.pools):
-                raise ValueError(f"{part.pools[-1]}: has nothing to say about a text of one thing")
-    if not found.apart <= set(pools):
-        raise ValueError("apart: names a pool that is missing")
+        if part.line_break or part.optional:
+            continue
+        silent = [pool for pool in part.pools if not found.fitting(pool, "any", ALWAYS)]
+        if silent if part.by_pass else len(silent) == len(part.pools):
+            raise ValueError(f"{part.pools[-1]}: has nothing to say about a text of one thing")
     return found
 
 
@@ -100,9 +108,14 @@ def _line(pool: str, text: str, categories: frozenset[str]) -> Line:
     return line
 
 
-def _part(token: str) -> Part:
+def _part(token: str, pools: Mapping[str, object]) -> Part:
     if token in BREAKS:
         return Part((), line_break=BREAKS[token])
+    if token.endswith("#"):
+        numbered = tuple(sorted(each for each in pools if each.startswith(token[:-1])))
+        if not numbered:
+            raise ValueError(f"order: there are no pools {token}")
+        return Part(numbered, by_pass=True)
     return Part(tuple(token.rstrip("?").split("|")), optional=token.endswith("?"))
 
 

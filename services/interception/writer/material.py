@@ -19,7 +19,6 @@ class Material:
     draw: Draw
     writing: BuiltinWriting
     lexicon: Lexicon
-    seed: int = 0
     # Of the pass, from 1.
     number: int = 1
 

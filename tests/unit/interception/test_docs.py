@@ -8,23 +8,35 @@ from pathlib import Path
 import pytest
 
 from services.interception.settings import InterceptionSettings
-from tests.unit.interception.writing import RECIPES, written
+from tests.unit.interception.writing import RECIPES, finished, written
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "recipes.md").read_text()
 SAMPLES = dict(re.findall(r"^- \*\*(\w+)\*\*: (.+)$", TEXT, re.MULTILINE))
 
 
 def test_the_table_names_every_recipe_with_its_technique() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| (\w+) \| ([^|]+) \|$", TEXT, re.MULTILINE)
-    assert {name for name, _, _ in rows} == set(RECIPES)
-    for name, model, technique in rows:
-        assert RECIPES[name].writing.technique in technique
-        assert (model == "never") == RECIPES[name].needs_no_model
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([^|]+) \| (\d+) \| [^|]+ \| (\w+) \| ([^|]+) \|$", TEXT, re.MULTILINE
+    )
+    assert {row[0] for row in rows} == set(RECIPES)
+    for name, shown, age, model, technique in rows:
+        recipe = RECIPES[name]
+        assert shown == recipe.title["de"]
+        assert int(age) == recipe.minimum_age
+        steps = recipe.steps or (recipe,)
+        if recipe.writing.technique != "unchanged":
+            assert set(re.findall(r"`(\w+)`", technique)) == {s.writing.technique for s in steps}
+        assert (model == "never") == recipe.needs_no_model
+
+
+def test_every_recipe_that_changes_a_german_text_has_a_sample() -> None:
+    without = {"user_defined", "translation_en", "passthrough", "image_comparison"}
+    assert set(SAMPLES) == set(RECIPES) - without
 
 
 @pytest.mark.parametrize("name", sorted(set(SAMPLES) - {"stillepost"}))
 def test_a_sample_is_what_the_writer_writes(name: str) -> None:
-    made = written(name, "Ein Hund im Regen").replace("\n\n", " — ").replace("\n", " / ")
+    made = finished(name, "Ein Hund im Regen").replace("\n\n", " — ").replace("\n", " / ")
     assert SAMPLES[name] == made
 
 

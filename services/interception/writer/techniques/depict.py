@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.interception.domain.draw import Draw
 from services.interception.writer.depiction import Depiction, role_of
 from services.interception.writer.material import Material
 from services.interception.writer.phrases import Phrase, distinct, read
@@ -29,7 +28,7 @@ def depict(material: Material, name: str = "") -> str:
         if part.line_break:
             text = text.rstrip(" ") + part.line_break
             continue
-        for pool in part.pools:
+        for pool in part.pools_for(material.number):
             line = drawer.next(pool, categories[role_of(pool)], frozenset(values))
             if line is not None:
                 said = fill(line, material.voice, values)
@@ -54,17 +53,9 @@ class _Drawer:
             lines = [line.text for line in self._depiction.fitting(pool, category, places)]
             if not lines:
                 return None
-            left = self._shuffled(pool, lines)
+            left = self._material.draw.shuffled(lines)
             self._left[pool] = left
         return left.pop()
-
-    def _shuffled(self, pool: str, lines: list[str]) -> list[str]:
-        if pool not in self._depiction.apart:
-            return self._material.draw.shuffled(lines)
-        # The passes of a split draw from one bag, so that none draws what another has.
-        together = Draw(pool, self._material.seed).shuffled(lines)
-        at = (self._material.number - 1) % len(together)
-        return [*together[at + 1 :], *together[: at + 1]]
 
 
 def _values(material: Material) -> tuple[Mapping[str, Value], Mapping[str, str]]:
