@@ -38,6 +38,8 @@ _Tag = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 
 
 class Strict(BaseModel):
+    """What every file of the catalogue is: nothing unknown in it, nothing around its texts."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
@@ -52,11 +54,15 @@ class _Description(Strict):
 
 
 class Context(Strict):
+    """What a model is told to be."""
+
     en: _ContextText
     de: _ContextText
 
 
 class Parameters(Strict):
+    """How a model is asked to write."""
+
     temperature: float = Field(ge=0, le=2, description="0 keeps close to the text, 1 and more roam")
     top_p: float = Field(gt=0, le=1, description="share of the likeliest words to draw from")
     max_tokens: int = Field(ge=1, le=8192, description="how much a model may write")
@@ -85,6 +91,8 @@ class _Audience(Strict):
 
 
 class Writer(Strict):
+    """How the built-in writer does it."""
+
     technique: str = Field(
         description="what the built-in writer does", json_schema_extra={"enum": list(TECHNIQUES)}
     )

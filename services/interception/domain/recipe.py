@@ -75,6 +75,8 @@ class Recipe:
     order: int
     tags: tuple[str, ...]
     meta: Mapping[str, str]
+    # Of all it says, in hex.
+    sha256: str = ""
 
     @property
     def needs_no_model(self) -> bool:
@@ -82,6 +84,11 @@ class Recipe:
         if self.steps:
             return all(step.writing.always for step in self.steps)
         return self.writing.always or self.pipeline == "unchanged"
+
+    @property
+    def keeps_words(self) -> bool:
+        """Whether its words go to a renderer as they are, so that nobody puts them otherwise."""
+        return self.needs_no_model or self.pipeline == "translation"
 
     @property
     def translates(self) -> bool:
