@@ -28,6 +28,7 @@ def document_of(
         "evasions_readable_refused": _count(figures.evaded),
         "evasions_coded_refused": _count(figures.coded),
         "evasions_not_refused_plain": figures.plain_missed,
+        "innocent_in_disguise_refused": _counts(figures.disguised),
         "verdicts_changed_by_form": _counts(figures.changed),
         "not_judged": dict(figures.not_judged),
         "milliseconds": dict(zip(("p50", "p99"), figures.milliseconds, strict=True)),

@@ -81,16 +81,30 @@ def _by_level(title: str, name: str, counts: Mapping[Cell, Count]) -> Table:
 
 
 def _evasions(figures: Figures) -> Table:
-    incomplete = {way: count for way, count in figures.evasion.items() if count.hits < count.of}
-    complete = [count for way, count in figures.evasion.items() if way not in incomplete]
-    rows = [[way, _of(count)] for way, count in incomplete.items()]
-    if complete:
-        rows.append([f"{len(complete)} other ways", _of(total(complete))])
-    rows += [[f"hidden by hand, {key}", _of(count)] for key, count in figures.by_hand.items()]
-    title = "Evasions refused, of those refused with nothing hidden"
+    """Ways that are always found, and never where nothing is hidden, are one row."""
+    innocent = figures.disguised
+    none = Count()
+    perfect = [
+        way
+        for way, count in figures.evasion.items()
+        if count.hits == count.of and not innocent.get(way, none).hits
+    ]
+    rows = [
+        [way, _of(count), _of(innocent.get(way))]
+        for way, count in figures.evasion.items()
+        if way not in perfect
+    ]
+    if perfect:
+        others = (
+            total(counts.get(way, none) for way in perfect)
+            for counts in (figures.evasion, innocent)
+        )
+        rows.append([f"{len(perfect)} other ways", *map(_of, others)])
+    rows += [[f"hidden by hand, {key}", _of(count), "–"] for key, count in figures.by_hand.items()]
+    title = "Words hidden"
     if figures.plain_missed:
-        title += f" ({figures.plain_missed} are not, and left out)"
-    return Table(title, ["way", "refused"], rows)
+        title += f" ({figures.plain_missed} sentences are not refused in plain, and left out)"
+    return Table(title, ["way", "forbidden refused", "innocent refused"], rows)
 
 
 def _changed(changed: Mapping[str, Count]) -> Table:

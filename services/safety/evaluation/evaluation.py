@@ -12,7 +12,7 @@ from services.safety.evaluation.corpus import Corpus
 from services.safety.evaluation.corpus_schema import PURPOSES
 from services.safety.evaluation.figures import Figures, figures_of
 from services.safety.evaluation.judging import Outcome, judge, time_long_texts
-from services.safety.evaluation.trials import claims, evasions, forms
+from services.safety.evaluation.trials import claims, disguises, evasions, forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,15 @@ async def evaluate(
     """Judge the corpus at the levels; the checker's own level has to be as lax as the laxest.
 
     `models_at_once` says that a language model judges as well, and how many texts it takes at once.
-    Then forms and long texts are left out: they ask about the lists, and take a model hours.
+    Then forms, disguises and long texts are left out: they ask about the lists, and take a model
+    hours.
     `progress` is told how many trials of how many are done. A check that fails is counted, not
     raised.
     """
     trials = [*claims(corpus, levels, PURPOSES), *evasions(corpus, levels)]
     if not models_at_once:
         trials += forms(corpus, min(levels))
+        trials += disguises(corpus, min(levels))
     outcomes = await judge(
         checker, trials, models_at_once or 1, lambda done: progress(done, len(trials))
     )

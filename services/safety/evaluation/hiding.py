@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _MORSE = dict(
         strict=True,
     )
 )
+_WORD = re.compile(r"[^\W\d_]+")
 _VOWELS = "aeiouäöüAEIOUÄÖÜ"
 
 
@@ -43,13 +45,15 @@ class Way:
     """A way to hide a word.
 
     `least` is the number of letters below which it makes another word. `readable` says that a
-    person reads it at a glance; the others need a key, and are a judge model's work.
+    person reads it at a glance; the others need a key, and are a judge model's work. `innocent`
+    says that people write innocent words so too: "t*ts" are no birds.
     """
 
     name: str
     hide: Callable[[str], str]
     least: int = 1
     readable: bool = True
+    innocent: bool = True
 
 
 def hidden(text: str, word: str) -> Iterator[tuple[Way, str]]:
@@ -59,6 +63,13 @@ def hidden(text: str, word: str) -> Iterator[tuple[Way, str]]:
         written = way.hide(word)
         if letters >= way.least and written != word:
             yield way, text.replace(word, written, 1)
+
+
+def disguised(text: str, way: Way) -> str:
+    """Return the text with every word hidden that is long enough for the way."""
+    return _WORD.sub(
+        lambda found: way.hide(found[0]) if len(found[0]) >= way.least else found[0], text
+    )
 
 
 def _between(joint: str) -> Callable[[str], str]:
@@ -150,7 +161,7 @@ WAYS = (
     Way("joiners", _between(WORD_JOINER + GRAPHEME_JOINER)),
     Way("digits", _by(_DIGITS)),
     Way("symbols", _by(_SYMBOLS)),
-    Way("a star", _starred),
+    Way("a star", _starred, innocent=False),
     Way("Cyrillic", _by(_CYRILLIC)),
     Way("Greek", _by(_GREEK)),
     Way("small capitals", _by(_SMALL_CAPITALS)),

@@ -11,12 +11,14 @@ from enum import StrEnum
 
 from services.safety.domain.levels import Level, Purpose
 from services.safety.evaluation.corpus import Corpus, Evasion, Sentence
-from services.safety.evaluation.hiding import hidden
+from services.safety.evaluation.hiding import WAYS, disguised, hidden
 
 # A sentence as it is, among those in which something is hidden and those in other forms.
 PLAIN = "plain"
 # Addresses and numbers are made of punctuation and case; changing it makes other ones.
 _MADE_OF_FORM = "personal_data"
+# Five rather than all: a run is a matter of seconds.
+DISGUISES_EACH = 5
 
 
 class Asked(StrEnum):
@@ -24,6 +26,7 @@ class Asked(StrEnum):
 
     CLAIM = "claim"
     EVASION = "evasion"
+    DISGUISE = "disguise"
     FORM = "form"
 
 
@@ -99,6 +102,21 @@ def evasions(corpus: Corpus, levels: Collection[Level]) -> Iterator[Trial]:
         if evasion.word:
             for way, text in hidden(evasion.text, evasion.word):
                 yield replace(as_it_is, text=text, way=way.name, readable=way.readable)
+
+
+def disguises(corpus: Corpus, level: Level) -> Iterator[Trial]:
+    """Yield what is innocent with all its words hidden, each sentence in some ways in turn.
+
+    Whoever finds what is hidden must not find what is not there.
+    """
+    ways = [way for way in WAYS if way.readable and way.innocent]
+    innocent = [one for one in corpus.sentences if one.claim.refused(level) is False]
+    for number, sentence in enumerate(innocent):
+        for turn in range(DISGUISES_EACH):
+            way = ways[(number * DISGUISES_EACH + turn) % len(ways)]
+            text = disguised(sentence.text, way)
+            if text != sentence.text:
+                yield Trial(Asked.DISGUISE, sentence, text, level, Purpose.INPUT, False, way.name)
 
 
 def forms(corpus: Corpus, level: Level) -> Iterator[Trial]:

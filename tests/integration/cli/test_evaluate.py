@@ -91,6 +91,7 @@ async def test_a_model_judges_too_and_is_held_to_more(configs: Path) -> None:
     assert aims["Harmless, refused"] == ("≤ 0.5 %", False)
     # They ask about the lists.
     assert not found["verdicts_changed_by_form"]
+    assert not found["innocent_in_disguise_refused"]
     assert not found["long_texts"]
 
 

@@ -30,6 +30,15 @@ def test_the_corpus_is_large_and_says_what_children_ask_for_most() -> None:
     assert forbidden == set(safety().policy.categories) - {"other_harm"}
 
 
+def test_the_readme_counts_what_is_there() -> None:
+    corpus = load_corpus(CORPUS, Part, safety().policy.categories)
+    text = (CORPUS / "README.md").read_text(encoding="utf-8")
+    for kind, count in Counter(one.kind for one in corpus.sentences).items():
+        assert f"| {kind} | {count} |" in text
+    for written in (f"{len(corpus.sentences):,}".replace(",", " "), f"{len(corpus.evasions)} that"):
+        assert written in text
+
+
 def test_both_parts_have_the_same_shape() -> None:
     def shape(part: Part) -> dict[str, float]:
         corpus = load_corpus(CORPUS, [part], safety().policy.categories)
