@@ -106,15 +106,17 @@ def figures_of(outcomes: Sequence[Outcome], long_texts: Mapping[tuple[str, int],
 
 def misses(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return what went wrong, once for each text: at the strictest level, input first."""
+    allowed = [one for one in outcomes if one.trial.asked is Asked.CLAIM and not one.trial.refused]
     wrong = [
         one
         for one in outcomes
-        if one.refused is None
-        or (one.trial.refused is not None and one.refused != one.trial.refused)
-        # With a key of its own; no list is meant to find it.
-        if one.trial.readable
+        # Disguises are below; what needs a key, no list is meant to find.
+        if one.trial.asked is not Asked.DISGUISE and one.trial.readable
+        if one.trial.refused is not None and one.refused != one.trial.refused
     ]
+    wrong += [one for one in _disguised(outcomes, allowed) if one.refused]
     wrong += [one for one, is_changed in _forms(outcomes) if is_changed]
+    wrong += [one for one in outcomes if one.refused is None]
     return list({(one.trial.asked, one.trial.text): one for one in reversed(wrong)}.values())[::-1]
 
 
