@@ -153,7 +153,23 @@ def recipe_message(recipe: Recipe) -> pb.Recipe:
         minimum_age=recipe.minimum_age,
         passes=recipe.passes,
         translates_input=recipe.translates_input,
+        plan=_plan(recipe),
+        result=pb.PASS_TEXT_ALL if recipe.result == "all" else pb.PASS_TEXT_PREVIOUS,
         local_only=recipe.local_only,
+        origin=_ORIGINS[recipe.origin],
+        context=dict(recipe.told),
+        icon=recipe.icon,
+        color=recipe.color,
+        order=recipe.order,
+        workshop_suitable=recipe.workshop_suitable,
+        tags=recipe.tags,
+        meta=dict(recipe.meta),
         keeps_words=recipe.keeps_words,
         sha256=recipe.sha256,
     )
+
+
+def _plan(recipe: Recipe) -> list[pb.PassPlan]:
+    if recipe.steps:
+        return [pb.PassPlan(title=step.title, takes=_TAKES[step.takes]) for step in recipe.steps]
+    return [pb.PassPlan(takes=pb.PASS_TEXT_PREVIOUS) for _ in range(recipe.passes)]
