@@ -18,6 +18,7 @@ from services.cli.commands.import_legacy import import_legacy
 from services.cli.commands.import_runs import import_runs
 from services.cli.commands.pipeline import pipeline
 from services.cli.commands.run import run
+from services.cli.commands.schema import schema
 from services.cli.commands.scrub import scrub
 from services.cli.commands.serve import serve
 from services.cli.commands.up import up
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 _WORK = (up, run, decide, demo, serve)
-_CHECKS = (check, check_image, evaluate, pipeline, workflow, backends, verify)
+_CHECKS = (check, check_image, evaluate, pipeline, workflow, backends, verify, schema)
 _RUNS = (scrub, export, import_runs, import_legacy)
 
 for command in (*_WORK, *_CHECKS, *_RUNS):

@@ -10,6 +10,7 @@ from typing import TypeVar
 from services.interception.catalogue import load_recipes
 from services.interception.domain.prompt_style import PromptStyle
 from services.interception.domain.recipe import Recipe
+from services.interception.local_recipes import LocalRecipes
 from services.interception.prompt_styles import load_prompt_styles
 from services.kit.catalogue import CatalogueError, Defect
 from services.media.catalogue import MODES, OutputCatalogue, load_output_catalogue
@@ -36,11 +37,12 @@ class Findings:
     defects: tuple[Defect, ...]
 
 
-def check_catalogue(configs: Path) -> Findings:
+def check_catalogue(configs: Path, recipes_dir: Path | None = None) -> Findings:
     """Read everything below `configs` as the services do; return what was found.
 
-    Where one part cannot be read, the rules across files that need it are left out: its own
-    defects come first.
+    `recipes_dir` is the folder of recipes of one's own, whose files are named with its path. Where
+    one part cannot be read, the rules across files that need it are left out: its own defects come
+    first.
     """
     defects: list[Defect] = []
     recipes = outputs = pipelines = safety = None
@@ -70,11 +72,21 @@ def check_catalogue(configs: Path) -> Findings:
         defects += _placed(error, configs, "prompt_styles")
     else:
         defects += _unknown_styles(outputs, styles)
+    own: Mapping[str, Recipe] = {}
+    if recipes is not None and recipes_dir is not None:
+        local = LocalRecipes(recipes_dir, frozenset(recipes))
+        local.read()
+        own = {str(recipes_dir / file): recipe for file, recipe in local.files.items()}
+        defects += (
+            replace(defect, file=str(recipes_dir / defect.file)) for defect in local.defects
+        )
     if recipes is not None and outputs is not None:
         for name in recipes:
-            defects += _outputs_of(recipes[name], outputs)
+            defects += _outputs_of(recipes[name], outputs, f"interception/{name}.yaml")
+        for file, recipe in own.items():
+            defects += _outputs_of(recipe, outputs, file)
     return Findings(
-        recipes=len(recipes or ()),
+        recipes=len(recipes or ()) + len(own),
         outputs=len(outputs.configs) if outputs else 0,
         pipelines=len(pipelines or ()),
         safety=safety.version if safety else "",
@@ -123,8 +135,7 @@ def _unknown_styles(
             yield Defect(f"output/{name}.yaml", "prompt_style", reason)
 
 
-def _outputs_of(recipe: Recipe, outputs: OutputCatalogue) -> Iterator[Defect]:
-    file = f"interception/{recipe.name}.yaml"
+def _outputs_of(recipe: Recipe, outputs: OutputCatalogue, file: str) -> Iterator[Defect]:
     for position, name in enumerate(recipe.output_configs):
         if name not in outputs.configs:
             field = f"media_preferences.output_configs.{position}"

@@ -13,6 +13,7 @@ from services.interception.composing import FROM_SETTINGS, Keyless, connect, tab
 from services.interception.domain.models import ModelTable
 from services.interception.interceptor import Interceptor
 from services.interception.language import Detector
+from services.interception.local_recipes import LocalRecipes
 from services.interception.model_writer import ProviderInUse
 from services.interception.models_file import load_models
 from services.interception.prompt_styles import load_prompt_styles
@@ -20,6 +21,7 @@ from services.interception.provider_list import ProviderList
 from services.interception.rewriting import Rewriter
 from services.interception.servicer import InterceptionServicer
 from services.interception.settings import InterceptionSettings
+from services.interception.shelf import RecipeShelf
 from services.interception.writer.builtin import BuiltinWriter
 from services.interception.writer.lexicon_files import load_lexicon
 from services.kit.catalogue import CONFIGS
@@ -38,8 +40,7 @@ WARM_UP_SECONDS = 4 * 3600.0
 
 async def compose(settings: InterceptionSettings, program: Program) -> None:
     """Recipes and lexicon, the models, the application, the server."""
-    folder = Path(settings.recipes_dir) if settings.recipes_dir else CONFIGS / "interception"
-    recipes = load_recipes(folder)
+    recipes = await open_shelf(settings)
     styles = load_prompt_styles(CONFIGS / "prompt_styles")
     models = Path(settings.models_file) if settings.models_file else CONFIGS / "models.yaml"
     table = table_with(settings, load_models(models))
@@ -67,7 +68,21 @@ async def compose(settings: InterceptionSettings, program: Program) -> None:
     )
     interception_pb2_grpc.add_InterceptionServiceServicer_to_server(servicer, server.grpc)
     program.add_task(_serve_when_loaded(detector, server), "load language model")
+    if settings.recipes_dir:
+        program.add_task(recipes.watch(), "watch recipes of our own")
     await program.serve(server, settings.host, settings.port)
+
+
+async def open_shelf(settings: InterceptionSettings) -> RecipeShelf:
+    """All recipes, read once. Raises CatalogueError with every defect of the shipped ones."""
+    folder = Path(settings.catalogue_dir) if settings.catalogue_dir else CONFIGS / "interception"
+    shipped = load_recipes(folder)
+    local = None
+    if settings.recipes_dir:
+        local = LocalRecipes(Path(settings.recipes_dir), frozenset(shipped))
+    shelf = RecipeShelf(shipped, local)
+    await shelf.refresh()
+    return shelf
 
 
 async def _serve_when_loaded(detector: Detector, server: GrpcServer) -> None:

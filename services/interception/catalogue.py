@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from services.interception.domain.chain import TARGETS
 from services.interception.domain.messages import LANGUAGE_NAMES
@@ -131,8 +132,18 @@ class _Step(Strict):
     )
 
 
+# What editors can know of how fields hang together; the checks below know all of it.
+_STEPWISE: JsonDict = {
+    "if": {"properties": {"pipeline": {"enum": ["chain", "split"]}}},
+    "then": {"required": ["steps"], "properties": {"writer": False}},
+    "else": {"required": ["writer"], "properties": {"steps": {"maxItems": 0}, "result": False}},
+}
+
+
 class RecipeFile(Strict):
     """A recipe of Artlab; the file's name without its ending is the recipe's name."""
+
+    model_config = ConfigDict(json_schema_extra=_STEPWISE)
 
     pipeline: Pipeline = Field(
         description="single: one pass; recursive: one pass several times; chain: steps that follow "

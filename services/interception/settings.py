@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -14,8 +15,17 @@ class InterceptionSettings(Settings):
     """``ARTLAB_INTERCEPTION_<NAME>``."""
 
     port: Port = Field(DEFAULT_PORTS["interception"], description="port to listen on")
+    catalogue_dir: str = Field(
+        "",
+        max_length=4096,
+        description="folder of the shipped recipes; empty means configs/interception",
+    )
+    # Shared: spelled ARTLAB_RECIPES_DIR, because `artlab check` reads it too.
     recipes_dir: str = Field(
-        "", max_length=4096, description="folder of recipes; empty means configs/interception"
+        "",
+        max_length=4096,
+        description="folder of recipes of your own, beside the shipped ones; read again when it "
+        "changes",
     )
     openai_base_url: str = Field(
         "",
@@ -62,6 +72,13 @@ class InterceptionSettings(Settings):
     local_only: bool = Field(
         False, description="never call a remote model, whatever the mode of a run"
     )
+
+    @field_validator("recipes_dir")
+    @classmethod
+    def _is_there(cls, value: str) -> str:
+        if value and not Path(value).is_dir():
+            raise ValueError("there is no such folder")
+        return value
 
     @field_validator("openai_base_url")
     @classmethod

@@ -27,6 +27,8 @@ SERVICES = (
     "recorder",
     "safety",
 )
+# Without a service's name, because the command line reads them as well: whose setting each is.
+SHARED: Mapping[str, str] = {f"{PREFIX}RECIPES_DIR": "interception"}
 EX_CONFIG = 78  # sysexits.h
 MAX_SECRET_BYTES = 16 * 1024
 _FILE = "_FILE"
@@ -91,13 +93,17 @@ def load_settings(service: str, kind: type[S], environ: Mapping[str, str] | None
     """
     environ = os.environ if environ is None else environ
     own = f"{PREFIX}{service.upper()}_"
+    shared = {key: _field(key) for key, owner in SHARED.items() if owner == service}
     values: dict[str, Any] = {}
     for key, value in environ.items():
         if not key.startswith(PREFIX):
             continue
-        if key.startswith(own):
+        if key in SHARED:
+            if key in shared:
+                values[shared[key]] = value
+        elif key.startswith(own):
             name = key.removeprefix(own).lower()
-            if name not in kind.model_fields:
+            if name not in kind.model_fields or name in shared.values():
                 name, value = _secret_file(key, own, kind, value)
                 if environ.get(own + name.upper()):
                     raise SettingsError(f"{key}: set this or {own}{name.upper()}, not both")
@@ -111,9 +117,21 @@ def load_settings(service: str, kind: type[S], environ: Mapping[str, str] | None
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else ""
+        name = str(first["loc"][0]) if first["loc"] else ""
         why = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{own}{name}: {why}") from None
+        raise SettingsError(f"{_variable(own, name)}: {why}") from None
+
+
+def _field(shared: str) -> str:
+    """The field that a shared variable sets."""
+    return shared.removeprefix(PREFIX).lower()
+
+
+def _variable(own: str, name: str) -> str:
+    """The variable that sets a field."""
+    variable = f"{PREFIX}{name.upper()}"
+    is_shared = variable in SHARED and own == f"{PREFIX}{SHARED[variable].upper()}_"
+    return variable if is_shared else own + name.upper()
 
 
 def _secret_file(key: str, own: str, kind: type[Settings], path: str) -> tuple[str, str]:
@@ -121,7 +139,9 @@ def _secret_file(key: str, own: str, kind: type[Settings], path: str) -> tuple[s
     name = key.removeprefix(own).removesuffix(_FILE).lower()
     secrets = [n for n, field in kind.model_fields.items() if field.annotation is SecretStr]
     if name not in secrets or not key.endswith(_FILE):
-        known = [own + n.upper() for n in kind.model_fields]
+        if (shared := f"{PREFIX}{key.removeprefix(own)}") in SHARED:
+            raise SettingsError(f"{key} is not a setting; did you mean {shared}?")
+        known = [_variable(own, n) for n in kind.model_fields]
         raise SettingsError(_unknown(key, known + [own + n.upper() + _FILE for n in secrets]))
     try:
         with Path(path).open("rb") as file:
@@ -142,11 +162,13 @@ def _unknown(key: str, known: list[str]) -> str:
 
 
 def _unknown_service(key: str) -> str:
+    if close := difflib.get_close_matches(key, SHARED, n=1, cutoff=0.8):
+        return f"{key} is not a setting; did you mean {close[0]}?"
     service, _, name = key.removeprefix(PREFIX).partition("_")
     close = difflib.get_close_matches(service, [s.upper() for s in SERVICES], n=1, cutoff=0.6)
     if close and name:
         return f"{key} is not a setting; did you mean {PREFIX}{close[0]}_{name}?"
-    known = ", ".join(f"{PREFIX}{s.upper()}_…" for s in SERVICES)
+    known = ", ".join((*(f"{PREFIX}{s.upper()}_…" for s in SERVICES), *SHARED))
     return f"{key} is not a setting; known are {known}"
 
 

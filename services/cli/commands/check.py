@@ -20,12 +20,18 @@ from services.kit.catalogue import CONFIGS
     help="Folder of the catalogue. Default: configs/ of this installation.",
 )
 @click.option(
+    "--recipes",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="ARTLAB_RECIPES_DIR",
+    help="Folder of recipes of your own, checked too. Default: ARTLAB_RECIPES_DIR.",
+)
+@click.option(
     "--comfyui",
     multiple=True,
     metavar="URL",
     help="A ComfyUI to ask which outputs it can make, and what it lacks. May be repeated.",
 )
-def check(configs: Path, comfyui: tuple[str, ...]) -> None:
+def check(configs: Path, recipes: Path | None, comfyui: tuple[str, ...]) -> None:
     """Read the whole catalogue as the services do, and list every defect.
 
     One line for each: file: field: reason. Exit code 1 if there are any. With --comfyui also one
@@ -34,7 +40,7 @@ def check(configs: Path, comfyui: tuple[str, ...]) -> None:
     # Only here: the other commands start without the libraries of the services.
     from services.cli.catalogue import check_catalogue
 
-    found = check_catalogue(configs)
+    found = check_catalogue(configs, recipes)
     for defect in found.defects:
         click.echo(str(defect))
     if found.defects:

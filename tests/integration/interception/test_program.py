@@ -64,7 +64,7 @@ def test_defects_of_the_catalogue_end_the_start_with_one_line(tmp_path: Path) ->
     done = subprocess.run(
         [sys.executable, "-m", "services.interception"],
         cwd=ROOT,
-        env={**environ, "ARTLAB_INTERCEPTION_RECIPES_DIR": str(tmp_path)},
+        env={**environ, "ARTLAB_INTERCEPTION_CATALOGUE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,

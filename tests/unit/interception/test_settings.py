@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from services.interception.settings import InterceptionSettings
-from services.kit.settings import SettingsError, load_settings
+from services.kit.settings import Settings, SettingsError, load_settings
 
 
 def load(**values: str) -> InterceptionSettings:
@@ -48,3 +51,24 @@ def test_the_key_is_never_shown() -> None:
 def test_wrong_values_and_unknown_names_are_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name.upper()):
         load(**{name: value})
+
+
+def test_a_setting_that_several_programs_read_has_no_service_in_its_name(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    environ = {"ARTLAB_RECIPES_DIR": folder}
+    assert load_settings("interception", InterceptionSettings, environ).recipes_dir == folder
+    # Others let it pass.
+    load_settings("demo", Settings, environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"ARTLAB_RECIPES_DIR": "/no/such/folder"}, "ARTLAB_RECIPES_DIR: there is no such folder"),
+        ({"ARTLAB_INTERCEPTION_RECIPES_DIR": "/"}, "did you mean ARTLAB_RECIPES_DIR?"),
+        ({"ARTLAB_RECIPE_DIR": "/"}, "did you mean ARTLAB_RECIPES_DIR?"),
+    ],
+)
+def test_a_wrong_shared_setting_is_named(environ: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        load_settings("interception", InterceptionSettings, environ)
