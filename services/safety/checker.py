@@ -81,7 +81,8 @@ class TextChecker:
         if missing:
             raise FailedPrecondition(
                 "TEXT_JUDGE_MISSING",
-                f"{', '.join(missing)} must judge texts at {row.level.label} and is not set up",
+                f"{', '.join(missing)} must judge texts at {row.level.label} and is not set up;"
+                " ARTLAB_SAFETY_JUDGE_BASE_URL says where it is",
                 metadata={"level": row.level.label, "judges": ",".join(missing)},
             )
 

@@ -249,7 +249,9 @@ def _list(words: Sequence[str]) -> str:
 
 
 def _check(name: str) -> str:
-    return _CHECKS.get(name) or _CHECKS.get(name.partition(":")[0], name)
+    # The last part is a version; of a judge, what stands before it says which.
+    kind, versionless = name.partition(":")[0], name.rpartition(":")[0]
+    return _CHECKS.get(name) or _CHECKS.get(versionless) or _CHECKS.get(kind, name)
 
 
 def _explanation(document: Mapping[str, Any]) -> Explanation | None:

@@ -179,7 +179,8 @@ async def test_what_is_there_is_not_called_not_made(world: World, *, is_recorded
 
 async def test_every_check_is_told_as_what_it_is(world: World) -> None:
     name = await world.create()
-    checks = ["wordlist:1", "context:2", "personal_data:3", "judge:builtin", "judge:llama", "new:1"]
+    checks = ["wordlist:1", "context:2", "personal_data:3", "judge:builtin:4"]
+    checks += ["judge:openai:llama", "new:1"]
     verdict = {"decision": "safe", "verdicts": [{"purpose": "input", "checks": checks}]}
     await world.record(f"{name}/uploads/a", json.dumps(verdict).encode(), entity("safety"))
     await world.finalize(name, run_pb2.RUN_STATE_CANCELLED)
