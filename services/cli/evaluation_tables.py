@@ -27,10 +27,9 @@ class Table:
         # Without its title, which would be broken to the width of a narrow table.
         table = RichTable(box=SIMPLE_HEAD, show_edge=False, padding=0)
         for number, name in enumerate(self.header):
-            # Headings wrap between words, figures nowhere: eight columns of them fit a terminal.
-            widest = max(map(len, name.split()), default=0)
             justify: JustifyMethod = "right" if number else "left"
-            table.add_column(name, justify=justify, no_wrap=not number, min_width=widest)
+            # A word a line: eight columns of figures fit a terminal.
+            table.add_column(name.replace(" ", "\n"), justify=justify, no_wrap=True)
         for row in self.rows:
             table.add_row(*row)
         return table
