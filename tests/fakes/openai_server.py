@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from aiohttp import web
 
@@ -130,7 +130,13 @@ class Asked:
 
 @dataclass
 class FakeOpenAI:
-    """The server; listens while the block is open."""
+    """The server; listens while the block is open.
+
+    Fakes of other protocols say how theirs differs.
+    """
+
+    PATH: ClassVar[str] = "/v1/chat/completions"
+    STREAM_TYPE: ClassVar[str] = "text/event-stream"
 
     requests: list[Asked] = field(default_factory=list)
     # Set when a client went away before its answer was complete.
@@ -139,6 +145,9 @@ class FakeOpenAI:
     open_now: int = 0
     open_most: int = 0
     sent_bytes: int = 0
+    # What it has, and how often it says that it is still loading that.
+    models: list[str] = field(default_factory=lambda: ["fake-model"])
+    loading: int = 0
     port: int = 0
     _script: list[Line] = field(default_factory=lambda: [Say("Guten ", "Tag")])
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -155,7 +164,8 @@ class FakeOpenAI:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=8 * 1024 * 1024)
-        app.router.add_post("/v1/chat/completions", self._answer)
+        app.router.add_post(self.PATH, self._answer)
+        self.add_routes(app.router)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -175,7 +185,7 @@ class FakeOpenAI:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        self.requests.append(Asked(body, dict(request.headers)))
+        self.requests.append(self.asked(body, dict(request.headers)))
         line = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         self.open_now += 1
         self.open_most = max(self.open_most, self.open_now)
@@ -199,11 +209,11 @@ class FakeOpenAI:
             return web.Response(body=line.data, headers={"Content-Type": line.content_type})
         if isinstance(line, GzipBomb):
             data = gzip.compress(b"data: " + b"x" * line.size_bytes)
-            kind = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+            kind = {"Content-Type": self.STREAM_TYPE, "Content-Encoding": "gzip"}
             return web.Response(body=data, headers=kind)
         if isinstance(line, Say) and not body.get("stream"):
             return web.json_response(_whole(line))
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        response = web.StreamResponse(headers={"Content-Type": self.STREAM_TYPE})
         if isinstance(line, Never) and not line.after_pieces:
             await self._over.wait()
             return response
@@ -219,35 +229,66 @@ class FakeOpenAI:
         if isinstance(line, Endless):
             await self._endless(response, line)
         elif isinstance(line, Never | Drop):
+            await response.write(self.beginning("fake-model"))
             for piece in line.after_pieces:
-                await self._send(response, _chunk(piece, "fake-model", None))
+                await response.write(self.piece(piece, "fake-model"))
             if isinstance(line, Never):
                 await self._over.wait()
             assert request.transport is not None
             request.transport.abort()
         elif isinstance(line, Say):
+            await response.write(self.beginning(line.model))
             for number, piece in enumerate(line.pieces):
                 if number and line.gate is not None:
                     await line.gate.wait()
-                await self._send(response, _chunk(piece, line.model, None, line.refusal))
-            if line.finish is not None:
-                await self._send(response, _chunk(None, line.model, line.finish))
-            if line.done:
-                await response.write(b"data: [DONE]\n\n")
+                await response.write(self.piece(piece, line.model, line.refusal))
+            await response.write(self.ending(line))
 
-    async def _send(self, response: web.StreamResponse, chunk: JSON) -> None:
-        await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """What else it serves."""
+        router.add_get("/v1/models", self._list)
+
+    def asked(self, body: JSON, headers: dict[str, str]) -> Asked:
+        """What a request said."""
+        return Asked(body, headers)
+
+    def beginning(self, model: str) -> bytes:
+        """What comes before the pieces."""
+        return b""
+
+    def piece(self, text: str, model: str, refusal: str | None = None) -> bytes:
+        """One piece of an answer."""
+        return _event(_chunk(text, model, None, refusal))
+
+    def ending(self, line: Say) -> bytes:
+        """What comes after the pieces."""
+        said = b"" if line.finish is None else _event(_chunk(None, line.model, line.finish))
+        return said + (b"data: [DONE]\n\n" if line.done else b"")
+
+    async def _list(self, request: web.Request) -> web.Response:
+        if self.loading:
+            error = {"message": "Loading model", "type": "unavailable_error", "code": 503}
+            self.loading -= 1
+            return web.json_response({"error": error}, status=503)
+        models = [
+            {"id": name, "object": "model", "created": 1, "owned_by": "fake"}
+            for name in self.models
+        ]
+        return web.json_response({"object": "list", "data": models})
 
     async def _endless(self, response: web.StreamResponse, line: Endless) -> None:
         if line.one_line:
             piece = b"x" * 65_536
             await response.write(b"data: ")
         else:
-            data = json.dumps(_chunk("wort " * 200, "fake-model", None)).encode()
-            piece = b"data: " + data + b"\n\n"
+            piece = self.piece("wort " * 200, "fake-model")
         while self.sent_bytes < line.size_bytes:
             await response.write(piece)
             self.sent_bytes += len(piece)
+
+
+def _event(data: JSON) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
 def _chunk(content: str | None, model: str, finish: str | None, refusal: str | None = None) -> JSON:
