@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.kit.catalogue import CatalogueError
+from services.kit.catalogue import CONFIGS, CatalogueError
 from services.safety.domain.levels import Level, Purpose
 from services.safety.evaluation.corpus import Claim, Part, load_corpus, read_frozen
 from tests.unit.safety.support import FOLDER, safety
@@ -37,6 +37,17 @@ def test_the_readme_counts_what_is_there() -> None:
         assert f"| {kind} | {count} |" in text
     for written in (f"{len(corpus.sentences):,}".replace(",", " "), f"{len(corpus.evasions)} that"):
         assert written in text
+
+
+def test_the_documented_figures_are_of_this_test_part() -> None:
+    # Otherwise: artlab evaluate safety --part test --markdown, into docs/safety.md.
+    corpus = load_corpus(CORPUS, [Part.TEST], safety().policy.categories)
+    measured = (
+        f"part test, {len(corpus.sentences)} sentences; "
+        f"test part version {read_frozen(CORPUS).version}; corpus {corpus.digest[:8]};"
+    )
+    document = CONFIGS.parent / "docs" / "safety.md"
+    assert measured in document.read_text(encoding="utf-8")
 
 
 def test_both_parts_have_the_same_shape() -> None:
