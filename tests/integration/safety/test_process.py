@@ -22,7 +22,7 @@ from artlab.common.v1 import common_pb2
 from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
 from services.kit.catalogue import CONFIGS
 from services.kit.channel import is_serving, open_channel
-from tests.fakes.openai_server import FakeOpenAI, Say
+from tests.fakes.openai_server import FakeOpenAI, Say, Status
 from tests.support.eventually import eventually
 from tests.support.rpc import refused
 from tests.unit.safety.images import encoded, meadow
@@ -183,6 +183,66 @@ async def test_a_vision_model_is_asked_with_its_key_and_its_no_counts(tmp_path: 
     assert "base64," not in errors.decode()
 
 
+async def test_a_language_model_is_asked_and_nobody_is_served_before_it_answers() -> None:
+    port, key = free_port(), "sk-very-secret"
+    async with FakeOpenAI() as model:
+        model.script(Status(404))
+        settings = {
+            "JUDGE_BASE_URL": model.base_url,
+            "JUDGE_MODEL": "guard",
+            "JUDGE_API_KEY": key,
+            "JUDGE_FORMAT": "llama_guard",
+            "LEVEL": "research",
+            "LOG_LEVEL": "DEBUG",
+        }
+        process = await start(port, **settings)
+        try:
+            async with open_channel(f"127.0.0.1:{port}") as channel:
+                stub: safety_pb2_grpc.SafetyServiceAsyncStub = safety_pb2_grpc.SafetyServiceStub(
+                    channel
+                )
+                policy = await stub.GetPolicy(
+                    safety_pb2.GetPolicyRequest(), timeout=START_SECONDS, wait_for_ready=True
+                )
+                assert policy.judges[1:] == ["openai:guard"]
+                assert not await is_serving(f"127.0.0.1:{port}", 0.5)
+                await eventually(lambda: bool(model.requests))
+                model.script(Say("unsafe\nS9"))
+                await eventually(lambda: is_serving(f"127.0.0.1:{port}", 0.5))
+                request = safety_pb2.CheckTextRequest(
+                    text="Ein Quastenflosser",
+                    level=common_pb2.SAFETY_LEVEL_RESEARCH,
+                    purpose=safety_pb2.PURPOSE_INPUT,
+                )
+                answer = await stub.CheckText(request, timeout=5)
+                assert answer.verdict.rule == "research.mass_harm"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert model.requests[-1].headers["Authorization"] == f"Bearer {key}"
+    log = errors.decode()
+    assert key not in log
+    assert "Quastenflosser" not in log
+    (told,) = [line for line in map(orjson.loads, log.splitlines()) if "why" in line]
+    assert (told["reason"], told["judge"]) == ("TEXT_JUDGE_MODEL_NOT_FOUND", "openai:guard")
+
+
+async def test_a_judge_that_the_policy_requires_and_nobody_set_up_stops_the_start(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(CONFIGS / "safety", tmp_path / "safety")
+    path = tmp_path / "safety" / "policy.yaml"
+    required = path.read_text().replace("judges: [builtin]", "judges: [builtin, language_model]")
+    path.write_text(required)
+    code, errors = await refusal(CONFIGS=str(tmp_path))
+    assert code == 1
+    (line,) = [line for line in errors.splitlines() if "TEXT_JUDGE_MISSING" in line]
+    assert "language_model must judge texts at kids" in line
+    assert "ARTLAB_SAFETY_JUDGE_BASE_URL" in line
+
+
 async def test_what_it_started_does_not_outlive_it() -> None:
     port = free_port()
     async with running(port) as process:
@@ -220,12 +280,13 @@ async def test_without_a_judge_of_pictures_it_says_so_at_start_and_fails_closed(
             {"VISION_BASE_URL": "http://api.example/v1", "VISION_MODEL": "m"},
             "ARTLAB_SAFETY_VISION_BASE_URL",
         ),
+        ({"JUDGE_BASE_URL": "http://127.0.0.1/v1"}, "ARTLAB_SAFETY_JUDGE_MODEL"),
+        ({"JUDGE_BASE_URL": "http://api.example/v1", "JUDGE_MODEL": "m"}, "JUDGE_BASE_URL"),
+        ({"JUDGE_FORMAT": "yaml"}, "ARTLAB_SAFETY_JUDGE_FORMAT"),
         ({"NUDENET": "perhaps"}, "ARTLAB_SAFETY_NUDENET"),
     ],
 )
-async def test_wrong_settings_of_the_image_check_are_named(
-    settings: dict[str, str], why: str
-) -> None:
+async def test_wrong_settings_of_the_judges_are_named(settings: dict[str, str], why: str) -> None:
     code, errors = await refusal(**settings)
     assert code == 78
     assert why in errors
