@@ -32,7 +32,7 @@ from services.interception.writer.techniques.shapes import inventory, shapes
 from services.interception.writer.techniques.slang import slang
 
 # Changes whenever the same task would be written differently; recorded with every text.
-VERSION = "1"
+VERSION = "2"
 MAX_PIECES = 200
 
 _TECHNIQUES: Mapping[str, Callable[[Material], str]] = {
@@ -92,6 +92,7 @@ def compose(task: WritingTask, lexicon: Lexicon) -> Written:
         writing=writing,
         lexicon=lexicon,
         number=task.number,
+        seed=task.seed,
     )
     parameters = {"technique": writing.technique, "writer_version": VERSION}
     parameters |= {name: f"{value:g}" for name, value in writing.options.items()}

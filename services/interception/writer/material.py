@@ -21,6 +21,8 @@ class Material:
     lexicon: Lexicon
     # Of the pass, from 1.
     number: int = 1
+    # Of the run: the same in all its passes.
+    seed: int = 0
 
     @property
     def voice(self) -> str:

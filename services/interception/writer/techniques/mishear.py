@@ -11,10 +11,13 @@ from services.interception.domain.draw import Draw
 from services.interception.writer.lexicon import Noun, NounForm, Vocabulary
 from services.interception.writer.material import Material
 from services.interception.writer.sounds import distance, sounds
+from services.interception.writer.templates import english_article
 from services.interception.writer.tokens import is_unspaced, like, tokenize
 
 # At most so many words are misheard in one pass, however long the text is.
 MAX_MISHEARD = 60
+# How often a noun is misheard as the lexicon says, and not as another that sounds like it.
+KNOWN_SHARE = 0.6
 # How far a word of the vocabulary may be away, as a share of the longer one's sounds.
 MAX_DISTANCE = 0.5
 
@@ -34,21 +37,41 @@ def mishear(material: Material) -> str:
     if not places:
         return material.text
     wanted = max(1, min(MAX_MISHEARD, round(len(places) * material.option("share"))))
-    heard = 0
+    heard, way = 0, _Way(material.seed)
     for at in _order(texts, content or places, vocabulary, draw):
         if heard >= wanted:
             break
         genders = _genders(texts, at) if material.voice == "de" else ""
-        other = _misheard(texts[at], genders, vocabulary, draw)
+        other = _misheard(texts[at], genders, vocabulary, draw, way)
         if other != texts[at]:
             texts[at] = other
             heard += 1
+            if at >= 2 and material.voice == "en" and texts[at - 2].lower() in ("a", "an"):
+                texts[at - 2] = like(english_article(other), texts[at - 2][:1])
     if len(places) > 5 and draw.chance(0.25):
         _lose(texts, places, vocabulary, draw)
     text = "".join(texts)
     if text == material.text:
         text = _shift_anything(texts, places, draw)
     return text if text.strip() else material.text
+
+
+class _Way:
+    """Which way nouns are misheard in all passes of a run, so that they seldom come back.
+
+    A pass remembers nothing of those before; that a noun gives way to one that comes later in an
+    order of the seed's, while there is any, keeps them from going in circles.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def goes_on(self, word: str, other: str) -> bool:
+        """Whether the one may be misheard as the other."""
+        return self._place(word) < self._place(other)
+
+    def _place(self, word: str) -> int:
+        return Draw("mishear", self._seed, word.lower()).number()
 
 
 def _order(texts: list[str], places: list[int], vocabulary: Vocabulary, draw: Draw) -> list[int]:
@@ -79,17 +102,19 @@ def _audible(text: str, is_word: bool) -> bool:
     return is_word and any(character.isalpha() for character in text)
 
 
-def _misheard(word: str, genders: str, vocabulary: Vocabulary, draw: Draw) -> str:
+def _misheard(word: str, genders: str, vocabulary: Vocabulary, draw: Draw, way: _Way) -> str:
     if is_unspaced(word):
         return _shift_unspaced(word, draw)
     direct = vocabulary.misheard.get(word.lower())
-    if direct is not None:
+    form = vocabulary.noun(word)
+    # The known mishearing of a noun is the likeliest, not the only one: else all chains end alike.
+    known = direct is not None and way.goes_on(word, direct) and draw.chance(KNOWN_SHARE)
+    if direct is not None and (form is None or known):
         # A noun of German stays large, a verb or adjective small.
         return like(direct, word) if word[:1].isupper() else direct
-    form = vocabulary.noun(word)
     if form is None and _may_be_noun(word, vocabulary):
         form = NounForm(Noun(word, "", "", "any"), False)
-    near = _nearest(form.noun, genders, vocabulary, draw) if form is not None else None
+    near = _nearest(form.noun, genders, vocabulary, draw, way) if form is not None else None
     if form is not None and near is not None:
         name = near.plural if form.is_plural and near.plural else near.singular
         return like(name, word)
@@ -103,7 +128,9 @@ def _may_be_noun(word: str, vocabulary: Vocabulary) -> bool:
     return vocabulary.language == "en" or word[:1].isupper()
 
 
-def _nearest(noun: Noun, genders: str, vocabulary: Vocabulary, draw: Draw) -> Noun | None:
+def _nearest(
+    noun: Noun, genders: str, vocabulary: Vocabulary, draw: Draw, way: _Way
+) -> Noun | None:
     """A noun that sounds alike; one that goes with the article if there is one."""
     own = sounds(noun.singular)
     scored: list[tuple[float, str, Noun]] = []
@@ -115,13 +142,15 @@ def _nearest(noun: Noun, genders: str, vocabulary: Vocabulary, draw: Draw) -> No
             continue
         share = distance(own, other_sounds) / longest
         if share <= MAX_DISTANCE:
-            fits = other.gender in genders if genders else other.gender == noun.gender
-            strange = 0.0 if fits else 0.25
-            scored.append((share + strange, other.singular, other))
-    if not scored:
-        return None
-    scored.sort(key=lambda entry: entry[:2])
-    return draw.one(scored[:3])[2]
+            scored.append((share, other.singular, other))
+    fitting = [
+        entry
+        for entry in scored
+        if (entry[2].gender in genders if genders else entry[2].gender == noun.gender)
+    ]
+    onward = [entry for entry in fitting if way.goes_on(noun.singular, entry[1])]
+    chosen = sorted(onward or fitting or scored, key=lambda entry: entry[:2])
+    return draw.one(chosen[:3])[2] if chosen else None
 
 
 def _shift(word: str, draw: Draw) -> str:
