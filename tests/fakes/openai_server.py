@@ -51,6 +51,7 @@ class Status:
 
     code: int
     headers: tuple[tuple[str, str], ...] = ()
+    body: JSON | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class FakeOpenAI:
         if isinstance(line, Answering):
             line = line.make(self.requests[-1])
         if isinstance(line, Status):
-            error = {"error": {"message": "fake trouble", "type": "fake"}}
+            error = line.body or {"error": {"message": "fake trouble", "type": "fake"}}
             return web.json_response(error, status=line.code, headers=dict(line.headers))
         if isinstance(line, Redirect):
             return web.Response(status=307, headers={"Location": line.to})
