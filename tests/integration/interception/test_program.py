@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from services.kit.channel import is_serving
+from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
+from services.kit.catalogue import CONFIGS
+from services.kit.channel import is_serving, open_channel
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,7 +25,9 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-async def test_the_process_serves_and_stops_on_a_signal() -> None:
+async def test_the_process_serves_and_sees_recipes_that_come_and_stops_on_a_signal(
+    tmp_path: Path,
+) -> None:
     port = free_port()
     environ = {k: v for k, v in os.environ.items() if not k.startswith("ARTLAB_")}
     process = await asyncio.create_subprocess_exec(
@@ -30,11 +35,20 @@ async def test_the_process_serves_and_stops_on_a_signal() -> None:
         "-m",
         "services.interception",
         cwd=ROOT,
-        env={**environ, "ARTLAB_INTERCEPTION_PORT": str(port)},
+        env={
+            **environ,
+            "ARTLAB_INTERCEPTION_PORT": str(port),
+            "ARTLAB_RECIPES_DIR": str(tmp_path),
+        },
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         await eventually(lambda: is_serving(f"127.0.0.1:{port}"), 30, "health")
+        # Its name decides which it is; everything else of it is as good as any other.
+        shutil.copy(CONFIGS / "interception" / "tellastory.yaml", tmp_path / "mine.yaml")
+        async with open_channel(f"127.0.0.1:{port}") as channel:
+            stub = interception_pb2_grpc.InterceptionServiceStub(channel)
+            await eventually(lambda: _is_local(stub, "mine"), 10, "the new recipe")
         process.send_signal(signal.SIGTERM)
         _, errors = await asyncio.wait_for(process.communicate(), 15)
     finally:
@@ -44,6 +58,12 @@ async def test_the_process_serves_and_stops_on_a_signal() -> None:
     assert process.returncode == 0
     assert b'"stopped"' in errors
     assert b"Traceback" not in errors
+
+
+async def _is_local(stub: interception_pb2_grpc.InterceptionServiceAsyncStub, name: str) -> bool:
+    answer = await stub.ListRecipes(interception_pb2.ListRecipesRequest(), timeout=5)
+    found = {recipe.name: recipe.origin for recipe in answer.recipes}
+    return found.get(name) == interception_pb2.RECIPE_ORIGIN_LOCAL
 
 
 def test_a_model_client_is_not_imported_unless_a_model_is_configured() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services.interception.catalogue import load_recipes
 from services.interception.settings import InterceptionSettings
 from tests.unit.interception.writing import RECIPES, finished, written
 
@@ -38,6 +39,20 @@ def test_every_recipe_that_changes_a_german_text_has_a_sample() -> None:
 def test_a_sample_is_what_the_writer_writes(name: str) -> None:
     made = finished(name, "Ein Hund im Regen").replace("\n\n", " — ").replace("\n", " / ")
     assert SAMPLES[name] == made
+
+
+def test_the_recipe_to_begin_with_is_a_good_one_and_so_small(tmp_path: Path) -> None:
+    name, text = re.findall(r"`(\w+)\.yaml`:\n\n```yaml\n(.+?)```", TEXT, re.DOTALL)[0]
+    (tmp_path / f"{name}.yaml").write_text(text)
+    assert load_recipes(tmp_path)[name].title["de"] == "Haiku"
+
+
+def test_every_technique_of_a_recipe_is_explained() -> None:
+    explained = TEXT[TEXT.index("## The built-in writer") : TEXT.index("What it makes of")]
+    for recipe in RECIPES.values():
+        for step in recipe.steps or (recipe,):
+            technique = step.writing.technique
+            assert technique == "unchanged" or f"`{technique}`" in explained, technique
 
 
 def test_the_sample_of_the_chain_is_what_eight_passes_write() -> None:

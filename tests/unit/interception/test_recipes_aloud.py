@@ -6,10 +6,9 @@ import pytest
 
 from services.interception.domain.recipe import Recipe
 from services.interception.language import Detector
-from services.safety.checker import TextToCheck
 from services.safety.domain.levels import Level, Purpose
 from tests.unit.interception.writing import LEXICON, RECIPES, finished
-from tests.unit.safety.support import checker
+from tests.unit.safety.support import check
 
 TEXTS = {"de": "Ein Hund im Regen", "en": "A dog in the rain"}
 SEEDS = range(1, 9)
@@ -60,7 +59,5 @@ async def test_it_stays_in_the_language_of_the_text(recipe: Recipe, language: st
 async def test_those_it_is_for_may_see_it(recipe: Recipe, language: str) -> None:
     for seed in SEEDS:
         made = finished(recipe.name, TEXTS[language], language, seed=seed)
-        verdict = await checker().check(
-            TextToCheck(made, level_of(recipe), Purpose.MEDIA_PROMPT, language)
-        )
+        verdict = await check(made, level_of(recipe), Purpose.MEDIA_PROMPT, language)
         assert not verdict.blocked, (made, verdict.rule, verdict.terms)

@@ -9,13 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.interception.domain.technique import DEPICTIONS
 from services.interception.writer.builtin import pieces
 from services.interception.writer.tokens import join, scraps, tokenize, words
 from services.kit.text import MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS
 from tests.unit.interception.writing import LEXICON, RECIPES, passed, written
 
 SPEAKING = ["dada", "bauhaus", "renaissance", "overdrive", "jugendsprache", "image_comparison"]
-ALL = sorted(RECIPES)
+# One recipe for each technique; all that describe are one technique with other sentences.
+ALL = sorted(
+    {
+        "describing" if technique in DEPICTIONS else technique: name
+        for name, recipe in RECIPES.items()
+        for technique in [recipe.writing.technique]
+    }.values()
+)
 RULES = "nur Substantive, rückwärts, ohne Farben, ohne den Buchstaben e"
 STRANGE = [
     "Hund",
@@ -48,6 +56,15 @@ def test_strange_texts_give_a_text_within_the_limits(recipe: str, text: str) -> 
         assert made.strip()
         assert len(made) <= MAX_TEXT_CHARACTERS
         assert len(made.encode()) <= MAX_TEXT_BYTES
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=range(len(STRANGE)))
+def test_the_second_step_of_a_chain_takes_any_text_as_well(text: str) -> None:
+    for recipe in ("p5js_simplifier", "tellastory"):
+        for language in ("de", "en"):
+            made = written(recipe, text, language, number=2)
+            assert made.strip()
+            assert len(made) <= MAX_TEXT_CHARACTERS
 
 
 @settings(max_examples=60, deadline=None)
@@ -262,3 +279,57 @@ def test_opposites_and_forms_rest_on_nouns_whose_gender_is_known() -> None:
         if target.lower() not in known and target not in ("Loch", "Rechnung")
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        (
+            "Ein böser Mann mit einem scharfen Messer", "de",
+            "Ein verlegener Mann mit einem blanken Löffel.",
+        ),
+        ("Die Soldaten schießen mit Kanonen", "de", "Die Gärtner pusten mit Trompeten."),
+        ("Ein Taschenmesser und der Durchmesser", "de", "Ein Löffel und der Durchmesser."),
+        (
+            "Überall Blut und ein totes Skelett", "de",
+            "Überall Himbeersaft und ein verschlafener Garderobenständer.",
+        ),
+        (
+            "The soldier shoots at an evil axe", "en",
+            "The gardener tickles at a bashful watering can.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_sweetener_exchanges_what_threatens(text: str, language: str, expected: str) -> None:
+    assert written("hunkydoryharmonizer", text, language).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "kept", "struck"),
+    [
+        (
+            "Eine wunderschöne Katze, magisch, im Sonnenuntergang, 8k", "de",
+            "Eine Katze.", "Gestrichen: wunderschöne, magisch, im Sonnenuntergang, 8k.",
+        ),
+        ("An epic dog in a golden sunset", "en", "A dog.", "Struck out: epic, in a golden sunset."),
+        ("Ein Hund im Regen", "de", "Ein Hund im Regen.", ""),
+        ("Ein Regenbogen", "de", "Ein Regenbogen.", ""),
+        ("wunderschön", "de", "Wunderschön.", ""),
+    ],
+)  # fmt: skip
+def test_de_kitsch_takes_cliches_out_and_names_them(
+    text: str, language: str, kept: str, struck: str
+) -> None:
+    made = written("clichefilter", text, language)
+    assert made.lower().startswith(kept.lower())
+    assert made.endswith(struck)
+    assert ("estrichen" in made or "Struck out" in made) == bool(struck)
+
+
+def test_a_list_becomes_layers_from_the_back_to_the_front() -> None:
+    made = written("p5js_simplifier", "1. Wiese – hinten\n2. Roter Ball – vorn", number=2)
+    lines = made.splitlines()
+    assert lines[1].startswith("1. Grund: ")
+    assert lines[2].startswith("2. Wiese, überall: ")
+    assert lines[3].startswith("3. Ball, (200, 270): ")
+    assert lines[3].endswith("; Rot.")

@@ -17,6 +17,7 @@ from services.interception.writer.tokens import like
 
 # A last part of a German compound that counts: "Taschenmesser", and not every word in "-tod".
 MIN_PART_LETTERS = 5
+MAX_PART_LETTERS = 24
 
 
 def harmonize(material: Material) -> str:
@@ -54,7 +55,7 @@ def _threat(words: Vocabulary, phrase: Phrase, text: str) -> list[tuple[str, Nou
 def _by_last_part(words: Vocabulary, name: str) -> Noun | None:
     if words.language != "de":
         return None
-    for start in range(2, len(name) - MIN_PART_LETTERS + 1):
+    for start in range(max(2, len(name) - MAX_PART_LETTERS), len(name) - MIN_PART_LETTERS + 1):
         found = words.threats_nouns.get(name[start:])
         if found is not None:
             return found
