@@ -35,8 +35,8 @@ class _Malformed:
     """Stands for a message that did not parse."""
 
 
-class ServiceInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every handler of one service.
+class ServiceGuard:
+    """Wraps the handlers of one service, each once, as they are registered.
 
     Args:
         service: short name, e.g. ``recorder``; becomes the error domain.
@@ -47,18 +47,15 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
         self._service = service
         self._caps = dict(caps or {})
 
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
-        details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Return the handler, wrapped; None when there is no such method."""
-        handler: Any = await continuation(details)
-        if handler is None or details.method.startswith("/grpc.health."):
+    def handlers(self, handlers: grpc.GenericRpcHandler) -> grpc.GenericRpcHandler:
+        """Return handlers that wrap what these answer."""
+        return _GuardedHandlers(handlers, self)
+
+    def handler(self, name: str, handler: Any) -> Any:
+        """Return a method's handler, wrapped; `name` is /package.Service/Method."""
+        if name.startswith("/grpc.health."):
             return handler
-        method = details.method.rsplit("/", 1)[-1]
+        method = name.rsplit("/", 1)[-1]
         guard = _Guard(self._service, method, self._caps.get(method, DEFAULT_CAP_SECONDS))
         parse = handler.request_deserializer
         kinds = {
@@ -73,6 +70,17 @@ class ServiceInterceptor(grpc.aio.ServerInterceptor):
             request_deserializer=_tolerant(parse),
             response_serializer=handler.response_serializer,
         )
+
+
+class _GuardedHandlers(grpc.GenericRpcHandler):
+    def __init__(self, handlers: grpc.GenericRpcHandler, guard: ServiceGuard) -> None:
+        self._handlers = handlers
+        self._guard = guard
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Return the wrapped handler; None when there is no such method."""
+        handler = self._handlers.service(handler_call_details)
+        return handler and self._guard.handler(handler_call_details.method, handler)
 
 
 def _tolerant(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

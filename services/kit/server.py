@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.kit.errors import Unavailable
-from services.kit.interceptors import ServiceInterceptor
+from services.kit.interceptors import ServiceGuard
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
@@ -33,6 +35,52 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
+class _GuardedServer(grpc.aio.Server):
+    """Guards what is registered. An interceptor of gRPC's would be asked anew at every call."""
+
+    def __init__(self, server: grpc.aio.Server, guard: ServiceGuard) -> None:
+        self._server = server
+        self._guard = guard
+
+    def add_generic_rpc_handlers(
+        self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]
+    ) -> None:
+        """Register handlers, guarded."""
+        self._server.add_generic_rpc_handlers(
+            [self._guard.handlers(one) for one in generic_rpc_handlers]
+        )
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+    ) -> None:
+        """Register methods, guarded once for all; gRPC looks here first."""
+        guarded = {
+            name: self._guard.handler(f"/{service_name}/{name}", handler)
+            for name, handler in method_handlers.items()
+        }
+        self._server.add_registered_method_handlers(service_name, guarded)
+
+    def add_insecure_port(self, address: str) -> int:
+        """As grpc.aio.Server."""
+        return self._server.add_insecure_port(address)
+
+    def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
+        """As grpc.aio.Server."""
+        return self._server.add_secure_port(address, server_credentials)
+
+    async def start(self) -> None:
+        """As grpc.aio.Server."""
+        await self._server.start()
+
+    async def stop(self, grace: float | None) -> None:
+        """As grpc.aio.Server."""
+        await self._server.stop(grace)
+
+    async def wait_for_termination(self, timeout: float | None = None) -> bool:
+        """As grpc.aio.Server."""
+        return await self._server.wait_for_termination(timeout)
+
+
 class GrpcServer:
     """One service on one port, with health. Register the servicer on `.grpc`.
 
@@ -47,9 +95,8 @@ class GrpcServer:
     ) -> None:
         self.service = service
         self._serving = serving
-        self.grpc = grpc.aio.server(
-            interceptors=[ServiceInterceptor(service, caps)], options=SERVER_OPTIONS
-        )
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        self.grpc = _GuardedServer(server, ServiceGuard(service, caps))
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
 
