@@ -31,13 +31,13 @@ class Parts:
     teacher_decisions: bool = False
 
 
-def parts_of(connection: HTTPConnection) -> Parts:
+async def parts_of(connection: HTTPConnection) -> Parts:
     """Return the parts of the application that serves this request."""
     parts: Parts = connection.app.state.parts
     return parts
 
 
-def run_id_in_path(run_id: str) -> RunId:
+async def run_id_in_path(run_id: str) -> RunId:
     """Parse the id in an address. Raises NotFound: what is no id names no run."""
     try:
         return RunId.parse(run_id)
