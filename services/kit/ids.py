@@ -107,6 +107,13 @@ class UploadName:
         return cls(_run_of(parts, field, form), parts[3])
 
 
+def parse_upload_id(text: str, field: str = "upload_id") -> str:
+    """Return an upload id, ``^[a-z0-9-]{1,64}$``. Raises InvalidArgument INVALID_NAME."""
+    if _UPLOAD_ID.fullmatch(text) is None:
+        raise _bad("INVALID_NAME", field, "^[a-z0-9-]{1,64}$")
+    return text
+
+
 def parse_config_name(text: str, field: str = "config_name") -> str:
     """Return the name of a recipe or output config, ``^[a-z0-9_]{1,64}$``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.kit.clock import Clock
@@ -21,6 +22,15 @@ class Declared:
 
     sha256: str
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SmallEntity:
+    """An entity whose bytes came with what is said of it."""
+
+    upload_id: str
+    draft: EntityDraft
+    data: bytes
 
 
 class Commits:
@@ -44,27 +54,31 @@ class Commits:
         self._store.commit(replace(record, intent=entity), data, after)
         return after, entity
 
-    def record(
-        self,
-        upload_id: str,
-        draft: EntityDraft,
-        data: bytes,
-        run: Run,
-        then: Position | None = None,
-    ) -> tuple[Run, Entity]:
-        """Return the run with `data` as its newest entity, durable; nothing is left of a failure.
+    def record(self, run: Run, small: Sequence[SmallEntity], then: Position | None = None) -> Run:
+        """Return the run with these as its newest entities, durable; of a failure nothing is left.
 
         It stands at `then` afterwards, if that is given. Raises what `media_type_of` and
         `Content.check_structure` do, FailedPrecondition RUN_FINAL, InvalidArgument OUTPUT_UNKNOWN,
         errors of the store.
         """
-        content = Content(draft.type)
-        content.add(data)
-        after, entity = self._next(run, upload_id, draft, content)
+        after = self._with(run, small)
         if then is not None:
             after = after.at(*then, self._clock.now())
-        self._store.add_entity(after, data)
-        return after, entity
+        self._store.add_entities(after, [one.data for one in small])
+        return after
+
+    def create(self, run: Run, small: Sequence[SmallEntity]) -> Run:
+        """Return a new run with these as its first entities, durable. Raises as `record`."""
+        after = self._with(run, small)
+        self._store.create_run(after, [one.data for one in small])
+        return after
+
+    def _with(self, run: Run, small: Sequence[SmallEntity]) -> Run:
+        for one in small:
+            content = Content(one.draft.type)
+            content.add(one.data)
+            run, _ = self._next(run, one.upload_id, one.draft, content)
+        return run
 
     def _next(
         self, run: Run, upload_id: str, draft: EntityDraft, content: Content

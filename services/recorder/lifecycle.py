@@ -18,6 +18,7 @@ from services.kit.ids import EntityName, RunId
 from services.kit.log import facts
 from services.recorder.claiming import Claiming
 from services.recorder.claims import Claims
+from services.recorder.commits import Commits, SmallEntity
 from services.recorder.domain.claim import Claimant
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.erasure import with_erased
@@ -63,10 +64,17 @@ class Lifecycle:
         self._run_limit = run_limit
         self._claims = claims
         self._claiming = claiming
+        self._commits = Commits(store, clock)
 
-    async def create(self, run_id: RunId, plan: Plan, by: Claimant | None) -> tuple[Run, int]:
+    async def create(
+        self,
+        run_id: RunId,
+        plan: Plan,
+        by: Claimant | None,
+        small: Sequence[SmallEntity] = (),
+    ) -> tuple[Run, int]:
         """See `Recorder.create_run`."""
-        return await self._threads.unbroken(self._create(run_id, plan, by))
+        return await self._threads.unbroken(self._create(run_id, plan, by, small))
 
     async def change(
         self, run_id: RunId, change: Callable[[Run], Run], epoch: int, *, is_end: bool = False
@@ -113,16 +121,19 @@ class Lifecycle:
                         extra=facts(run=str(run.run_id), reason=problem.reason),
                     )
 
-    async def _create(self, run_id: RunId, plan: Plan, by: Claimant | None) -> tuple[Run, int]:
+    async def _create(
+        self, run_id: RunId, plan: Plan, by: Claimant | None, small: Sequence[SmallEntity]
+    ) -> tuple[Run, int]:
         async with self._table.locked(run_id, absent_ok=True) as held:
             if held.run is not None:
                 if held.run.request_digest != plan.digest():
                     raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
                 if not held.run.is_final:
                     self._library.saved(held.run)  # left by a creation that failed
+                    await self._uploads.record_held(held, small)
                 if by is None:
-                    return held.run, 0
-                return held.run, (await self._claiming.take(held.run, by)).epoch
+                    return held.current, 0
+                return held.current, (await self._claiming.take(held.current, by)).epoch
             if self._store.is_deleted(run_id):
                 raise run_deleted()
             now = self._clock.now()
@@ -134,7 +145,7 @@ class Lifecycle:
                     field="run.deadline",
                 )
             run = Run.create(run_id, plan, now, deadline, by)
-            await self._threads.run(self._store.create_run, run)
+            run = await self._threads.run(self._commits.create, run, small)
             self._table.advance(held, run)
             if by is None:
                 return run, 0

@@ -8,8 +8,14 @@ from collections.abc import Mapping, Sequence
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2, run_pb2
 from services.kit.errors import InvalidArgument
-from services.kit.ids import RunId, UploadName, parse_config_name, parse_pseudonym
-from services.recorder.commits import Declared
+from services.kit.ids import (
+    RunId,
+    UploadName,
+    parse_config_name,
+    parse_pseudonym,
+    parse_upload_id,
+)
+from services.recorder.commits import Declared, SmallEntity
 from services.recorder.domain.entity import EntityDraft, ModelUse, parse_entity_type
 from services.recorder.domain.events import RunWarning
 from services.recorder.domain.outcome import Output, OutputEnd, RunError, needs_error
@@ -25,6 +31,7 @@ from services.recorder.domain.vocabulary import (
 from services.recorder.parse_claims import parse_epoch
 from services.recorder.parse_values import (
     MAX_INT64,
+    below,
     has_control,
     parse_line,
     parse_milliseconds,
@@ -45,6 +52,8 @@ from services.recorder.writing import Chunk
 MAX_OUTPUTS = 16
 MAX_EXPECTED_ENTITIES = 1000
 MAX_SMALL_ENTITY_BYTES = 1024 * 1024
+MAX_NEW_ENTITIES = 16
+MAX_NEW_BYTES = 2 * 1024 * 1024
 MAX_SEED = 2**53 - 1
 MAX_STAGE = 4
 MAX_PASS = 1000
@@ -104,16 +113,40 @@ def parse_draft(entity: run_pb2.Entity) -> EntityDraft:
     )
 
 
-def parse_small_entity(request: recorder_pb2.RecordEntityRequest) -> EntityDraft:
-    """Return the draft of a small entity, its data's size checked."""
-    draft = _required_draft(request)
-    if not request.data:
+def parse_small_entity(
+    message: recorder_pb2.RecordEntityRequest | recorder_pb2.NewEntity, upload_id: str
+) -> SmallEntity:
+    """Return a small entity, its data's size checked."""
+    draft = _required_draft(message)
+    if not message.data:
         raise InvalidArgument("EMPTY_MEDIA", "an entity has at least one byte", field="data")
-    if len(request.data) > MAX_SMALL_ENTITY_BYTES:
+    if len(message.data) > MAX_SMALL_ENTITY_BYTES:
         raise InvalidArgument(
             "MEDIA_TOO_LARGE", "larger entities are sent by WriteEntity", field="data"
         )
-    return draft
+    return SmallEntity(upload_id, draft, message.data)
+
+
+def parse_new_entities(
+    messages: Sequence[recorder_pb2.NewEntity], *, least: int = 0
+) -> list[SmallEntity]:
+    """Return small entities that are committed together."""
+    if not least <= len(messages) <= MAX_NEW_ENTITIES:
+        raise InvalidArgument(
+            "OUT_OF_BOUNDS", f"expected {least} to {MAX_NEW_ENTITIES}", field="entities"
+        )
+    if sum(len(one.data) for one in messages) > MAX_NEW_BYTES:
+        raise InvalidArgument(
+            "MEDIA_TOO_LARGE", f"at most {MAX_NEW_BYTES} bytes together", field="entities"
+        )
+    found: dict[str, SmallEntity] = {}
+    for place, one in enumerate(messages):
+        with below(f"entities[{place}]"):
+            upload_id = parse_upload_id(one.upload_id)
+            if upload_id in found:
+                raise InvalidArgument("INVALID_NAME", "is there twice", field="upload_id")
+            found[upload_id] = parse_small_entity(one, upload_id)
+    return list(found.values())
 
 
 def parse_chunk(request: recorder_pb2.WriteEntityRequest) -> Chunk:
@@ -196,7 +229,9 @@ def _plan_document(text: str) -> str:
     return text
 
 
-def _required_draft(request: recorder_pb2.RecordEntityRequest) -> EntityDraft:
+def _required_draft(
+    request: recorder_pb2.RecordEntityRequest | recorder_pb2.NewEntity,
+) -> EntityDraft:
     if not request.HasField("entity"):
         raise InvalidArgument("ENTITY_REQUIRED", "must be set", field="entity")
     return parse_draft(request.entity)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -18,6 +20,16 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FIRST_SECOND = -62_135_596_800  # 0001-01-01T00:00:00Z
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+
+@contextmanager
+def below(path: str) -> Iterator[None]:
+    """Name fields by where they are: `path` comes before what an InvalidArgument inside names."""
+    try:
+        yield
+    except InvalidArgument as error:
+        error.field = f"{path}.{error.field}" if error.field else path
+        raise
 
 
 def parse_number(value: int, field: str, *, least: int = 0, most: int) -> int:

@@ -111,8 +111,11 @@ class Store(Protocol):
         """Return every run there is now, damaged ones included, in any order."""
         ...
 
-    def create_run(self, run: Run) -> None:
-        """Make the run durable. Raises FailedPrecondition RUN_DELETED."""
+    def create_run(self, run: Run, data: Sequence[bytes] = ()) -> None:
+        """Make the run durable together with the bytes of its entities, or none of it.
+
+        Raises FailedPrecondition RUN_DELETED.
+        """
         ...
 
     def save_run(self, run: Run, *, is_end: bool) -> None:
@@ -191,8 +194,8 @@ class Store(Protocol):
         """How much room there is."""
         ...
 
-    def add_entity(self, run: Run, data: bytes) -> None:
-        """Make `data` the newest entity of `run`, durable together; on failure neither is."""
+    def add_entities(self, run: Run, data: Sequence[bytes]) -> None:
+        """Make `data` the newest entities of `run`, durable together; on failure none is."""
         ...
 
     def begin_upload(self, record: UploadRecord) -> UploadBytes:

@@ -17,6 +17,7 @@ from services.recorder.archive.importing import MAX_IMPORT_BYTES, Imported, Impo
 from services.recorder.care import Care, CareLimits
 from services.recorder.claiming import Claiming
 from services.recorder.claims import Claims
+from services.recorder.commits import SmallEntity
 from services.recorder.domain.claim import Claimant
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.events import Progress, RunWarning
@@ -127,14 +128,20 @@ class Recorder:
     # Runs
 
     async def create_run(
-        self, run_id: RunId, plan: Plan, by: Claimant | None = None
+        self,
+        run_id: RunId,
+        plan: Plan,
+        by: Claimant | None = None,
+        small: Sequence[SmallEntity] = (),
     ) -> tuple[Run, int]:
         """Return the run of that id, made now or by the same request before, and the epoch.
 
-        That is 0 when nobody claims it, or somebody else has it. Raises AlreadyExists
-        REQUEST_ID_REUSED, InvalidArgument INVALID_DEADLINE, FailedPrecondition RUN_DELETED.
+        That is 0 when nobody claims it, or somebody else has it. It is made with its first
+        entities; one that is open and lacks some of them gets them. Raises AlreadyExists
+        REQUEST_ID_REUSED, UPLOAD_COMPLETE, InvalidArgument INVALID_DEADLINE, FailedPrecondition
+        RUN_DELETED.
         """
-        return await self._lifecycle.create(run_id, plan, by)
+        return await self._lifecycle.create(run_id, plan, by, small)
 
     async def get_run(self, run_id: RunId) -> Run:
         """Return a run. Raises NotFound RUN_NOT_FOUND, DataLoss METADATA_CORRUPT."""
@@ -219,15 +226,22 @@ class Recorder:
     # Entities
 
     async def record_entity(
+        self, name: UploadName, draft: EntityDraft, data: bytes, epoch: int = 0
+    ) -> Entity:
+        """See `Uploads.record`; a single one."""
+        small = SmallEntity(name.upload_id, draft, data)
+        (entity,) = await self.record_entities(name.run, [small], epoch)
+        return entity
+
+    async def record_entities(
         self,
-        name: UploadName,
-        draft: EntityDraft,
-        data: bytes,
+        run_id: RunId,
+        small: Sequence[SmallEntity],
         epoch: int = 0,
         then: Position | None = None,
-    ) -> Entity:
+    ) -> list[Entity]:
         """See `Uploads.record`."""
-        return await self._unbroken(self._uploads.record(name, draft, data, epoch, then))
+        return await self._unbroken(self._uploads.record(run_id, small, epoch, then))
 
     async def write_entity(self, chunks: AsyncIterator[Chunk]) -> Written:
         """See `Writing.write`."""

@@ -21,7 +21,7 @@ from services.kit.errors import (
 from services.kit.ids import RunId, UploadName
 from services.kit.log import facts
 from services.recorder.claims import Claims
-from services.recorder.commits import Commits, Declared, check_same
+from services.recorder.commits import Commits, Declared, SmallEntity, check_same
 from services.recorder.domain.entity import Entity, EntityDraft
 from services.recorder.domain.run import Position, Run
 from services.recorder.domain.upload import UploadRecord
@@ -81,38 +81,53 @@ class Uploads:
 
     async def record(
         self,
-        name: UploadName,
-        draft: EntityDraft,
-        data: bytes,
+        run_id: RunId,
+        small: Sequence[SmallEntity],
         epoch: int,
         then: Position | None = None,
-    ) -> Entity:
-        """Commit bytes as an entity, all in one, and with it where the run stands then.
+    ) -> list[Entity]:
+        """Commit entities, all of them in one, and with the last where the run stands then.
 
-        Raises AlreadyExists UPLOAD_COMPLETE, Aborted UPLOAD_BUSY, OutOfRange OFFSET_MISMATCH
-        (somebody began it in pieces), FailedPrecondition RUN_FINAL, OUTPUT_FINAL or FENCED, and
-        what `media_type_of` does.
+        Those that are there already stay as they are. Raises AlreadyExists UPLOAD_COMPLETE, Aborted
+        UPLOAD_BUSY, OutOfRange OFFSET_MISMATCH (somebody began it in pieces), FailedPrecondition
+        RUN_FINAL, OUTPUT_FINAL or FENCED, and what `media_type_of` does.
         """
-        await self._settled(name)
-        async with self._table.locked(name.run) as held:
+        for one in small:
+            await self._settled(UploadName(run_id, one.upload_id))
+        async with self._table.locked(run_id) as held:
             self._claims.check(held.current, epoch)
-            done = held.current.entity_of_upload(name.upload_id)
+            return await self.record_held(held, small, epoch, then)
+
+    async def record_held(
+        self,
+        held: OpenRun,
+        small: Sequence[SmallEntity],
+        epoch: int = 0,
+        then: Position | None = None,
+    ) -> list[Entity]:
+        """The same for who holds the run's lock."""
+        new: list[SmallEntity] = []
+        for one in small:
+            done = held.current.entity_of_upload(one.upload_id)
             if done is not None:
-                said = Declared(hashlib.sha256(data).hexdigest(), len(data))
-                # The position was recorded with it, and the run may have moved on since.
-                return check_same(done, said, draft)
-            self._check_may_begin(held.current, draft)
-            begun = self._open.get(name)
+                said = Declared(hashlib.sha256(one.data).hexdigest(), len(one.data))
+                check_same(done, said, one.draft)
+                continue
+            self._check_may_begin(held.current, one.draft)
+            begun = self._open.get(UploadName(held.current.run_id, one.upload_id))
             if begun is not None:
                 begun.check_free(epoch)
                 if begun.durable_size:
                     raise offset_mismatch(begun.durable_size)
                 await self._discard(begun)
-            run, entity = await self._threads.run(
-                self._commits.record, name.upload_id, draft, data, held.current, then
-            )
+            new.append(one)
+        if new:
+            # The position was recorded with the last one, and the run may have moved on since.
+            then = then if new[-1] is small[-1] else None
+            run = await self._threads.run(self._commits.record, held.current, new, then)
             self._table.advance(held, run)
-            return entity
+        found = [held.current.entity_of_upload(one.upload_id) for one in small]
+        return [one for one in found if one is not None]
 
     async def begin(
         self, name: UploadName, draft: EntityDraft | None, epoch: int

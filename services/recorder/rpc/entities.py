@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from artlab.recorder.v1 import recorder_pb2 as pb
-from services.kit.ids import EntityName, UploadName
+from services.kit.ids import EntityName, RunId, UploadName
 from services.kit.interceptors import Context
-from services.recorder.parse import parse_chunk, parse_position, parse_small_entity
+from services.recorder.parse import (
+    parse_chunk,
+    parse_new_entities,
+    parse_position,
+    parse_small_entity,
+)
 from services.recorder.parse_claims import parse_epoch
 from services.recorder.parse_values import MAX_INT64, parse_number, parse_reason
 from services.recorder.recorder import Recorder
@@ -29,11 +34,24 @@ class EntitiesRpcs:
     ) -> pb.RecordEntityResponse:
         """See recorder.proto."""
         name = UploadName.parse(request.upload)
-        draft = parse_small_entity(request)
+        small = parse_small_entity(request, name.upload_id)
         epoch = parse_epoch(request.epoch)
         then = parse_position(request.progress) if request.HasField("progress") else None
-        entity = await self._recorder.record_entity(name, draft, request.data, epoch, then)
+        (entity,) = await self._recorder.record_entities(name.run, [small], epoch, then)
         return pb.RecordEntityResponse(entity=entity_message(name.run, entity))
+
+    async def RecordEntities(
+        self, request: pb.RecordEntitiesRequest, context: Context
+    ) -> pb.RecordEntitiesResponse:
+        """See recorder.proto."""
+        run_id = RunId.parse_name(request.name)
+        small = parse_new_entities(request.entities, least=1)
+        then = parse_position(request.progress) if request.HasField("progress") else None
+        epoch = parse_epoch(request.epoch)
+        entities = await self._recorder.record_entities(run_id, small, epoch, then)
+        return pb.RecordEntitiesResponse(
+            entities=[entity_message(run_id, entity) for entity in entities]
+        )
 
     async def WriteEntity(
         self, requests: AsyncIterator[pb.WriteEntityRequest], context: Context

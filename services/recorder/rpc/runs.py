@@ -10,6 +10,7 @@ from services.recorder.domain.vocabulary import Audience
 from services.recorder.parse import (
     MAX_OUTPUTS,
     MAX_STAGE,
+    parse_new_entities,
     parse_output_end,
     parse_output_ends,
     parse_plan,
@@ -40,7 +41,8 @@ class RunsRpcs:
         run_id = RunId.parse(request.request_id, "request_id")
         plan = parse_plan(request)
         by = parse_claimant(request) if request.HasField("claim") else None
-        run, epoch = await self._recorder.create_run(run_id, plan, by)
+        small = parse_new_entities(request.entities)
+        run, epoch = await self._recorder.create_run(run_id, plan, by, small)
         return pb.CreateRunResponse(run=run_message(view(run, Audience.RESEARCH)), epoch=epoch)
 
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:

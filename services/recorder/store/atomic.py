@@ -10,7 +10,7 @@ import contextlib
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 TEMPORARY = ".tmp"
@@ -146,23 +146,45 @@ class Syncs:
         self._threads.shutdown()
 
 
-def replace_in_order(dir_fd: int, first: File, last: File, syncs: Syncs) -> None:
-    """Replace two files durably, the last one not before the first one is durable in its place.
+def replace_in_order(dir_fd: int, first: Sequence[File], last: File, syncs: Syncs) -> None:
+    """Replace files durably, the last one not before the first ones are durable in their places.
 
-    Everything but that order is left to the disk: both contents and the first name are synced at
-    once. Raises OSError with no first and the last as it was, or UnsureError with both in place.
+    Everything but that order is left to the disk: all contents and the first names are synced at
+    once. Raises OSError with none of the first and the last as it was, or UnsureError with all in
+    place.
     """
     with contextlib.ExitStack() as undo:
-        with _staged(dir_fd, *first, undo) as first_fd, _staged(dir_fd, *last, undo) as last_fd:
-            undo.callback(remove, dir_fd, first[0])
-            _put(dir_fd, first[0])
-            # Both are under way before the first sync, which may then take the second along.
-            begin_sync(first_fd, 0)
-            begin_sync(last_fd, 0)
-            syncs.sync(first_fd, last_fd, dir_fd)
+        with contextlib.ExitStack() as opened:
+            fds = []
+            for name, data in first:
+                fds.append(opened.enter_context(_staged(dir_fd, name, data, undo)))
+            fds.append(opened.enter_context(_staged(dir_fd, *last, undo)))
+            for name, _ in first:
+                undo.callback(remove, dir_fd, name)
+                _put(dir_fd, name)
+            _sync_together(fds, dir_fd, syncs)
         _put(dir_fd, last[0])
         undo.pop_all()
     sync_change(dir_fd)
+
+
+def fill_folder(dir_fd: int, files: Sequence[File], syncs: Syncs) -> None:
+    """Write the files of a new folder that nobody sees yet, all durable with their names."""
+    with contextlib.ExitStack() as opened:
+        fds = []
+        for name, data in files:
+            fd = os.open(name, _NEW, _FILE_MODE, dir_fd=dir_fd)
+            opened.callback(os.close, fd)
+            write_all(fd, data)
+            fds.append(fd)
+        _sync_together(fds, dir_fd, syncs)
+
+
+def _sync_together(fds: Sequence[int], dir_fd: int, syncs: Syncs) -> None:
+    # All are under way before the first sync, which may then take the others along.
+    for fd in fds:
+        begin_sync(fd, 0)
+    syncs.sync(*fds, dir_fd)
 
 
 @contextlib.contextmanager

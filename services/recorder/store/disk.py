@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class DiskStore:
         self._recovery = Recovery(self._layout, self._runs, self._uploads, self._erasures)
         try:
             sweep_imports(self._layout)
+            self._runs.sweep()
             self._deletions.recover()
             if intake is not None:
                 intake.begin()
@@ -92,10 +94,10 @@ class DiskStore:
         with storage_errors():
             return self._layout.run_ids()
 
-    def create_run(self, run: Run) -> None:
-        """Make the run durable."""
+    def create_run(self, run: Run, data: Sequence[bytes] = ()) -> None:
+        """Make the run durable, with the bytes of its first entities."""
         with storage_errors(), self._reserve.ordinary():
-            self._runs.create(run)
+            self._runs.create(run, data)
 
     def save_run(self, run: Run, *, is_end: bool) -> None:
         """Replace the run's metadata."""
@@ -198,10 +200,10 @@ class DiskStore:
         """How much room there is on the disk."""
         return self._reserve.room()
 
-    def add_entity(self, run: Run, data: bytes) -> None:
-        """Make `data` the newest entity of a run."""
+    def add_entities(self, run: Run, data: Sequence[bytes]) -> None:
+        """Make `data` the newest entities of a run."""
         with storage_errors(), self._reserve.ordinary():
-            self._runs.add_entity(run, data)
+            self._runs.add_entities(run, data)
 
     def begin_upload(self, record: UploadRecord) -> FileUpload:
         """Start an upload with no bytes."""

@@ -3,6 +3,7 @@
 Only this module joins paths; `upload_names` and `orphans` name what lies in their folders.
 
     <root>/<run_id>/metadata.json, NN_type.ext     runs
+    <root>/.<run_id>.new/                          a run that is being created
     <root>/.uploads/<run_id>.<upload_id>.data      bytes on their way
     <root>/.uploads/<run_id>.<upload_id>.json      what they will be
     <root>/.uploads/<run_id>.<upload_id>.intent    the entity they are about to become
@@ -29,6 +30,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import threading
 import uuid
@@ -66,6 +68,7 @@ _FAVOURITES = ".favourites"
 _IMPORTED = ".imported"
 _CLAIMS = ".claims"
 SCRUB = ".scrub.json"
+_STAGED = re.compile(r"\.[0-9a-f-]{36}\.new", re.ASCII)
 # What people typed is nobody else's on a shared machine.
 _FOLDER_MODE = 0o750
 
@@ -171,19 +174,39 @@ class Layout:
         # SQLite's numbers have a sign; some file systems use all 64 bits.
         return Stamp(found.st_ino & 2**63 - 1, found.st_ctime_ns, found.st_size)
 
-    def make_run(self, run_id: RunId) -> None:
-        """Make a run's folder; nothing happens when it exists."""
+    def stage_run(self, run_id: RunId) -> str:
+        """Make an empty folder for a run to come, out of sight; return its name."""
+        name = f".{run_id}.new"
         try:
-            os.mkdir(run_id.value, _FOLDER_MODE, dir_fd=self.root_fd)
-        except FileExistsError:
-            pass
+            os.mkdir(name, _FOLDER_MODE, dir_fd=self.root_fd)
+        except FileExistsError:  # left by a creation that failed twice over
+            remove_tree(self.root_fd, name)
+            os.mkdir(name, _FOLDER_MODE, dir_fd=self.root_fd)
+        return name
+
+    def remove_staged(self, name: str) -> None:
+        """Remove such a folder; nothing happens when there is none."""
+        if exists(self.root_fd, name):
+            remove_tree(self.root_fd, name)
+
+    def sweep_staged(self) -> None:
+        """Remove what creations that were cut short left behind."""
+        for name in names_in(self.root_fd):
+            if _STAGED.fullmatch(name):
+                remove_tree(self.root_fd, name)
 
     @contextmanager
     def run_folder(self, run_id: RunId) -> Iterator[int]:
         """The descriptor of a run's folder. Raises FileNotFoundError."""
         if run_id.value in self.deleted:
             raise FileNotFoundError(errno.ENOENT, "the run is deleted")
-        fd = os.open(run_id.value, FOLDER, dir_fd=self.root_fd)
+        with self.folder(run_id.value) as fd:
+            yield fd
+
+    @contextmanager
+    def folder(self, name: str) -> Iterator[int]:
+        """The descriptor of a folder in the root. Raises FileNotFoundError."""
+        fd = os.open(name, FOLDER, dir_fd=self.root_fd)
         try:
             yield fd
         finally:
@@ -225,12 +248,6 @@ class Layout:
     def is_imported(self, run_id: RunId) -> bool:
         """Whether a run is marked as one that came in by an import."""
         return exists(self.imported_fd, run_id.value)
-
-    def remove_new_run(self, run_id: RunId) -> None:
-        """Remove a run nobody was told of."""
-        with self.run_folder(run_id) as folder:
-            atomic.remove(folder, METADATA)
-        self.remove_empty_run(run_id)
 
     def remove_empty_run(self, run_id: RunId) -> bool:
         """Remove a run's folder if nothing is in it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 
 from services.kit.errors import DataLoss, FailedPrecondition, NotFound
 from services.kit.ids import RunId, UploadName
@@ -82,11 +83,11 @@ class MemoryStore:
         """Return every run there is."""
         return list(self._documents)
 
-    def create_run(self, run: Run) -> None:
-        """Keep the run."""
+    def create_run(self, run: Run, data: Sequence[bytes] = ()) -> None:
+        """Keep the run and its first entities."""
         if run.run_id in self._deleted:
             raise run_deleted()
-        self.save_run(run, is_end=False)
+        self.add_entities(run, data)
 
     def save_run(self, run: Run, *, is_end: bool) -> None:
         """Replace the run's metadata."""
@@ -185,11 +186,13 @@ class MemoryStore:
         supply = self._supply()
         return Room(supply.free_bytes, supply.total_bytes, not self._takes_new or supply.is_short)
 
-    def add_entity(self, run: Run, data: bytes) -> None:
-        """Make `data` the newest entity of a run."""
-        self._check_room(len(data))
+    def add_entities(self, run: Run, data: Sequence[bytes]) -> None:
+        """Make `data` the newest entities of a run."""
+        self._check_room(sum(map(len, data)))
         document = self._encoded(run, is_end=False)
-        self._entities[run.run_id, run.entities[-1].filename] = data
+        newest = run.entities[len(run.entities) - len(data) :]
+        for entity, content in zip(newest, data, strict=True):
+            self._entities[run.run_id, entity.filename] = content
         self._documents[run.run_id] = document
 
     def begin_upload(self, record: UploadRecord) -> MemoryUpload:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from services.kit.errors import ArtlabError, DataLoss, NotFound
 from services.kit.ids import RunId
+from services.kit.log import facts
 from services.recorder.domain.entity import Entity
 from services.recorder.domain.fields import DocumentError
 from services.recorder.domain.run import Run, run_deleted
@@ -19,6 +21,8 @@ from services.recorder.store.codec import RunEncoder, decode_run, parse_record
 from services.recorder.store.faults import storage_errors
 from services.recorder.store.files import open_regular, read_regular
 from services.recorder.store.layout import METADATA, Layout
+
+log = logging.getLogger(__name__)
 
 # What reading a file answers when somebody damaged it or put something else in its place.
 _DAMAGED = frozenset(
@@ -43,41 +47,57 @@ class RunFolders:
         self._syncs = syncs
         self._encoders: dict[RunId, RunEncoder] = {}
 
-    def create(self, run: Run) -> None:
-        """Make folder and metadata durable. Raises FailedPrecondition RUN_DELETED."""
+    def create(self, run: Run, data: Sequence[bytes] = ()) -> None:
+        """Make a folder with the record and the bytes of its first entities, durable.
+
+        It is filled out of sight and comes among the others by one rename. Raises
+        FailedPrecondition RUN_DELETED.
+        """
         if run.run_id.value in self._layout.deleted:
             raise run_deleted()
         with storage_errors(), atomic.anew(self._layout.root_fd) as root:
-            self._layout.make_run(run.run_id)
+            staged = self._layout.stage_run(run.run_id)
             try:
-                with self._layout.run_folder(run.run_id) as folder:
-                    self.replace(folder, run)
+                with self._encoded(run) as document:
+                    files = [*_named(run, data), (METADATA, document)]
+                    with self._layout.folder(staged) as folder:
+                        atomic.fill_folder(folder, files, self._syncs)
+                    atomic.move(root, staged, root, run.run_id.value)
                 try:
                     atomic.sync_folder(root)
                 except OSError as error:
+                    # It may not be durable, so nobody may see it.
+                    with contextlib.suppress(OSError):
+                        atomic.move(root, run.run_id.value, root, staged)
                     raise UnsureError(error.errno, error.strerror) from error
             except OSError:
-                # It may not be durable, so nobody may see it; and without metadata.json it would
-                # count as damaged.
                 with contextlib.suppress(OSError):
-                    self._layout.remove_new_run(run.run_id)
+                    self._layout.remove_staged(staged)
                 raise
+
+    def sweep(self) -> None:
+        """Remove what creations left that were cut short; logs what cannot be removed."""
+        try:
+            self._layout.sweep_staged()
+        except OSError as error:
+            # Nobody sees it, so it is no reason not to start.
+            log.warning("cannot sweep new runs", extra=facts(errno=error.errno))
 
     def save(self, run: Run) -> None:
         """Replace metadata.json."""
         with storage_errors(), self._layout.run_folder(run.run_id) as folder:
             self.replace(folder, run)
 
-    def add_entity(self, run: Run, data: bytes) -> None:
-        """Make `data` the newest entity of a run, in its folder from the first byte on.
+    def add_entities(self, run: Run, data: Sequence[bytes]) -> None:
+        """Make `data` the newest entities of a run, in its folder from the first byte on.
 
         Nobody was told of any of it before the end, so there is nothing to resume and no intent:
-        what a crash leaves is a temporary file, or a file no record knows.
+        what a crash leaves are temporary files, or files no record knows.
         """
-        name = run.entities[-1].filename
         with storage_errors(), self._layout.run_folder(run.run_id) as folder:
             with self._encoded(run) as document:
-                atomic.replace_in_order(folder, (name, data), (METADATA, document), self._syncs)
+                last = METADATA, document
+                atomic.replace_in_order(folder, _named(run, data), last, self._syncs)
 
     def replace(self, folder: int, run: Run) -> None:
         """Replace metadata.json in an opened folder; raises OSError as `replace_file`."""
@@ -179,6 +199,12 @@ class FileBytes:
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+def _named(run: Run, data: Sequence[bytes]) -> list[atomic.File]:
+    # The newest so many entities of the run, in order.
+    newest = run.entities[len(run.entities) - len(data) :]
+    return [(one.filename, content) for one, content in zip(newest, data, strict=True)]
 
 
 def unknown_run() -> NotFound:

@@ -19,7 +19,7 @@ import pytest
 from services.kit.clock import ManualClock
 from services.kit.errors import FailedPrecondition, NotFound
 from services.kit.ids import UploadName
-from services.recorder.commits import Commits
+from services.recorder.commits import Commits, SmallEntity
 from services.recorder.domain.claim import Claim, Claimant
 from services.recorder.domain.erasure import with_erased
 from services.recorder.domain.run import Run
@@ -122,8 +122,12 @@ def record_entity(store: DiskStore, run: Run, upload_id: str, data: bytes) -> Ru
 
 def add_entity(store: DiskStore, run: Run, upload_id: str, data: bytes) -> Run:
     """The protocol of an entity that comes in one call."""
-    changed, _ = Commits(store, ManualClock()).record(upload_id, draft(), data, run)
-    return changed
+    small = SmallEntity(upload_id, draft(), data)
+    return Commits(store, ManualClock()).record(run, [small])
+
+
+def some_entities() -> list[SmallEntity]:
+    return [SmallEntity(f"small-{n}", draft(), b"entity %d" % n) for n in range(3)]
 
 
 def with_one_entity(store: DiskStore) -> Run:
@@ -180,6 +184,44 @@ def test_an_entity_of_one_call_is_whole_or_absent(
         assert is_whole(root, add_entity(store, run, "c", b"third"))
 
     sweep(monkeypatch, tmp_path, with_one_entity, change, check)
+
+
+def test_entities_of_one_call_are_all_there_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(store: DiskStore, run: Run) -> None:
+        Commits(store, ManualClock()).record(run, some_entities())
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        run = store.load_run(RUN_ID)
+        assert is_whole(root, run)
+        ids = [one.upload_id for one in some_entities()]
+        assert [one.upload_id for one in run.entities] in (["a"], ["a", *ids])
+        if acknowledged:
+            assert len(run.entities) == 1 + len(ids)
+        assert is_whole(root, add_entity(store, run, "c", b"third"))
+
+    sweep(monkeypatch, tmp_path, with_one_entity, change, check)
+
+
+def test_a_run_is_there_with_its_first_entities_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(store: DiskStore, given: None) -> None:
+        Commits(store, ManualClock()).create(new_run(), some_entities())
+
+    def check(store: DiskStore, contents: Contents, root: Path, acknowledged: bool) -> None:
+        assert not contents.damaged
+        assert not [one for one in root.iterdir() if one.name.endswith(".new")]
+        try:
+            run = store.load_run(RUN_ID)
+        except NotFound:
+            assert not acknowledged
+            run = Commits(store, ManualClock()).create(new_run(), some_entities())
+        assert len(run.entities) == len(some_entities())
+        assert is_whole(root, run)
+
+    sweep(monkeypatch, tmp_path, lambda store: None, change, check)
 
 
 def test_an_entity_is_erased_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

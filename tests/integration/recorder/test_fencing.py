@@ -38,6 +38,9 @@ WRITES: dict[str, dict[str, Any]] = {
     "SetProgress": {"stage": 1, "step": "one"},
     "PublishHints": {"hints": [HINT]},
     "RecordEntity": {"upload": "{run}/uploads/e", "entity": entity("input"), "data": b"Blume"},
+    "RecordEntities": {
+        "entities": [pb.NewEntity(upload_id="e", entity=entity("input"), data=b"Blume")]
+    },
     "WriteEntity": {},
     "GetUpload": {"upload": "{run}/uploads/begun"},
     "DeleteUpload": {"upload": "{run}/uploads/begun"},

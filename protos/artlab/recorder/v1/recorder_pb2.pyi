@@ -68,6 +68,7 @@ class CreateRunRequest(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Canonical lower-case UUID; becomes the run_id. The same id with the same
     content returns the same run.
@@ -90,6 +91,12 @@ class CreateRunRequest(_message.Message):
         A repeated call by the same owner gets the same epoch.
         """
 
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEntity]:
+        """Its first entities, at most 16 and 2 MiB together: a run is never seen without
+        them. A repeated call adds what an open run lacks of them.
+        """
+
     def __init__(
         self,
         *,
@@ -97,14 +104,47 @@ class CreateRunRequest(_message.Message):
         run: _run_pb2.Run | None = ...,
         plan: _builtins.str = ...,
         claim: Global___Claim | None = ...,
+        entities: _abc.Iterable[Global___NewEntity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "plan", b"plan", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "entities", b"entities", "plan", b"plan", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateRunRequest: _TypeAlias = CreateRunRequest  # noqa: Y015
+
+@_typing.final
+class NewEntity(_message.Message):
+    """A small entity to commit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    ENTITY_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """^[a-z0-9-]{1,64}$; the idempotency key within the run."""
+    data: _builtins.bytes
+    """1 byte to 1 MiB."""
+    @_builtins.property
+    def entity(self) -> _run_pb2.Entity:
+        """Read as in RecordEntityRequest."""
+
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        entity: _run_pb2.Entity | None = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entity", b"entity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "entity", b"entity", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewEntity: _TypeAlias = NewEntity  # noqa: Y015
 
 @_typing.final
 class CreateRunResponse(_message.Message):
@@ -1227,6 +1267,66 @@ class RecordEntityResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordEntityResponse: _TypeAlias = RecordEntityResponse  # noqa: Y015
+
+@_typing.final
+class RecordEntitiesRequest(_message.Message):
+    """See RecordEntities."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Format: runs/{run_id}."""
+    epoch: _builtins.int
+    """Of the caller's claim; 0 for who does not drive the run and is not fenced."""
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEntity]:
+        """1 to 16, at most 2 MiB together, each with an upload_id of its own."""
+
+    @_builtins.property
+    def progress(self) -> _run_pb2.Progress:
+        """Where the run stands after the last of them, as in RecordEntityRequest."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        entities: _abc.Iterable[Global___NewEntity] | None = ...,
+        progress: _run_pb2.Progress | None = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "epoch", b"epoch", "name", b"name", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordEntitiesRequest: _TypeAlias = RecordEntitiesRequest  # noqa: Y015
+
+@_typing.final
+class RecordEntitiesResponse(_message.Message):
+    """The committed entities, in the order of the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Entity]: ...
+    def __init__(
+        self,
+        *,
+        entities: _abc.Iterable[_run_pb2.Entity] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordEntitiesResponse: _TypeAlias = RecordEntitiesResponse  # noqa: Y015
 
 @_typing.final
 class WriteEntityRequest(_message.Message):

@@ -117,6 +117,11 @@ class RecorderServiceStub:
                 request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntityRequest.SerializeToString,
                 response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntityResponse.FromString,
                 _registered_method=True)
+        self.RecordEntities = channel.unary_unary(
+                '/artlab.recorder.v1.RecorderService/RecordEntities',
+                request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntitiesRequest.SerializeToString,
+                response_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntitiesResponse.FromString,
+                _registered_method=True)
         self.WriteEntity = channel.stream_unary(
                 '/artlab.recorder.v1.RecorderService/WriteEntity',
                 request_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.WriteEntityRequest.SerializeToString,
@@ -313,6 +318,17 @@ class RecorderServiceServicer:
         """Commits a small entity (<= 1 MiB) in one call.
 
         ALREADY_EXISTS UPLOAD_COMPLETE: the upload is complete with other bytes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordEntities(self, request, context):
+        """Commits several small entities of one run, in their order and all at once:
+        either all are there afterwards or none. Those that are there already stay
+        as they are.
+
+        ALREADY_EXISTS UPLOAD_COMPLETE: as above.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -518,6 +534,11 @@ def add_RecorderServiceServicer_to_server(servicer, server):
                     servicer.RecordEntity,
                     request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntityRequest.FromString,
                     response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntityResponse.SerializeToString,
+            ),
+            'RecordEntities': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordEntities,
+                    request_deserializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntitiesRequest.FromString,
+                    response_serializer=artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntitiesResponse.SerializeToString,
             ),
             'WriteEntity': grpc.stream_unary_rpc_method_handler(
                     servicer.WriteEntity,
@@ -988,6 +1009,33 @@ class RecorderService:
             '/artlab.recorder.v1.RecorderService/RecordEntity',
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntityRequest.SerializeToString,
             artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordEntities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/artlab.recorder.v1.RecorderService/RecordEntities',
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntitiesRequest.SerializeToString,
+            artlab_dot_recorder_dot_v1_dot_recorder__pb2.RecordEntitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -111,6 +111,13 @@ class RecorderServiceStub:
 
     ALREADY_EXISTS UPLOAD_COMPLETE: the upload is complete with other bytes.
     """
+    RecordEntities: _grpc.UnaryUnaryMultiCallable[_recorder_pb2.RecordEntitiesRequest, _recorder_pb2.RecordEntitiesResponse]
+    """Commits several small entities of one run, in their order and all at once:
+    either all are there afterwards or none. Those that are there already stay
+    as they are.
+
+    ALREADY_EXISTS UPLOAD_COMPLETE: as above.
+    """
     WriteEntity: _grpc.StreamUnaryMultiCallable[_recorder_pb2.WriteEntityRequest, _recorder_pb2.WriteEntityResponse]
     """Commits an entity of any size once the client closes its side of the stream
     after a message with finish. Resumable: after an error, ask GetUpload for
@@ -271,6 +278,13 @@ class RecorderServiceAsyncStub(RecorderServiceStub):
     """Commits a small entity (<= 1 MiB) in one call.
 
     ALREADY_EXISTS UPLOAD_COMPLETE: the upload is complete with other bytes.
+    """
+    RecordEntities: _aio.UnaryUnaryMultiCallable[_recorder_pb2.RecordEntitiesRequest, _recorder_pb2.RecordEntitiesResponse]  # type: ignore[assignment]
+    """Commits several small entities of one run, in their order and all at once:
+    either all are there afterwards or none. Those that are there already stay
+    as they are.
+
+    ALREADY_EXISTS UPLOAD_COMPLETE: as above.
     """
     WriteEntity: _aio.StreamUnaryMultiCallable[_recorder_pb2.WriteEntityRequest, _recorder_pb2.WriteEntityResponse]  # type: ignore[assignment]
     """Commits an entity of any size once the client closes its side of the stream
@@ -519,6 +533,19 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Commits a small entity (<= 1 MiB) in one call.
 
         ALREADY_EXISTS UPLOAD_COMPLETE: the upload is complete with other bytes.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordEntities(
+        self,
+        request: _recorder_pb2.RecordEntitiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recorder_pb2.RecordEntitiesResponse, _abc.Awaitable[_recorder_pb2.RecordEntitiesResponse]]:
+        """Commits several small entities of one run, in their order and all at once:
+        either all are there afterwards or none. Those that are there already stay
+        as they are.
+
+        ALREADY_EXISTS UPLOAD_COMPLETE: as above.
         """
 
     @_abc_1.abstractmethod
