@@ -67,9 +67,9 @@ class Journal(Sending):
         metadata: Mapping[str, str] | None = None,
         models: Sequence[ModelUse] = (),
         attempt: int = 1,
-        is_last: bool = False,
+        with_next: bool = False,
     ) -> None:
-        """Record a text; the last thing of its step together with the stage that follows."""
+        """Record a text, `with_next` together with what is recorded next."""
         await self._keep(
             EntityDraft(
                 upload_id=upload_id,
@@ -85,7 +85,7 @@ class Journal(Sending):
                 models=tuple(models),
                 attempt=attempt,
             ),
-            is_last=is_last,
+            with_next=with_next,
         )
 
     async def verdicts(
@@ -100,13 +100,13 @@ class Journal(Sending):
         pass_number: int = 0,
         metadata: Mapping[str, str] | None = None,
         evidence: Mapping[str, str] | None = None,
-        is_last: bool = False,
+        with_next: bool = False,
     ) -> None:
         """Record what the checks said, and for a no its explanation as an entity of its own.
 
         The verdict is evidence, for research; the explanation is for the person. `metadata` goes
-        to both, `evidence` to the verdict only. A yes that is the last thing of its step is
-        recorded together with the stage that follows.
+        to both, `evidence` to the verdict only. A yes is recorded together with what follows if
+        `with_next` says so, a no together with its explanation.
         """
         draft = EntityDraft(
             upload_id=upload_id,
@@ -123,9 +123,11 @@ class Journal(Sending):
             attempt=max(verdict.attempt for verdict in verdicts),
         )
         no = blocking(verdicts)
-        await self._keep(draft, tuple(verdicts), is_last=is_last and no is None)
-        if no is not None:
-            await self._record(_explanation(replace(draft, attempt=no.attempt), no, metadata or {}))
+        if no is None:
+            await self._keep(draft, tuple(verdicts), with_next=with_next)
+            return
+        explanation = _explanation(replace(draft, attempt=no.attempt), no, metadata or {})
+        await self._record(draft, tuple(verdicts), explanation)
 
     async def explain(
         self,

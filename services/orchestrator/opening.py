@@ -1,11 +1,10 @@
-"""The opening of a run: it is created, and what was typed is recorded; or it is given up."""
+"""The opening of a run: it is created with what was typed; or it is given up."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
 from typing import TypeVar
 
 from services.kit.clock import Clock
@@ -21,6 +20,7 @@ from services.orchestrator.domain.repeats import options_sha256
 from services.orchestrator.domain.run import EntityDraft, RunError
 from services.orchestrator.life import RECORDER_MARGIN_SECONDS
 from services.orchestrator.patience import patiently, recorder_may_recover
+from services.orchestrator.ports import Created
 from services.orchestrator.rerun import given_metadata
 from services.orchestrator.run_in_work import Services
 
@@ -48,21 +48,28 @@ class Opening:
         self._clock = clock
         self._limit = run_limit_seconds
 
-    async def create(self, plan: Plan, claim: Claim | None) -> int:
-        """Create the run; return the epoch of the claim, 0 without one.
+    async def create(self, plan: Plan, claim: Claim | None) -> Created:
+        """Create the run, with what was typed and the person's own rules.
 
         Raises AlreadyExists REQUEST_ID_REUSED, FailedPrecondition PLAN_TOO_LARGE and what the
         recorder raises.
         """
         document, recorder = plan_document(plan), self._services.recorder
-        deadline = self._clock.now() + self._longest(plan)
-        return await self._patiently(lambda: recorder.create_run(plan, document, deadline, claim))
+        deadline, drafts = self._clock.now() + self._longest(plan), self._given(plan)
+        return await self._patiently(
+            lambda: recorder.create_run(plan, document, deadline, claim, drafts)
+        )
 
     async def record_input(self, plan: Plan) -> None:
-        """Record what was typed, and the person's own rules."""
-        # Before the start is acknowledged, so that an accepted idea is never lost; by nobody's
-        # claim, because a start may be repeated elsewhere.
+        """Record the same into a run that may lack it, as one of an older version does."""
+        # By nobody's claim, because a start may be repeated elsewhere.
+        drafts = self._given(plan)
+        if drafts:
+            await self._patiently(lambda: self._services.recorder.record_all(plan.run_id, drafts))
+
+    def _given(self, plan: Plan) -> list[EntityDraft]:
         texts = {"input": plan.request.input_text, "context": plan.request.context}
+        drafts = []
         options = options_sha256(plan.request)
         for name, text in texts.items():
             if text:
@@ -79,7 +86,8 @@ class Opening:
                     duration=timedelta(0),
                     metadata=metadata,
                 )
-                await self._patiently(partial(self._services.recorder.record, plan.run_id, draft))
+                drafts.append(draft)
+        return drafts
 
     async def give_up(self, run_id: RunId, error: ArtlabError) -> None:
         """End a run that cannot be begun. Raises nothing."""

@@ -65,7 +65,16 @@ class PreviewHint:
     preview: RenderPreview
 
 
-Hint = TextHint | RenderHint | PreviewHint
+@dataclass(frozen=True, slots=True)
+class WritingHint:
+    """Where a text stands in the line before its model, from 1; 0 once its turn has come."""
+
+    entity_type: str
+    position: int
+    output_index: int = 0
+
+
+Hint = TextHint | RenderHint | PreviewHint | WritingHint
 # Opens bytes from their start, as often as it is called.
 Reading = Callable[[], AsyncIterator[bytes]]
 
@@ -77,6 +86,46 @@ class Position:
     stage: int
     step: str
     output_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PassJob:
+    """One pass of a recipe; the text and the person's own rules are checked."""
+
+    config_name: str
+    text: str
+    language: str
+    context: str
+    mode: Mode
+    seed: int
+    number: int = 1
+    user_id: str = ""
+    # Of the recipe the plan was made with; empty means any.
+    recipe_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteJob:
+    """A checked text to put as a medium wants it; `recipe` is the one it went through."""
+
+    text: str
+    style: str
+    kind: Kind
+    language: str
+    mode: Mode
+    seed: int
+    user_id: str = ""
+    recipe: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinePlace:
+    """Where somebody stands in the line before a model, from 1."""
+
+    position: int
+
+
+TextUpdate = str | LinePlace | PassResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +153,18 @@ class RunHistory:
     p50_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A run that was created: the epoch of its claim, 0 when it is not ours.
+
+    `shown` is the run as the recorder tells it, a serialized artlab.recorder.v1.Run, for whoever
+    asked for it.
+    """
+
+    epoch: int
+    shown: bytes = b""
+
+
 class Recorder(Claims, Protocol):
     """Owns the run folders.
 
@@ -121,9 +182,14 @@ class Recorder(Claims, Protocol):
         ...
 
     async def create_run(
-        self, plan: Plan, document: str, deadline: datetime, claim: Claim | None = None
-    ) -> int:
-        """Create the run of a plan, and claim it; return the epoch, 0 when somebody else has it.
+        self,
+        plan: Plan,
+        document: str,
+        deadline: datetime,
+        claim: Claim | None = None,
+        drafts: Sequence[EntityDraft] = (),
+    ) -> Created:
+        """Create the run of a plan with its first entities, and claim it.
 
         `document` is the plan as it is recorded, see domain/plan_document.py.
 
@@ -148,6 +214,16 @@ class Recorder(Claims, Protocol):
 
         `then` is where the pipeline stands afterwards, in the same commit; an entity that was there
         already moves nothing.
+        """
+        ...
+
+    async def record_all(
+        self, run_id: RunId, drafts: Sequence[EntityDraft], then: Position | None = None
+    ) -> list[RecordedEntity]:
+        """Commit entities in their order, and return them as they are recorded.
+
+        All of them are there afterwards or none, as far as they are small enough for one call.
+        `then` as in `record`, after the last of them.
         """
         ...
 
@@ -214,22 +290,23 @@ class Interception(Protocol):
         """Return one recipe. Raises NotFound CONFIG_NOT_FOUND."""
         ...
 
+    async def recipe_texts(self, name: str, sha256: str) -> tuple[str, ...]:
+        """Return what a model is told by a recipe, in each of its languages.
+
+        Raises FailedPrecondition RECIPE_CHANGED when it has another digest by now.
+        """
+        ...
+
     async def detect_language(self, text: str) -> str:
         """BCP 47; "und" when unknown."""
         ...
 
-    def intercept(
-        self,
-        config_name: str,
-        text: str,
-        *,
-        language: str,
-        context: str,
-        mode: Mode,
-        seed: int,
-        pass_number: int,
-    ) -> AsyncIterator[str | PassResult]:
-        """Yield deltas, then the result of one pass."""
+    def intercept(self, job: PassJob) -> AsyncIterator[TextUpdate]:
+        """Yield deltas, and its place while it waits, then the result of one pass."""
+        ...
+
+    def rewrite(self, job: RewriteJob) -> AsyncIterator[TextUpdate]:
+        """Yield deltas, and its place while it waits, then a text put for its medium."""
         ...
 
 

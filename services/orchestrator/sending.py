@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """An entity that is recorded with what follows it."""
+    """An entity on its way, perhaps recorded with what follows it."""
 
     draft: EntityDraft
     verdicts: tuple[Verdict, ...] = ()
@@ -56,8 +56,8 @@ class Sending:
         self.stages: dict[int, int] = {}
         # On its way to the recorder, beside the work it announces and before whatever comes of it.
         self._saying: asyncio.Task[None] | None = None
-        # The last thing of a step, which is recorded together with the stage that follows.
-        self._held: _Held | None = None
+        # What is recorded together with what follows, in order.
+        self._held: list[_Held] = []
         self._order = asyncio.Lock()
 
     async def stage(self, stage: int, step: str, output_index: int = 0) -> None:
@@ -69,8 +69,8 @@ class Sending:
         async with self._order:
             await self.said()
             self.stage_now = self.stages[output_index] = stage
-            if self._held is not None:
-                await self._commit_held(Position(stage, step, output_index))
+            if self._held:
+                await self._commit(Position(stage, step, output_index))
                 return
             self._saying = asyncio.create_task(
                 self._patiently(
@@ -85,8 +85,8 @@ class Sending:
         """Wait until everything is recorded. Raises what could not be done."""
         async with self._order:
             await self.said()
-            if self._held is not None:
-                await self._commit_held(None)
+            if self._held:
+                await self._commit()
 
     async def said(self) -> None:
         """Wait until it is recorded where the run stands. Raises what `stage` could not do."""
@@ -101,32 +101,50 @@ class Sending:
 
     async def close(self) -> None:
         """Let go of what is on its way; whoever goes on with the run does it again."""
-        self._held = None
+        self._held = []
         saying, self._saying = self._saying, None
         if saying is not None:
             saying.cancel()
             await asyncio.gather(saying, return_exceptions=True)
 
     async def _keep(
-        self, draft: EntityDraft, verdicts: tuple[Verdict, ...] = (), *, is_last: bool = False
+        self, draft: EntityDraft, verdicts: tuple[Verdict, ...] = (), *, with_next: bool = False
     ) -> None:
-        if not is_last:
-            self.record.add(await self._record(draft), verdicts)
+        if not with_next:
+            await self._record(draft, verdicts)
             return
-        await self.settled()
-        self._held = _Held(draft, verdicts)
+        async with self._order:
+            await self.said()
+            self._held.append(_Held(draft, verdicts))
 
-    async def _commit_held(self, then: Position | None) -> None:
-        held, run = self._held, self._plan.run_id
-        assert held is not None
-        entity = await self._patiently(lambda: self._recorder.record(run, held.draft, then))
-        self.record.add(entity, held.verdicts)
-        self._held = None
+    async def _record(
+        self, draft: EntityDraft, verdicts: tuple[Verdict, ...] = (), *more: EntityDraft
+    ) -> RecordedEntity:
+        """Record an entity and perhaps more after it, and before it what was held back.
 
-    async def _record(self, draft: EntityDraft) -> RecordedEntity:
-        entity = await self._write(lambda: self._recorder.record(self._plan.run_id, draft))
-        self.record.add(entity)
-        return entity
+        Returns the last of them.
+        """
+        news = [_Held(draft, verdicts), *map(_Held, more)]
+        async with self._order:
+            await self.said()
+            if self._held:
+                return await self._commit(None, news)
+        # Others need not wait for it, such as who removes what it refuses.
+        return await self._send(news)
+
+    async def _commit(
+        self, then: Position | None = None, more: Sequence[_Held] = ()
+    ) -> RecordedEntity:
+        last = await self._send([*self._held, *more], then)
+        self._held = []
+        return last
+
+    async def _send(self, news: Sequence[_Held], then: Position | None = None) -> RecordedEntity:
+        run, drafts = self._plan.run_id, [one.draft for one in news]
+        entities = await self._patiently(lambda: self._recorder.record_all(run, drafts, then))
+        for entity, one in zip(entities, news, strict=True):
+            self.record.add(entity, one.verdicts)
+        return entities[-1]
 
     async def _write(self, call: Callable[[], Awaitable[T]]) -> T:
         await self.settled()

@@ -50,8 +50,12 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         self, request: orchestrator_pb2.StartRunRequest, context: Context
     ) -> orchestrator_pb2.StartRunResponse:
         """Plan, create and start a run."""
-        run_id = await self._supervisor.start(run_request(request))
-        return orchestrator_pb2.StartRunResponse(run=await self._run(run_id))
+        asked = run_request(request)
+        created = await self._supervisor.start(asked)
+        if created is None or not created.shown:
+            return orchestrator_pb2.StartRunResponse(run=await self._run(asked.run_id))
+        # Nobody need ask for what the recorder has just said.
+        return orchestrator_pb2.StartRunResponse(run=run_pb2.Run.FromString(created.shown))
 
     async def AddInputImage(
         self, requests: AsyncIterator[orchestrator_pb2.AddInputImageRequest], context: Context

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from functools import partial
+from typing import Any
 from weakref import WeakValueDictionary
 
 from services.kit.clock import Clock
@@ -14,7 +15,6 @@ from services.kit.errors import (
     AlreadyExists,
     ArtlabError,
     FailedPrecondition,
-    NotFound,
     Unavailable,
 )
 from services.kit.ids import RunId
@@ -25,7 +25,6 @@ from services.orchestrator.domain.lineage import Lineage
 from services.orchestrator.domain.plan import Plan, RunRequest, make_plan
 from services.orchestrator.domain.plan_document import plan_of
 from services.orchestrator.domain.repeats import require_same_request
-from services.orchestrator.domain.run import RecordedRun
 from services.orchestrator.driver import Driver, wake
 from services.orchestrator.ending import Endings, run_taken
 from services.orchestrator.engine.definition import Definition
@@ -33,6 +32,7 @@ from services.orchestrator.images_elsewhere import take_elsewhere
 from services.orchestrator.loading import is_started
 from services.orchestrator.opening import Opening
 from services.orchestrator.patience import recorder_may_recover
+from services.orchestrator.ports import Created
 from services.orchestrator.queue.port import RunQueue
 from services.orchestrator.rerun import Reruns
 from services.orchestrator.run_in_work import Services
@@ -78,19 +78,19 @@ class Supervisor:
         self._reruns = Reruns(services.recorder, clock, services.recorder_patience_seconds)
         self._starting: WeakValueDictionary[RunId, asyncio.Lock] = WeakValueDictionary()
         # The beginnings of runs that exist.
-        self._beginnings: dict[RunId, asyncio.Task[None]] = {}
+        self._beginnings: dict[RunId, asyncio.Task[Created | None]] = {}
         self._draining = False
 
-    async def start(self, request: RunRequest) -> RunId:
+    async def start(self, request: RunRequest) -> Created | None:
         """Plan, create and start a run; the same request again changes nothing.
 
-        Raises what the plan raises, AlreadyExists REQUEST_ID_REUSED, ResourceExhausted
-        TOO_MANY_RUNS or TOO_MANY_RUNS_OF_PERSON, Unavailable DRAINING.
+        Returns what was created now, None for a run that was there. Raises what the plan raises,
+        AlreadyExists REQUEST_ID_REUSED, ResourceExhausted TOO_MANY_RUNS or
+        TOO_MANY_RUNS_OF_PERSON, Unavailable DRAINING.
         """
         lock = self._starting.setdefault(request.run_id, asyncio.Lock())
         async with lock:
-            await self._start(request)
-        return request.run_id
+            return await self._start(request)
 
     async def wake(self, run_id: RunId, user_id: str) -> None:
         """Have a run driven now, also one that rests; by others when no seat is free here.
@@ -146,7 +146,7 @@ class Supervisor:
         self._draining = True
         await self._driver.hand_over()
 
-    async def _start(self, request: RunRequest) -> None:
+    async def _start(self, request: RunRequest) -> Created | None:
         if self._draining:
             raise _draining()
         run_id = request.run_id
@@ -154,57 +154,80 @@ class Supervisor:
         if begun is not None:
             # By a call that was cut; it goes on, and what comes of it counts.
             await asyncio.wait({begun})
-        known = await self._known(run_id)
-        if known is not None:
-            require_same_request(request, known)
-            if self._driver.life(run_id) is not None or known.state != "pending":
-                return
-            if is_started(plan_of(known.plan, request.input_text, request.context), known):
-                # It waits in line, and gets no further by being started again.
-                await self._tell_queue(run_id, request.user_id)
-                return
-        else:
-            await self._admission.admit(request.user_id, self._driver.room)
+        # Nearly every run is new, so that one is not asked for before it is made.
         try:
-            plan, text = await self._plan(request, known)
-        except BaseException:
-            if known is None:
-                self._admission.withdraw(request.user_id)
-            raise
+            plan, text = await self._plan_new(request)
+        except ArtlabError:
+            if not await self._is_there(run_id):
+                raise
+            # What it was refused for concerns new runs only.
+            return await self._begun(run_id, self._begin_again(request))
+        return await self._begun(run_id, self._begin(request, plan, text))
+
+    async def _begun(
+        self, run_id: RunId, beginning: Coroutine[Any, Any, Created | None]
+    ) -> Created | None:
         # From here on the run exists, or may: it is begun whether its caller stays or not.
         with no_deadline(), run_logged(str(run_id)):
-            begun = asyncio.create_task(
-                self._begin(request, plan, text, known), name=f"begin {run_id}"
-            )
+            begun = asyncio.create_task(beginning, name=f"begin {run_id}")
         self._beginnings[run_id] = begun
         begun.add_done_callback(partial(self._has_begun, run_id))
-        await asyncio.shield(begun)
+        return await asyncio.shield(begun)
 
-    async def _begin(
-        self, request: RunRequest, plan: Plan, text: str, known: RecordedRun | None
-    ) -> None:
-        epoch: int | None = 0
-        if known is None:
-            epoch = await self._create_or_find(request, plan)
-        is_others = epoch is None
+    async def _begin(self, request: RunRequest, plan: Plan, text: str) -> Created | None:
+        try:
+            created = await self._create(plan)
+        except AlreadyExists:
+            self._driver.unpromise(plan.run_id)
+            self._admission.withdraw(request.user_id)
+            await self._begin_again(request)
+            return None
+        except ArtlabError as error:
+            if not recorder_may_recover(error):
+                # It may have been made all the same.
+                await self._opening.give_up(plan.run_id, error)
+            raise
+        try:
+            await self._reruns.take_over(plan, text)
+        except ArtlabError as error:
+            if error.reason == "RUN_FINAL":
+                self._driver.unpromise(plan.run_id)
+                return None  # cancelled meanwhile: the record says so
+            if not recorder_may_recover(error):
+                await self._opening.give_up(plan.run_id, error)
+            raise
+        if created.epoch and plan.lineage is None:
+            # What goes on from another run has more recorded than its input: that is read back.
+            self._driver.expect(plan, created.epoch)
+        await self._tell_queue(plan.run_id, plan.request.user_id, created.epoch)
+        if self._draining:
+            raise _draining()
+        return created if plan.lineage is None else None
+
+    async def _begin_again(self, request: RunRequest) -> None:
+        # The run is there: by this start sent again, or by another process that was asked as well.
+        run_id = request.run_id
+        known = await self._services.recorder.get_run(run_id, with_plan=True)
+        require_same_request(request, known)
+        if self._driver.life(run_id) is not None or known.state != "pending":
+            return
+        # The catalogue may have changed; the record says what was planned.
+        plan = plan_of(known.plan, request.input_text, request.context)
+        if is_started(plan, known):
+            # It waits in line, and gets no further by being started again.
+            await self._tell_queue(run_id, request.user_id)
+            return
+        request, _, text = await self._whole(request)
+        plan = plan_of(known.plan, request.input_text, request.context)
         try:
             await self._opening.record_input(plan)
             await self._reruns.take_over(plan, text)
         except ArtlabError as error:
             if error.reason == "RUN_FINAL":
-                self._driver.unpromise(plan.run_id)
                 return  # cancelled meanwhile: the record says so
-            if not (recorder_may_recover(error) or is_others):
-                await self._opening.give_up(plan.run_id, error)
+            # Not given up: whoever began it may be about to do the same.
             raise
-        if epoch and plan.lineage is None:
-            # What goes on from another run has more recorded than its input: that is read back.
-            self._driver.expect(plan, epoch)
-        user_id = plan.request.user_id
-        if known is None:
-            await self._tell_queue(plan.run_id, user_id, epoch or 0)
-        else:
-            await self._wake_cut(plan.run_id, user_id)
+        await self._wake_cut(run_id, request.user_id)
         if self._draining:
             raise _draining()
 
@@ -222,29 +245,14 @@ class Supervisor:
         except ArtlabError as error:
             log.info("run not woken", extra=facts(reason=error.reason))
 
-    def _has_begun(self, run_id: RunId, task: asyncio.Task[None]) -> None:
+    def _has_begun(self, run_id: RunId, task: asyncio.Task[Created | None]) -> None:
         del self._beginnings[run_id]
         if task.cancelled() or task.exception() is not None:
             self._driver.unpromise(run_id)
             # Its caller may be gone.
             log.info("run not begun", extra=facts(run=str(run_id)))
 
-    async def _create_or_find(self, request: RunRequest, plan: Plan) -> int | None:
-        # Returns the epoch; None for a run that another process was asked for at the same time,
-        # and made: it is not ours to give up, whatever becomes of this start.
-        try:
-            return await self._create(plan)
-        except AlreadyExists:
-            self._driver.unpromise(plan.run_id)
-            require_same_request(request, await self._services.recorder.get_run(plan.run_id))
-            return None
-        except ArtlabError as error:
-            if not recorder_may_recover(error):
-                # It may have been made all the same.
-                await self._opening.give_up(plan.run_id, error)
-            raise
-
-    async def _create(self, plan: Plan) -> int:
+    async def _create(self, plan: Plan) -> Created:
         claim = None
         if self._admission.has_line or not self._driver.room:
             self._admission.queued()
@@ -252,26 +260,34 @@ class Supervisor:
             # Driven here and at once: nobody need be told, and nobody else looks at it.
             self._driver.promise(plan.run_id)
             claim = self._claim
-        epoch = await self._opening.create(plan, claim)
-        if not epoch:
+        created = await self._opening.create(plan, claim)
+        if not created.epoch:
             self._driver.unpromise(plan.run_id)
-        return epoch
+        return created
 
-    async def _known(self, run_id: RunId) -> RecordedRun | None:
+    async def _is_there(self, run_id: RunId) -> bool:
         try:
-            return await self._services.recorder.get_run(run_id, with_plan=True)
-        except NotFound:
-            return None
+            await self._services.recorder.get_run(run_id)
+        except ArtlabError:
+            return False  # or nobody can tell: then the first refusal counts
+        return True
 
-    async def _plan(self, request: RunRequest, known: RecordedRun | None) -> tuple[Plan, str]:
-        lineage: Lineage | None = None
-        text = ""
-        if request.rerun is not None:
-            going_on = await self._reruns.resolve(request, request.rerun)
-            request, lineage, text = going_on.request, going_on.lineage, going_on.text
-        if known is not None:
-            # The catalogue may have changed; the record says what was planned.
-            return plan_of(known.plan, request.input_text, request.context), text
+    async def _plan_new(self, request: RunRequest) -> tuple[Plan, str]:
+        await self._admission.admit(request.user_id, self._driver.room)
+        try:
+            return await self._plan(request)
+        except BaseException:
+            self._admission.withdraw(request.user_id)
+            raise
+
+    async def _whole(self, request: RunRequest) -> tuple[RunRequest, Lineage | None, str]:
+        if request.rerun is None:
+            return request, None, ""
+        going_on = await self._reruns.resolve(request, request.rerun)
+        return going_on.request, going_on.lineage, going_on.text
+
+    async def _plan(self, request: RunRequest) -> tuple[Plan, str]:
+        request, lineage, text = await self._whole(request)
         try:
             async with asyncio.TaskGroup() as group:
                 recipe = group.create_task(self._services.interception.recipe(request.config_name))

@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from services.kit.errors import ArtlabError, FailedPrecondition, NotFound
+from services.kit.errors import AlreadyExists, ArtlabError, FailedPrecondition, NotFound
 from services.kit.ids import RunId
 from services.orchestrator.claims import Claim, Claimable, ClaimableRuns, ClaimAnswer, ClaimLost
 from services.orchestrator.domain.outcome import End
@@ -21,7 +21,6 @@ from services.orchestrator.domain.run import (
     ImageVerdict,
     Kind,
     Level,
-    Mode,
     ModelUse,
     OutputCatalogue,
     OutputOffer,
@@ -39,7 +38,18 @@ from services.orchestrator.domain.run import (
     RunError,
     Verdict,
 )
-from services.orchestrator.ports import Hint, MediaJob, Position, Reading, RunHistory
+from services.orchestrator.ports import (
+    Created,
+    Hint,
+    LinePlace,
+    MediaJob,
+    PassJob,
+    Position,
+    Reading,
+    RewriteJob,
+    RunHistory,
+    TextUpdate,
+)
 
 
 @dataclass
@@ -93,9 +103,16 @@ class FakeRecorder:
         return replace(self.runs[run_id], plan=plan)
 
     async def create_run(
-        self, plan: Plan, document: str, deadline: datetime, claim: Claim | None = None
-    ) -> int:
+        self,
+        plan: Plan,
+        document: str,
+        deadline: datetime,
+        claim: Claim | None = None,
+        drafts: Sequence[EntityDraft] = (),
+    ) -> Created:
         self._fail()
+        if plan.run_id in self.runs:
+            raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
         self.runs[plan.run_id] = RecordedRun(
             run_id=plan.run_id,
             state="pending",
@@ -117,7 +134,9 @@ class FakeRecorder:
             parent_sequence=plan.lineage.parent_sequence if plan.lineage else 0,
         )
         self.plans[plan.run_id] = document
-        return 0 if claim is None else (await self.claim(plan.run_id, claim)).epoch
+        for draft in drafts:
+            self._add(plan.run_id, draft)
+        return Created(0 if claim is None else (await self.claim(plan.run_id, claim)).epoch)
 
     async def claim(self, run_id: RunId, claim: Claim, *, force: bool = False) -> ClaimAnswer:
         if self._known(run_id).is_final:
@@ -165,25 +184,35 @@ class FakeRecorder:
     async def record(
         self, run_id: RunId, draft: EntityDraft, then: Position | None = None
     ) -> RecordedEntity:
+        return (await self.record_all(run_id, [draft], then))[0]
+
+    async def record_all(
+        self, run_id: RunId, drafts: Sequence[EntityDraft], then: Position | None = None
+    ) -> list[RecordedEntity]:
         self._fence(run_id)
         self._fail()
+        is_new = [self._add(run_id, draft) for draft in drafts]
+        if then is not None and is_new[-1]:
+            self.steps.append((then.stage, then.step, then.output_index))
+            self._change(run_id, "running")
+        return [self.uploads[run_id, draft.upload_id] for draft in drafts]
+
+    def _add(self, run_id: RunId, draft: EntityDraft) -> bool:
         upload = run_id, draft.upload_id
-        if upload not in self.uploads:
-            self.drafts.append(draft)
-            self.uploads[upload] = self.commit(
-                run_id,
-                draft.type,
-                draft.data,
-                "",
-                draft.output_index,
-                dict(draft.metadata),
-                draft.stage,
-                draft.pass_number,
-            )
-            if then is not None:
-                self.steps.append((then.stage, then.step, then.output_index))
-                self._change(run_id, "running")
-        return self.uploads[upload]
+        if upload in self.uploads:
+            return False
+        self.drafts.append(draft)
+        self.uploads[upload] = self.commit(
+            run_id,
+            draft.type,
+            draft.data,
+            "",
+            draft.output_index,
+            dict(draft.metadata),
+            draft.stage,
+            draft.pass_number,
+        )
+        return True
 
     def commit(
         self,
@@ -263,7 +292,7 @@ class FakeRecorder:
             await self.finalize_output(run_id, output, end.state, end.error)
         self._fence(run_id)
         self._fail()
-        if not self.runs[run_id].is_final:
+        if not self._known(run_id).is_final:
             self._change(run_id, state)
             (self.whole or self).error = error
         return self.runs[run_id]
@@ -340,6 +369,7 @@ class FakeSafety:
             suggestion="Versuch etwas anderes." if terms else "",
             language="de",
             used=ModelUse("safety", "builtin", "rules"),
+            alternative="Eine Katze" if terms else "",
         )
 
 
@@ -351,6 +381,12 @@ class FakeInterception:
     write: Callable[[str, str, int], str] = lambda config, text, number: f"{text}+{number}"
     translate: Callable[[str], str] = lambda text: text
     asked: list[tuple[str, str, str, int]] = field(default_factory=list)
+    jobs: list[PassJob] = field(default_factory=list)
+    rewritten: list[RewriteJob] = field(default_factory=list)
+    rewrite_failures: list[ArtlabError] = field(default_factory=list)
+    # What a recipe of somebody here says, and where a pass stands in line, one after the other.
+    texts: tuple[str, ...] = ()
+    line: tuple[int, ...] = ()
     failures: list[ArtlabError] = field(default_factory=list)
     frozen: bool = False
 
@@ -362,37 +398,48 @@ class FakeInterception:
     async def detect_language(self, text: str) -> str:
         return "de"
 
-    async def intercept(
-        self,
-        config_name: str,
-        text: str,
-        *,
-        language: str,
-        context: str,
-        mode: Mode,
-        seed: int,
-        pass_number: int,
-    ) -> AsyncIterator[str | PassResult]:
-        self.asked.append((config_name, text, context, pass_number))
+    async def recipe_texts(self, name: str, sha256: str) -> tuple[str, ...]:
+        if sha256 != self.recipe_.sha256:
+            raise FailedPrecondition("RECIPE_CHANGED", "it is another one now")
+        return self.texts
+
+    async def intercept(self, job: PassJob) -> AsyncIterator[TextUpdate]:
+        self.asked.append((job.config_name, job.text, job.context, job.number))
+        self.jobs.append(job)
         if self.frozen:
             await asyncio.Event().wait()
-        translating = config_name == "translation_en"
-        answer = self.translate(text) if translating else self.write(config_name, text, pass_number)
+        translating = job.config_name == "translation_en"
+        answer = (
+            self.translate(job.text)
+            if translating
+            else self.write(job.config_name, job.text, job.number)
+        )
+        for place in self.line:
+            yield LinePlace(place)
         half = len(answer) // 2
         yield answer[:half]
         if self.failures:
             raise self.failures.pop(0)
         yield answer[half:]
         yield PassResult(
-            number=pass_number,
+            number=job.number,
             passes=1 if translating else self.recipe_.passes,
             text=answer,
             used=ModelUse("interception", "builtin", "writer"),
             from_language="de",
             to_language="en" if translating else "de",
-            translated=answer != text if translating else None,
+            translated=answer != job.text if translating else None,
             parameters={"technique": "test"},
         )
+
+    async def rewrite(self, job: RewriteJob) -> AsyncIterator[TextUpdate]:
+        self.rewritten.append(job)
+        if self.rewrite_failures:
+            raise self.rewrite_failures.pop(0)
+        answer = f"{job.style}: {job.text}"
+        yield answer
+        used = ModelUse("media_prompt", "builtin", "writer")
+        yield PassResult(1, 1, answer, used, "de", "de", None, {"technique": job.style})
 
 
 @dataclass

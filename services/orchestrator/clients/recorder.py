@@ -21,13 +21,16 @@ from services.orchestrator.claims import Claim
 from services.orchestrator.clients.fencing import fenced_errors
 from services.orchestrator.clients.recorder_claims import RecorderClaims, claim_message
 from services.orchestrator.clients.recorder_messages import (
+    MAX_SMALL_BYTES,
     chunks,
     ended_message,
     entity_message,
     entity_of,
     error_message,
+    fit_one_call,
     hint_message,
     line,
+    new_entity_message,
     output_message,
     run_of,
 )
@@ -41,13 +44,12 @@ from services.orchestrator.domain.run import (
     RenderWarning,
     RunError,
 )
-from services.orchestrator.ports import Hint, Position, RunHistory
+from services.orchestrator.ports import Created, Hint, Position, RunHistory
 
 CALL_SECONDS = 10.0
 HINT_SECONDS = 2.0
 # For what is too large for one call: a person's picture, or a film that is read to be judged.
 STREAM_SECONDS = 180.0
-MAX_SMALL_BYTES = 1024 * 1024
 # Who drives runs must know all of them; nobody else gets this answer.
 AUDIENCE = run_pb2.AUDIENCE_RESEARCH
 
@@ -76,9 +78,14 @@ class RecorderClient(RecorderClaims):
         return run_of(answer.run, answer.plan)
 
     async def create_run(
-        self, plan: Plan, document: str, deadline: datetime, claim: Claim | None = None
-    ) -> int:
-        """Create the run of a plan, and claim it; return the epoch, 0 when it is not ours.
+        self,
+        plan: Plan,
+        document: str,
+        deadline: datetime,
+        claim: Claim | None = None,
+        drafts: Sequence[EntityDraft] = (),
+    ) -> Created:
+        """Create the run of a plan with its first entities, and claim it.
 
         Raises AlreadyExists REQUEST_ID_REUSED.
         """
@@ -100,10 +107,11 @@ class RecorderClient(RecorderClaims):
             run=run,
             plan=document,
             claim=None if claim is None else claim_message(claim),
+            entities=[new_entity_message(draft) for draft in drafts],
         )
         with remote_errors("recorder"):
             answer = await self._stub.CreateRun(request, timeout=budget(CALL_SECONDS))
-        return answer.epoch
+        return Created(answer.epoch, answer.run.SerializeToString())
 
     async def history(self, output_config: str, config_name: str = "") -> RunHistory:
         """How long runs with such an output were in work that succeeded; of one recipe, or all."""
@@ -150,6 +158,25 @@ class RecorderClient(RecorderClaims):
         with fenced_errors("recorder"):
             answer = await self._stub.RecordEntity(request, timeout=budget(CALL_SECONDS))
         return entity_of(answer.entity)
+
+    async def record_all(
+        self, run_id: RunId, drafts: Sequence[EntityDraft], then: Position | None = None
+    ) -> list[RecordedEntity]:
+        """Commit entities in their order, and where the pipeline stands then."""
+        if len(drafts) == 1 or not fit_one_call(drafts):
+            before = [await self.record(run_id, draft) for draft in drafts[:-1]]
+            return [*before, await self.record(run_id, drafts[-1], then)]
+        request = recorder_pb2.RecordEntitiesRequest(
+            name=run_id.name,
+            entities=[new_entity_message(draft) for draft in drafts],
+            epoch=self._epoch,
+        )
+        if then is not None:
+            request.progress.stage, request.progress.step = then.stage, then.step
+            request.progress.output_index = then.output_index
+        with fenced_errors("recorder"):
+            answer = await self._stub.RecordEntities(request, timeout=budget(CALL_SECONDS))
+        return [entity_of(entity) for entity in answer.entities]
 
     async def _write(self, upload: str, draft: EntityDraft) -> RecordedEntity:
         known = await self._upload(upload)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
 from typing import cast
 
@@ -26,10 +26,14 @@ from services.orchestrator.domain.run import (
     RecordedRun,
     RunError,
 )
-from services.orchestrator.ports import Hint, PreviewHint, TextHint
+from services.orchestrator.ports import Hint, PreviewHint, TextHint, WritingHint
 
 # What the recorder takes; a peer that says more must not keep a run from its end.
 MAX_MESSAGE_CHARACTERS = 1000
+# Entities that come in one call, each and all together.
+MAX_SMALL_BYTES = 1024 * 1024
+MAX_TOGETHER = 16
+MAX_TOGETHER_BYTES = 2 * 1024 * 1024
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -105,6 +109,23 @@ def entity_message(draft: EntityDraft) -> run_pb2.Entity:
     return entity
 
 
+def new_entity_message(draft: EntityDraft) -> recorder_pb2.NewEntity:
+    """Return a small entity with its bytes."""
+    return recorder_pb2.NewEntity(
+        upload_id=draft.upload_id, entity=entity_message(draft), data=draft.data
+    )
+
+
+def fit_one_call(drafts: Sequence[EntityDraft]) -> bool:
+    """Whether the recorder takes them all in one call."""
+    sizes = [len(draft.data) for draft in drafts]
+    return (
+        len(sizes) <= MAX_TOGETHER
+        and max(sizes) <= MAX_SMALL_BYTES
+        and sum(sizes) <= MAX_TOGETHER_BYTES
+    )
+
+
 def hint_message(hint: Hint) -> run_pb2.Hint:
     """Return a hint."""
     if isinstance(hint, TextHint):
@@ -118,6 +139,11 @@ def hint_message(hint: Hint) -> run_pb2.Hint:
             data=hint.preview.data,
         )
         return run_pb2.Hint(preview=preview)
+    if isinstance(hint, WritingHint):
+        place = run_pb2.WritingPosition(
+            entity_type=hint.entity_type, position=hint.position, output_index=hint.output_index
+        )
+        return run_pb2.Hint(writing_position=place)
     progress = hint.progress
     message = run_pb2.RenderProgress(
         output_index=hint.output_index,

@@ -79,7 +79,7 @@ class PreOutputSafety:
             output_index=output.index,
             metadata=place.marks,
             evidence={TEXT_SHA256: digest_of(text)},
-            is_last=True,
+            with_next=True,
         )
         if not verdicts[-1].safe:
             raise Blocked(3, verdicts[-1])

@@ -74,7 +74,7 @@ class TranslationAndSafety:
             if verdicts and not _evidence(run, place):
                 await _record(run, place, verdicts, began)
             raise
-        await _record(run, place, verdicts, began, is_last=True)
+        await _record(run, place, verdicts, began, with_next=True)
         return _given(run, result)
 
     async def _translate(
@@ -105,6 +105,8 @@ class TranslationAndSafety:
             },
             models=[result.used],
             attempt=result.attempt,
+            # With the verdict on it, which is known as well.
+            with_next=True,
         )
         if blocked is not None:
             raise blocked
@@ -146,11 +148,11 @@ def _evidence(run: RunInWork, place: Place) -> list[RecordedEntity]:
 
 
 async def _record(
-    run: RunInWork, place: Place, verdicts: list[Verdict], began: Began, *, is_last: bool = False
+    run: RunInWork, place: Place, verdicts: list[Verdict], began: Began, *, with_next: bool = False
 ) -> None:
     upload = _upload(place, len(_evidence(run, place)) + 1)
     await run.journal.verdicts(
-        upload, "safety", verdicts, began, stage=1, metadata=place.marks, is_last=is_last
+        upload, "safety", verdicts, began, stage=1, metadata=place.marks, with_next=with_next
     )
 
 

@@ -189,8 +189,8 @@ async def test_a_start_that_was_cut_is_left_to_who_repeats_it() -> None:
     other = _orchestrator(one.recorder)
     await eventually(lambda: one.recorder.delays.get(RUN) is not None)
     assert one.recorder.state(RUN) == "pending"
-    one.recorder.delays.clear()
     await other.supervisor.start(REQUEST)
+    one.recorder.delays.clear()
     assert await other.final() == "succeeded"
     await other.supervisor.drain()
 
@@ -244,7 +244,7 @@ class CountingRecorder(FakeRecorder):
     calls: list[str]
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("get_run", "create_run", "claim", "read", "record", "set_progress"):
+        if name in ("get_run", "create_run", "claim", "read", "record_all", "set_progress"):
             self.__dict__.setdefault("calls", []).append(name)
         return super().__getattribute__(name)
 
@@ -255,10 +255,9 @@ async def test_a_run_that_is_started_here_is_claimed_and_driven_without_further_
     await one.supervisor.start(REQUEST)
     assert await one.final() == "succeeded"
     calls = recorder.__dict__["calls"]
-    # Looked up, created with a claim, its input recorded; nothing is read back.
-    assert calls[:3] == ["get_run", "create_run", "claim"]
-    assert calls[3] == "record"
-    assert calls.count("get_run") == 1
+    # Created with its input and a claim; nothing is looked up or read back.
+    assert calls[:3] == ["create_run", "claim", "set_progress"]
+    assert "get_run" not in calls
     assert calls.count("claim") == 1, "of the fake, whose creation claims by it"
     assert "read" not in calls
     await one.supervisor.drain()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,33 +116,33 @@ async def test_a_refused_picture_is_erased_and_explained(stage: Stage) -> None:
 
 async def test_refused_bytes_go_also_when_the_verdict_cannot_be_recorded(stage: Stage) -> None:
     stage.media.writes = (("image/png", b"verboten"),)
-    record = stage.recorder.record
+    record = stage.recorder.record_all
 
     async def full(
-        run_id: RunId, draft: EntityDraft, then: Position | None = None
-    ) -> RecordedEntity:
-        if draft.type == "safety_image":
+        run_id: RunId, drafts: Sequence[EntityDraft], then: Position | None = None
+    ) -> list[RecordedEntity]:
+        if drafts[0].type == "safety_image":
             raise ResourceExhausted("STORAGE_FULL", "no room")
-        return await record(run_id, draft, then)
+        return await record(run_id, drafts, then)
 
-    stage.recorder.record = full  # type: ignore[method-assign]
+    stage.recorder.record_all = full  # type: ignore[method-assign]
     assert await stage.run("a") == "failed"
     assert stage.recorder.erased == [(one, "SAFETY_BLOCKED") for one in stage.made()]
 
 
 async def test_refused_bytes_go_also_when_the_run_is_stopped_just_then(stage: Stage) -> None:
     stage.media.writes = (("image/png", b"verboten"),)
-    record, reached = stage.recorder.record, asyncio.Event()
+    record, reached = stage.recorder.record_all, asyncio.Event()
 
     async def stuck(
-        run_id: RunId, draft: EntityDraft, then: Position | None = None
-    ) -> RecordedEntity:
-        if draft.type == "safety_image":
+        run_id: RunId, drafts: Sequence[EntityDraft], then: Position | None = None
+    ) -> list[RecordedEntity]:
+        if drafts[0].type == "safety_image":
             reached.set()
             await asyncio.Event().wait()
-        return await record(run_id, draft, then)
+        return await record(run_id, drafts, then)
 
-    stage.recorder.record = stuck  # type: ignore[method-assign]
+    stage.recorder.record_all = stuck  # type: ignore[method-assign]
     await stage.supervisor.start(RunRequest(RUN, "dada", "Blume", "anna", output_configs=("a",)))
     await reached.wait()
     await stage.supervisor.cancel(RUN)
