@@ -22,6 +22,7 @@ from services.interception.rewriting import Rewriter
 from services.interception.servicer import InterceptionServicer
 from services.interception.settings import InterceptionSettings
 from services.interception.shelf import RecipeShelf
+from services.interception.translations import Translations
 from services.interception.writer.builtin import BuiltinWriter
 from services.interception.writer.lexicon_files import load_lexicon
 from services.kit.catalogue import CONFIGS
@@ -48,7 +49,12 @@ async def compose(settings: InterceptionSettings, program: Program) -> None:
     detector = Detector({"de": lexicon.de.knows, "en": lexicon.en.knows})
     providers = connect_all(settings, table, program)
     writers = WriterChoice(
-        BuiltinWriter(lexicon), table, providers, detector, local_only=settings.local_only
+        BuiltinWriter(lexicon),
+        table,
+        providers,
+        detector,
+        Translations(SystemClock()),
+        local_only=settings.local_only,
     )
     interceptor = Interceptor(recipes, writers, detector)
     servicer = InterceptionServicer(

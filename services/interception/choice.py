@@ -14,6 +14,7 @@ from services.interception.domain.models import BUILTIN, Chain, ModelTable
 from services.interception.domain.writing import WritingTask
 from services.interception.model_writer import ModelWriter, ProviderInUse
 from services.interception.ports import ExecutionMode, LanguageDetector, Writer
+from services.interception.translations import RememberingWriter, Translations
 from services.kit.errors import FailedPrecondition, Unavailable
 
 
@@ -25,6 +26,7 @@ class WriterChoice:
         table: which models write what.
         providers: those of the table, connected.
         languages: tells which language an answer is in.
+        translations: remembers them within a run.
         local_only: whether no text may leave, whatever the mode.
     """
 
@@ -34,6 +36,7 @@ class WriterChoice:
         table: ModelTable,
         providers: Mapping[str, ProviderInUse | Keyless],
         languages: LanguageDetector,
+        translations: Translations,
         *,
         local_only: bool = False,
     ) -> None:
@@ -41,6 +44,7 @@ class WriterChoice:
         self._table = table
         self._providers = providers
         self._languages = languages
+        self._translations = translations
         self._local_only = local_only
 
     async def choose(self, task: WritingTask, mode: ExecutionMode) -> Writer:
@@ -66,7 +70,10 @@ class WriterChoice:
                 # Nobody may be asked: that is a promise kept, and no failure.
                 return ChainWriter([self._builtin], passed)
             raise FailedPrecondition("LLM_NOT_AUTHORIZED", "no key for the model server is set")
-        return writers[0] if len(writers) == 1 and not passed else ChainWriter(writers, passed)
+        writer = writers[0] if len(writers) == 1 and not passed else ChainWriter(writers, passed)
+        if task.task == "translation" and task.run_id:
+            return RememberingWriter(writer, self._translations)
+        return writer
 
     async def _allowed(
         self, chain: Chain, must_stay: str

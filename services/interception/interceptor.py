@@ -35,6 +35,8 @@ class PassRequest:
     # Who asks, for the line before a model; and the digest of the recipe, empty for any.
     user_id: str = ""
     recipe_sha256: str = ""
+    # The run it belongs to, within which a translation is remembered; empty means none.
+    run_id: str = ""
 
 
 class Interceptor:
@@ -90,6 +92,7 @@ class Interceptor:
             seed=request.seed,
             number=request.number,
             user_id=request.user_id,
+            run_id=request.run_id,
         )
         updates = write(task, request.mode, self._writers, self._languages, passes=recipe.passes)
         async with aclosing(updates):
@@ -107,6 +110,7 @@ def pass_task(
     seed: int,
     number: int,
     user_id: str = "",
+    run_id: str = "",
 ) -> WritingTask:
     """One pass of a recipe, as a task."""
     return WritingTask(
@@ -120,6 +124,7 @@ def pass_task(
         seed=seed,
         number=number,
         user_id=user_id,
+        run_id=run_id,
         rules=rules,
         writing=recipe.writing,
         translates=recipe.translates,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 from artlab.interception.v1 import interception_pb2 as pb
 from artlab.interception.v1 import interception_pb2_grpc
@@ -13,6 +14,7 @@ from services.interception.provider_list import ProviderList
 from services.interception.rewriting import Rewriter
 from services.kit.ids import parse_config_name
 from services.kit.interceptors import Context
+from services.kit.run_metadata import run_of
 from services.kit.text import parse_text
 
 
@@ -30,7 +32,8 @@ class InterceptionServicer(interception_pb2_grpc.InterceptionServiceServicer):
         self, request: pb.InterceptRequest, context: Context
     ) -> AsyncIterator[pb.InterceptResponse]:
         """One pass."""
-        parsed = translate.parse_intercept(request)
+        run_id = run_of(context.invocation_metadata())
+        parsed = replace(translate.parse_intercept(request), run_id=run_id)
         # From here on the call counts as begun, so that a client's channel does not repeat it:
         # what may be repeated is repeated here, where it is known that nothing was streamed.
         await context.send_initial_metadata(())

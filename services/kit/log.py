@@ -21,6 +21,11 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _run_id: ContextVar[str] = ContextVar("run_id", default="")
 
 
+def logged_run() -> str:
+    """The id of the run that lines logged here belong to; empty outside of any."""
+    return _run_id.get()
+
+
 @contextmanager
 def run_logged(run_id: str) -> Iterator[None]:
     """Put the run's id on every line logged inside."""

@@ -13,6 +13,8 @@ from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
 from services.kit.deadline import budget
 from services.kit.enums import value_of, word_of
 from services.kit.errors import FailedPrecondition
+from services.kit.log import logged_run
+from services.kit.run_metadata import run_metadata
 from services.kit.status import remote_errors
 from services.kit.text import parse_text
 from services.orchestrator.domain.run import Kind, ModelUse, PassResult, PassText, Recipe
@@ -86,7 +88,10 @@ class InterceptionClient:
         )
         setattr(request, "pass", job.number)  # a keyword of Python
         with remote_errors("interception"):
-            async for answer in self._stub.Intercept(request, timeout=budget(PASS_SECONDS)):
+            call = self._stub.Intercept(
+                request, timeout=budget(PASS_SECONDS), metadata=run_metadata(logged_run())
+            )
+            async for answer in call:
                 update = _update(answer)
                 if update is not None:
                     yield update

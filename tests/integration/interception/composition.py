@@ -21,10 +21,12 @@ from services.interception.prompt_styles import load_prompt_styles
 from services.interception.provider_list import ProviderList
 from services.interception.rewriting import Rewriter
 from services.interception.servicer import InterceptionServicer
+from services.interception.translations import Translations
 from services.interception.writer.builtin import BuiltinWriter
 from services.interception.writer.lexicon_files import load_lexicon
 from services.kit.catalogue import CONFIGS
 from services.kit.clock import SystemClock
+from services.kit.run_metadata import run_metadata
 from tests.support.servers import channel_to
 
 RECIPES = load_recipes(CONFIGS / "interception")
@@ -82,7 +84,14 @@ async def interception(
             providers[server.spec.name] = provider
         detector = Detector({"de": lexicon.de.knows, "en": lexicon.en.knows})
         builtin = BuiltinWriter(lexicon)
-        choice = WriterChoice(builtin, table, providers, detector, local_only=local_only)
+        choice = WriterChoice(
+            builtin,
+            table,
+            providers,
+            detector,
+            Translations(SystemClock()),
+            local_only=local_only,
+        )
         interceptor = Interceptor(RECIPES, choice, detector)
         servicer = InterceptionServicer(
             interceptor,
@@ -116,12 +125,14 @@ class Heard:
     places: list[int] = field(default_factory=list)
 
 
-async def heard(stub: grpc_pb.InterceptionServiceAsyncStub, request: pb.InterceptRequest) -> Heard:
+async def heard(
+    stub: grpc_pb.InterceptionServiceAsyncStub, request: pb.InterceptRequest, run_id: str = ""
+) -> Heard:
     """Make one pass to its end; the result must be the last message."""
     deltas: list[str] = []
     places: list[int] = []
     result: pb.PassResult | None = None
-    async for update in stub.Intercept(request, timeout=20):
+    async for update in stub.Intercept(request, timeout=20, metadata=run_metadata(run_id)):
         assert result is None, "something came after the result"
         if update.WhichOneof("update") == "result":
             result = update.result
