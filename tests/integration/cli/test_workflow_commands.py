@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from services.cli.__main__ import main
+from services.cli.program import main
 from services.kit.catalogue import CONFIGS
 from services.media.catalogue import load_output_catalogue
 from services.media.comfy_files import load_comfy_nodes

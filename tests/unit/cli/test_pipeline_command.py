@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from services.cli.__main__ import main
+from services.cli.program import main
 
 EXAMPLE = str(Path(__file__).resolve().parents[3] / "docs/examples/pipelines/palette.yaml")
 
