@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +11,7 @@ from services.interception.catalogue import load_recipes
 from services.interception.domain.prompt_style import PromptStyle
 from services.interception.domain.recipe import Recipe
 from services.interception.local_recipes import LocalRecipes
+from services.interception.models_file import load_models
 from services.interception.prompt_styles import load_prompt_styles
 from services.kit.catalogue import CatalogueError, Defect
 from services.media.catalogue import MODES, OutputCatalogue, load_output_catalogue
@@ -80,6 +81,7 @@ def check_catalogue(configs: Path, recipes_dir: Path | None = None) -> Findings:
         defects += (
             replace(defect, file=str(recipes_dir / defect.file)) for defect in local.defects
         )
+    defects += _models(configs, {*(recipes or ()), *(recipe.name for recipe in own.values())})
     if recipes is not None and outputs is not None:
         for name in recipes:
             defects += _outputs_of(recipes[name], outputs, f"interception/{name}.yaml")
@@ -115,6 +117,17 @@ def _corpus(configs: Path, safety: Safety) -> Iterator[Defect]:
         read_frozen(folder)
     except CatalogueError as error:
         yield from _placed(error, configs, "safety/corpus")
+
+
+def _models(configs: Path, recipes: Collection[str]) -> Iterator[Defect]:
+    """What is wrong with the table of models; chains of recipes that are not there, too."""
+    try:
+        table = load_models(configs / "models.yaml")
+    except CatalogueError as error:
+        yield from error.defects
+        return
+    for name in sorted({name for _, name in table.recipes} - set(recipes)):
+        yield Defect("models.yaml", f"recipes.{name}", "there is no such recipe")
 
 
 def _without_translation(recipes: Mapping[str, Recipe]) -> Iterator[Defect]:

@@ -25,9 +25,10 @@ from services.interception.translations import Translations
 from services.interception.writer.builtin import BuiltinWriter
 from services.interception.writer.lexicon_files import load_lexicon
 from services.kit.catalogue import CONFIGS
+from services.kit.channel import open_channel
 from services.kit.clock import SystemClock
 from services.kit.run_metadata import run_metadata
-from tests.support.servers import channel_to
+from tests.support.servers import serving
 
 RECIPES = load_recipes(CONFIGS / "interception")
 STYLES = load_prompt_styles(CONFIGS / "prompt_styles")
@@ -65,10 +66,10 @@ def chat_server(
 
 
 @asynccontextmanager
-async def interception(
+async def serve(
     *servers: ChatServer, table: ModelTable | None = None, local_only: bool = False
-) -> AsyncIterator[grpc_pb.InterceptionServiceAsyncStub]:
-    """Serve interception, with the models of these servers; yields a stub.
+) -> AsyncIterator[str]:
+    """Serve interception, with the models of these servers; yields host:port.
 
     Without a table of its own the first server writes everything.
     """
@@ -103,7 +104,18 @@ async def interception(
             grpc_pb.add_InterceptionServiceServicer_to_server(servicer, server)  # type: ignore[arg-type]
 
         caps = {"Intercept": 60.0, "RewritePrompt": 60.0, "WarmUp": 60.0}
-        channel = await stack.enter_async_context(channel_to("interception", register, caps=caps))
+        yield await stack.enter_async_context(serving("interception", register, caps=caps))
+
+
+@asynccontextmanager
+async def interception(
+    *servers: ChatServer, table: ModelTable | None = None, local_only: bool = False
+) -> AsyncIterator[grpc_pb.InterceptionServiceAsyncStub]:
+    """Like `serve`; yields a stub."""
+    async with (
+        serve(*servers, table=table, local_only=local_only) as target,
+        open_channel(target) as channel,
+    ):
         yield grpc_pb.InterceptionServiceStub(channel)
 
 

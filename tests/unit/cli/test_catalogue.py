@@ -97,6 +97,17 @@ def test_what_is_missing_is_told_by_its_place_and_without_the_path_of_this_machi
     assert not [line for line in lines if str(configs) in line]
 
 
+def test_a_defect_of_the_models_is_told_and_so_is_a_recipe_that_is_not_there(
+    configs: Path,
+) -> None:
+    path = configs / "models.yaml"
+    edit(path, "recipes: {}", "recipes: {dadaism: {eco: [builtin]}}")
+    assert lines_of(configs) == ["models.yaml: recipes.dadaism: there is no such recipe"]
+    edit(path, "translation: [builtin]", "translation: [ollama/qwen3]")
+    (line,) = lines_of(configs)
+    assert line == "models.yaml: modes.eco.translation.0: there is no provider ollama"
+
+
 def test_check_prints_one_line_per_defect_and_ends_with_one(configs: Path) -> None:
     edit(configs / "interception" / "image_comparison.yaml", "[sd35_large", "[sd36_large")
     ended = CliRunner().invoke(check, ["--configs", str(configs)])
