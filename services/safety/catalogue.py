@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.kit.catalogue import CatalogueError, Defect, parse_document, parse_folder
+from services.safety.domain.confusables import CONFUSABLES_DIGEST
 from services.safety.domain.explanations import Explanation, Explanations
+from services.safety.domain.guesses import Guesser
 from services.safety.domain.levels import LEVELS_BY_LABEL, Level
 from services.safety.domain.matching import Mode, Term, starred
 from services.safety.domain.normalize import fold_word
+from services.safety.domain.reader import Reader
 from services.safety.domain.rules import Rule, RuleBook
 from services.safety.domain.safety import Safety
+from services.safety.domain.spelling import LongTerm
 from services.safety.domain.wordlist import Entry, Wordlist
 from services.safety.image_policy_file import build_image_policy
 from services.safety.policy_file import build_policy
@@ -33,6 +37,7 @@ from services.safety.schema import (
     RulesFile,
     TermsFile,
 )
+from services.safety.vocabulary_file import load_vocabulary
 
 VERSION_CHARACTERS = 8
 REQUIRED_LANGUAGES = ("de", "en")
@@ -60,20 +65,31 @@ def load_safety(folder: Path) -> Safety:
         )
     if defects or policy_file is None or context is None:
         raise CatalogueError(defects)
-    allowed = [term for file in terms.values() for term in _allowed(file)]
+    vocabulary = load_vocabulary(tuple(sorted(terms)))
+    entries = [entry for file in terms.values() for entry in _entries(file)]
+    forms = frozenset(form for entry in entries for form in _forms(entry))
+    allowed = [term for file in terms.values() for term in _allowed(file, forms)]
+    # What else words are found by: other tables find other words.
+    tables = (CONFUSABLES_DIGEST, vocabulary.version)
     wordlist = Wordlist(
-        [entry for file in terms.values() for entry in _entries(file)],
+        entries,
         allowed,
         [word for words in context.signals.values() for word in words],
         [word for words in context.against.values() for word in words],
-        _digest(folder, ("context.yaml", "terms")),
+        _digest(folder, ("context.yaml", "terms"), tables),
+        vocabulary,
     )
     book = RuleBook(
         [rule for file in rules.values() for rule in _rules(file)],
         allowed,
-        _digest(folder, ("rules", "terms")),
+        _digest(folder, ("rules", "terms"), tables),
+        vocabulary,
     )
-    return Safety(policy, wordlist, book, told, images, told_of_images, _digest(folder, ("",)))
+    # Words of a language without a vocabulary would all look like slips.
+    long_terms = (term for e in entries if e.language in vocabulary.languages for term in _long(e))
+    reader = Reader(vocabulary, Guesser(long_terms, forms, vocabulary))
+    version = _digest(folder, ("",), tables)
+    return Safety(policy, reader, wordlist, book, told, images, told_of_images, version)
 
 
 F = TypeVar("F", TermsFile, RulesFile, ExplanationsFile)
@@ -96,9 +112,9 @@ def _parse_part(folder: Path, kind: type[F], defects: list[Defect]) -> Mapping[s
     return files
 
 
-def _digest(folder: Path, parts: Iterable[str]) -> str:
-    """Return 8 hex characters over the names and bytes of the files in these parts."""
-    digest = hashlib.sha256()
+def _digest(folder: Path, parts: Iterable[str], tables: Iterable[str] = ()) -> str:
+    """Return 8 hex characters over the names and bytes of the files in these parts, and tables."""
+    digest = hashlib.sha256("\0".join(tables).encode())
     for part in parts:
         base = folder / part
         for path in sorted(base.rglob("*") if base.is_dir() else [base]):
@@ -124,13 +140,31 @@ def _entries(file: TermsFile) -> Iterable[Entry]:
             )
 
 
-def _allowed(file: TermsFile) -> Iterable[Term]:
+def _forms(entry: Entry) -> Iterable[str]:
+    """Return the letters of every term of an entry, with every inflection."""
+    for term in entry.terms:
+        letters = "".join(filter(str.isalnum, fold_word(term)))
+        yield letters
+        yield from (letters + suffix for suffix in entry.inflections)
+
+
+def _long(entry: Entry) -> Iterable[LongTerm]:
+    for term in entry.terms:
+        if len(term.split()) == 1:
+            compound = entry.mode is Mode.COMPOUND
+            yield LongTerm(fold_word(term), entry.inflections, compound)
+
+
+def _allowed(file: TermsFile, forms: frozenset[str]) -> Iterable[Term]:
     inflections = frozenset(fold_word(suffix) for suffix in file.inflections)
     for word in file.allow:
         if word.endswith("*"):
             yield starred(word, 0)
         else:
-            yield Term(word, 0, Mode.WORD, inflections, apart=len(word.split()) > 1)
+            # "pen is" is innocent because its words are two; together they are listed.
+            letters = "".join(filter(str.isalnum, fold_word(word)))
+            apart = len(word.split()) > 1 and letters in forms
+            yield Term(word, 0, Mode.WORD, inflections, apart)
 
 
 def _rules(file: RulesFile) -> Iterable[Rule]:

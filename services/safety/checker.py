@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from services.kit.errors import FailedPrecondition, PermissionDenied, Unavailable
 from services.kit.log import facts
 from services.safety.domain.levels import Level, MediaKind, Purpose
-from services.safety.domain.matching import read_text
-from services.safety.domain.normalize import Folded, fold
+from services.safety.domain.normalize import Folded
 from services.safety.domain.personal import VERSION as PERSONAL_VERSION
 from services.safety.domain.personal import find_personal_data
 from services.safety.domain.policy import Check, Decision, OnFailure, OnHit, Row, Step
@@ -103,7 +102,7 @@ class TextChecker:
         row = self.safety.policy.rows[request.level, request.purpose]
         self._require_judges(row)
         text = request.text
-        folded, readings = await self._workers.run(len(text), _prepare, text)
+        folded, readings = await self._workers.run(len(text), self.safety.reader.read, text)
         examination = _Examination()
         decision = Decision("", (), False)
         for step in row.steps:
@@ -194,8 +193,3 @@ async def _opinion(judge: Judge, question: Question, on_failure: OnFailure) -> O
             raise
         log.warning("judged without a judge that is away", extra=facts(judge=judge.version))
         return None
-
-
-def _prepare(text: str) -> tuple[Folded, tuple[Letters, ...]]:
-    folded = fold(text)
-    return folded, read_text(folded)

@@ -1,4 +1,4 @@
-"""Words hidden in ways a reading does not show: written backwards, or with stars in them. Pure."""
+"""Words with stars in them (H*kenkr**z). Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from services.safety.domain.normalize import fold_word
 
-# Shorter words are other words when read backwards.
-MIN_BACKWARDS_LETTERS = 7
 MIN_MASKED_LETTERS = 4
-_WORD = re.compile(r"[^\W_]+")
 # Whole runs, looked at afterwards: a pattern for letter-star-letter would try every letter anew.
 _RUN = re.compile(r"[\w*#]+")
 
@@ -25,7 +22,6 @@ def find_hidden(terms: Mapping[str, int]) -> FindHidden:
     """
     words = {fold_word(term): number for term, number in terms.items()}
     words = {word: number for word, number in words.items() if word.isalpha()}
-    backwards = {w[::-1]: n for w, n in words.items() if len(w) >= MIN_BACKWARDS_LETTERS}
     # A mask shows the length and the first and last letter, so few words are compared.
     masked: dict[tuple[int, str], list[tuple[str, int]]] = {}
     for word, number in words.items():
@@ -33,10 +29,6 @@ def find_hidden(terms: Mapping[str, int]) -> FindHidden:
             masked.setdefault((len(word), word[0]), []).append((word, number))
 
     def find(units: str) -> Iterator[tuple[int, int, int]]:
-        for found in _WORD.finditer(units):
-            number = backwards.get(found[0])
-            if number is not None:
-                yield number, found.start(), found.end() - 1
         if "*" not in units and "#" not in units:
             return
         for found in _RUN.finditer(units):

@@ -5,7 +5,8 @@ end. How a term may stand in a word (its mode):
 
 - word: a whole word, or one with an inflection of its language
 - prefix: the beginning of a word (a stem)
-- compound: as word, or with at least three more letters before it, after it, or both
+- compound: as word, or with more before it, after it, or both: for long terms anything of three
+  letters or more, for shorter ones what can be part of a word (Nazi-aufmarsch, not Ig-nazi-us)
 - symbol: anywhere, also alone
 
 Separators inside a term (H.a.k.e.n) are looked through when nothing innocent is likely to look
@@ -14,22 +15,28 @@ like that: see `_is_one_word`.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate, product
+from itertools import accumulate, pairwise, product
 from typing import NamedTuple
 
-from services.safety.domain.automaton import Automaton
-from services.safety.domain.normalize import Folded, fold_word
-from services.safety.domain.readings import NO_SYMBOLS, read
-from services.safety.domain.tokens import INSIDE, LOOSE, TIGHT, Letters, Words, split
+from ahocorasick_rs import AhoCorasick
+
+from services.safety.domain.normalize import fold_word
+from services.safety.domain.readings import NO_SYMBOLS
+from services.safety.domain.tokens import INSIDE, LOOSE, TIGHT, Letters, split
+from services.safety.domain.vocabulary import NO_VOCABULARY, Vocabulary
 
 MAX_INFLECTION_LETTERS = 5
 MIN_COMPOUND_LETTERS = 3
-# "Haken kreuz" is a word torn apart; "pen is" and "hero in" are two words.
+# Longer terms stand in no innocent word by chance.
+MIN_FREE_COMPOUND_LETTERS = 8
+# "Haken kreuz" is a word torn apart, whatever its parts; "pen is" and "hero in" are two words.
 MIN_TORN_LETTERS = 8
+# Shorter ones are torn apart if a part of at least two letters is no word: "Na zi".
+MIN_TORN_SHORT_LETTERS, MIN_PIECE_LETTERS = 4, 2
 # The same, held together by punctuation: "na-zi", "Hit-\nler".
 MIN_HYPHENATED_LETTERS = 3
 # Shorter ones count only if they are all that is spelled: "s e x", not "e s s e x".
@@ -52,7 +59,8 @@ class Mode(StrEnum):
 class Term:
     """One thing to look for, on behalf of an owner (an index of the caller's).
 
-    `apart` asks that the words of the term really are apart ("pen is", not "penis").
+    `apart` is for innocent words that would be another one together: they have to be words of their
+    own ("the pen is blue", also "the-pen-is-blue"; not "penis", nor "a pen-is").
     """
 
     text: str
@@ -88,17 +96,23 @@ class _Pattern:
     numbers: tuple[int, ...]
 
 
-def read_text(folded: Folded) -> tuple[Letters, ...]:
-    """Return the letters of every reading of a text."""
-    return tuple(split(reading) for reading in read(folded.units))
-
-
 class Matcher:
-    """Finds terms in the readings of a text."""
+    """Finds terms in the readings of a text, in one pass over each (Aho and Corasick, 1975)."""
 
-    def __init__(self, terms: Sequence[Term]) -> None:
-        self._patterns = list(dict.fromkeys(p for term in terms for p in _patterns_of(term)))
-        self._automaton = Automaton([pattern.letters for pattern in self._patterns])
+    def __init__(self, terms: Sequence[Term], vocabulary: Vocabulary = NO_VOCABULARY) -> None:
+        self._vocabulary = vocabulary
+        patterns: dict[str, dict[_Pattern, None]] = {}
+        for term in terms:
+            for pattern in _patterns_of(term):
+                patterns.setdefault(pattern.letters, {})[pattern] = None
+        self._patterns = [tuple(found) for found in patterns.values()]
+        # Whether one of them may stand elsewhere than at the beginning of a word.
+        self._anywhere = [
+            any(pattern.term.mode in (Mode.COMPOUND, Mode.SYMBOL) for pattern in found)
+            for found in self._patterns
+        ]
+        # It takes words literally: ``(`` is a parenthesis.
+        self._automaton = AhoCorasick(list(patterns))
 
     def find(self, readings: Sequence[Letters]) -> list[Match]:
         """Return every match in every reading, in the order they stand."""
@@ -106,25 +120,24 @@ class Matcher:
         return sorted(found if len(readings) == 1 else set(found))
 
     def _find_in(self, letters: Letters) -> Iterator[Match]:
-        words: Words | None = None
-        unit = letters.unit
-        for end, number in self._automaton.find(letters.text):
-            pattern = self._patterns[number]
-            start = end - len(pattern.letters)
-            if not _stands(pattern, letters, start, end):
+        unit, bound, starts = letters.unit, letters.bound, letters.starts
+        numbering = letters.numbering
+        for key, start, end in self._automaton.find_matches_as_indexes(
+            letters.text, overlapping=True
+        ):
+            if not bound[start] and not self._anywhere[key]:
                 continue
-            words = words or letters.words()
-            low = max(words.start[start], start - WIDEN_LETTERS)
-            high = min(words.end[end - 1], end + WIDEN_LETTERS)
-            yield Match(
-                words.number[start],
-                words.number[end - 1],
-                unit[start],
-                unit[end - 1],
-                unit[low],
-                unit[high - 1],
-                pattern.term.owner,
-            )
+            place: tuple[int, int, int, int, int, int] | None = None
+            for pattern in self._patterns[key]:
+                if not _stands(pattern, letters, start, end, self._vocabulary):
+                    continue
+                if place is None:
+                    first, last = unit[start], unit[end - 1]
+                    low = max(starts[bisect_right(starts, start) - 1], start - WIDEN_LETTERS)
+                    high = min(starts[bisect_left(starts, end)], end + WIDEN_LETTERS)
+                    word, last_word = bisect_right(numbering, first), bisect_right(numbering, last)
+                    place = word, last_word, first, last, unit[low], unit[high - 1]
+                yield Match(*place, pattern.term.owner)
 
 
 def starred(word: str, owner: int) -> Term:
@@ -172,51 +185,74 @@ def _dotless(word: str) -> str:
     return word.replace("ä", "a").replace("ö", "o").replace("ü", "u")
 
 
-def _stands(pattern: _Pattern, letters: Letters, start: int, end: int) -> bool:
+def _stands(
+    pattern: _Pattern, letters: Letters, start: int, end: int, vocabulary: Vocabulary
+) -> bool:
     term = pattern.term
     if term.mode is Mode.SYMBOL:
         return True
     bound = letters.bound
     if not bound[start] and not (
-        term.mode is Mode.COMPOUND
-        and start >= MIN_COMPOUND_LETTERS
-        and LOOSE not in bound[start - MIN_COMPOUND_LETTERS + 1 : start]
+        term.mode is Mode.COMPOUND and _may_begin_before(letters, start, end, vocabulary)
     ):
         return False
-    if not bound[end] and not _may_go_on(term, letters, end):
+    if not bound[end] and not _may_go_on(term, letters, start, end, vocabulary):
         return False
+    inner = end - start - 1
     if term.apart:
-        return all(bound[start + offset] for offset in pattern.own) and not any(
-            bound[k] for k in range(start + 1, end) if k - start not in pattern.own
+        return (
+            all(bound[start + offset] for offset in pattern.own)
+            and inner - bound.count(INSIDE, start + 1, end) == len(pattern.own)
+            and not _is_one_chunk(letters, start, end)
         )
     if pattern.numbers and any(bound[start + offset] == INSIDE for offset in pattern.numbers):
         return False
-    inner = end - start - 1
     return bound.count(INSIDE, start + 1, end) == inner or _is_one_word(
-        pattern, letters, start, end
+        pattern, letters, start, end, vocabulary
     )
 
 
-def _may_go_on(term: Term, letters: Letters, end: int) -> bool:
+def _may_begin_before(letters: Letters, start: int, end: int, vocabulary: Vocabulary) -> bool:
+    """Whether what stands before the term within its word can be part of a compound."""
+    bound, text = letters.bound, letters.text
+    if start < MIN_COMPOUND_LETTERS or LOOSE in bound[start - MIN_COMPOUND_LETTERS + 1 : start]:
+        return False
+    if end - start >= MIN_FREE_COMPOUND_LETTERS:
+        return True
+    # The word may have begun before a hyphen ("Riesen-pornofilm", "Rie-senporno").
+    low = max(start - WIDEN_LETTERS, 0)
+    loose = max(bound.rfind(LOOSE, low, start), low)
+    tight = max(bound.rfind(TIGHT, low, start), loose)
+    return any(vocabulary.is_part(text[at:start], first=True) for at in {tight, loose})
+
+
+def _may_go_on(term: Term, letters: Letters, start: int, end: int, vocabulary: Vocabulary) -> bool:
     """Whether what follows the term within its word belongs to it."""
     if term.mode is Mode.PREFIX:
         return True
     # The word may go on behind a hyphen ("Hakenkreuzf-ahne"), or end there.
     hyphenated = _rest(letters, end, LOOSE)
-    if term.mode is Mode.COMPOUND and len(hyphenated) >= MIN_COMPOUND_LETTERS:
+    if hyphenated in term.inflections or _rest(letters, end, TIGHT) in term.inflections:
         return True
-    return hyphenated in term.inflections or _rest(letters, end, TIGHT) in term.inflections
+    if term.mode is not Mode.COMPOUND or len(hyphenated) < MIN_COMPOUND_LETTERS:
+        return False
+    if end - start >= MIN_FREE_COMPOUND_LETTERS:
+        return True
+    rests = {_rest(letters, end, boundary, WIDEN_LETTERS) for boundary in (TIGHT, LOOSE)}
+    return any(vocabulary.is_part(rest, first=False) for rest in rests)
 
 
-def _rest(letters: Letters, end: int, boundary: int) -> str:
+def _rest(letters: Letters, end: int, boundary: int, most: int = MAX_INFLECTION_LETTERS) -> str:
     """Return the letters from `end` to a boundary of this kind, or a few if there are many."""
     bound, stop = letters.bound, end + 1
-    while stop - end <= MAX_INFLECTION_LETTERS and bound[stop] < boundary:
+    while stop - end <= most and bound[stop] < boundary:
         stop += 1
     return letters.text[end:stop]
 
 
-def _is_one_word(pattern: _Pattern, letters: Letters, start: int, end: int) -> bool:
+def _is_one_word(
+    pattern: _Pattern, letters: Letters, start: int, end: int, vocabulary: Vocabulary
+) -> bool:
     """Whether letters that stand apart were meant to be read together."""
     bound = letters.bound
     foreign = [k for k in range(start + 1, end) if bound[k] and k - start not in pattern.own]
@@ -227,9 +263,53 @@ def _is_one_word(pattern: _Pattern, letters: Letters, start: int, end: int) -> b
         return length >= MIN_SPELLED_INSIDE_LETTERS or (
             length >= MIN_COMPOUND_LETTERS and _is_all_that_is_spelled(letters, start, end)
         )
-    if any(bound[k] == LOOSE for k in foreign):
-        return length >= MIN_TORN_LETTERS
-    return length >= MIN_HYPHENATED_LETTERS
+    if length >= MIN_TORN_LETTERS:
+        return True
+    if all(bound[k] == TIGHT for k in foreign) and length >= MIN_HYPHENATED_LETTERS:
+        return (
+            not vocabulary.languages
+            or all(_is_one_chunk(letters, *word) for word in _torn(pattern, foreign, start, end))
+            or not _are_words(letters, start, end, vocabulary)
+        )
+    return (
+        length >= MIN_TORN_SHORT_LETTERS
+        and bool(vocabulary.languages)
+        and not _are_words(letters, start, end, vocabulary)
+    )
+
+
+def _torn(
+    pattern: _Pattern, foreign: Sequence[int], start: int, end: int
+) -> Iterator[tuple[int, int]]:
+    """Yield where the words of a term stand that are torn apart."""
+    cuts = [start, *(start + offset for offset in sorted(pattern.own)), end]
+    for a, b in pairwise(cuts):
+        if any(a < k < b for k in foreign):
+            yield a, b
+
+
+def _is_one_chunk(letters: Letters, start: int, end: int) -> bool:
+    """Whether these letters stand alone between spaces, parted by punctuation only: "pen-is"."""
+    bound = letters.bound
+    stop = end
+    while stop - end < MAX_INFLECTION_LETTERS and not bound[stop]:
+        stop += 1
+    inside = bound[start + 1 : stop]
+    return (
+        bound[start] == LOOSE and bound[stop] == LOOSE and TIGHT in inside and LOOSE not in inside
+    )
+
+
+def _are_words(letters: Letters, start: int, end: int, vocabulary: Vocabulary) -> bool:
+    """Whether every part of a term that is torn apart is a word of its own."""
+    bound, text = letters.bound, letters.text
+    stop = end
+    while stop - end < WIDEN_LETTERS and not bound[stop]:
+        stop += 1
+    cuts = [k for k in range(start, stop) if bound[k]] + [stop]
+    pieces = [text[a:b] for a, b in pairwise(cuts)]
+    # A single letter proves nothing: "Peter's hit" tears no word apart.
+    return all(len(piece) < MIN_PIECE_LETTERS or vocabulary.knows(piece) for piece in pieces)
 
 
 def _is_all_that_is_spelled(letters: Letters, start: int, end: int) -> bool:

@@ -40,11 +40,15 @@ _TAGS = range(0xE0020, 0xE007F)
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The units of a text; `origin[i]` is the index in `text` of what unit i stands for."""
+    """The units of a text; `origin[i]` is the index in `text` of what unit i stands for.
+
+    The first `shown` units are what can be seen; what is hidden in tag characters follows.
+    """
 
     text: str
     units: str
     origin: Sequence[int]
+    shown: int
 
     def as_it_stands(self, first: int, last: int) -> str:
         """The part of the text that units first to last (inclusive) stand for."""
@@ -72,17 +76,19 @@ def fold(text: str) -> Folded:
     parts = [_table[character] for character in text]
     units: str
     origin: Sequence[int]
-    if all(len(part) == 1 for part in parts) and _DIAERESIS not in parts:
-        units, origin = "".join(parts), range(len(text))
+    joined = "".join(parts)
+    if len(joined) == len(text) and "" not in parts and _DIAERESIS not in parts:
+        units, origin = joined, range(len(text))
     else:
         units, origin = _join(parts)
-    hidden = [i for i, character in enumerate(text) if ord(character) in _TAGS]
+    shown = len(units)
+    hidden = [i for i, part in enumerate(parts) if not part and ord(text[i]) in _TAGS]
     if hidden:
         spelled = "".join(_table[chr(ord(text[i]) - 0xE0000)] for i in hidden)
         # Every ASCII character folds to exactly one unit, so the two stay in step.
         units = f"{units}{_HIDDEN_BREAK}{spelled}"
         origin = [*origin, *[hidden[0]] * len(_HIDDEN_BREAK), *hidden]
-    return Folded(text, units, origin)
+    return Folded(text, units, origin, shown)
 
 
 def fold_word(text: str) -> str:
@@ -131,7 +137,7 @@ def _fold_character(character: str) -> str:
         return ""
     seen = "".join(CONFUSABLES.get(part, part) for part in unicodedata.normalize("NFKD", character))
     folded = unicodedata.normalize("NFKD", seen.casefold())
-    return "".join(_unit(CONFUSABLES.get(part, part)) for part in folded)
+    return "".join(_unit(part) for raw in folded for part in CONFUSABLES.get(raw, raw).casefold())
 
 
 def _unit(part: str) -> str:

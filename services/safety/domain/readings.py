@@ -6,8 +6,8 @@ place in the text.
 - plain: digits are digits, symbols are punctuation
 - letters: digits in words (``h4kenkreuz``), ``@ $ €`` beside letters and ``! | +`` between
   letters are letters
-- dotless: as before, but umlauts lose their dots, and a letter that stands three times or more
-  counts once, not twice
+- dotless: as before, but umlauts lose their dots in what is no word (schön is one, Häkenkreuz is
+  not), and a letter that stands three times or more counts once, not twice
 - strokes: as letters, but 1 and | are read as l
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 
 from services.safety.domain.normalize import DASH, FILL, LETTER_SYMBOLS, STOP
+from services.safety.domain.vocabulary import NO_VOCABULARY, Vocabulary
 
 _NUMBER = re.compile(r"[0-9]+")
 _DIGITS_IN_WORDS = str.maketrans("01345789", "oieastbg")
@@ -29,10 +30,12 @@ _LONE_DIGIT = re.compile(r"(?<=[^\W\d_][ .\-\n])[0-9](?=[ .\-\n][^\W\d_])")
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 _HYPHENATION = re.compile(r"- *\n *")
 _WITHOUT_DOTS = str.maketrans("äöü", "aou")
+_DOTS = frozenset("äöü")
+_LETTERS = re.compile(r"[^\W\d_]+")
 NO_SYMBOLS = {ord(symbol): STOP for symbol in LETTER_SYMBOLS}
 
 
-def read(units: str) -> tuple[str, ...]:
+def read(units: str, vocabulary: Vocabulary = NO_VOCABULARY) -> tuple[str, ...]:
     """Return the readings that differ, the plain one first."""
     if "\n" in units:
         # A word divided at the end of a line is divided by a hyphen, not by a space.
@@ -42,10 +45,20 @@ def read(units: str) -> tuple[str, ...]:
     readings = (
         _shorten(units.translate(NO_SYMBOLS), 2),
         _shorten(letters, 2),
-        _shorten(letters.translate(_WITHOUT_DOTS), 1),
+        _shorten(_without_dots(letters, vocabulary), 1),
         _shorten(strokes, 2),
     )
     return tuple(dict.fromkeys(readings))
+
+
+def _without_dots(units: str, vocabulary: Vocabulary) -> str:
+    def bare(found: re.Match[str]) -> str:
+        word = found[0]
+        if _DOTS.isdisjoint(word) or vocabulary.has(word):
+            return word
+        return word.translate(_WITHOUT_DOTS)
+
+    return units if _DOTS.isdisjoint(units) else _LETTERS.sub(bare, units)
 
 
 def _as_letters(units: str, symbols: dict[int, int], digits: dict[int, int]) -> str:

@@ -14,6 +14,7 @@ from services.safety.domain.matching import Cover, Match, Matcher, Term, starred
 from services.safety.domain.normalize import Folded
 from services.safety.domain.tokens import Letters
 from services.safety.domain.verdict import Hit
+from services.safety.domain.vocabulary import NO_VOCABULARY, Vocabulary
 from services.safety.domain.wordlist import MAX_TERM_CHARACTERS
 
 
@@ -35,7 +36,13 @@ class Rule:
 class RuleBook:
     """All rules of all languages; every text is checked with all of them."""
 
-    def __init__(self, rules: Sequence[Rule], allowed: Sequence[Term], version: str) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        allowed: Sequence[Term],
+        version: str,
+        vocabulary: Vocabulary = NO_VOCABULARY,
+    ) -> None:
         self.rules = tuple(rules)
         self.version = version
         self._owners: list[tuple[int, int]] = []
@@ -47,7 +54,7 @@ class RuleBook:
                 terms += [starred(word, len(self._owners) - 1) for word in words]
         self._allow = len(self._owners)
         terms += [Term(t.text, self._allow, t.mode, t.inflections, t.apart) for t in allowed]
-        self._matcher = Matcher(terms)
+        self._matcher = Matcher(terms, vocabulary)
 
     def find(self, folded: Folded, readings: Sequence[Letters]) -> tuple[Hit, ...]:
         """Return one hit for each rule that is met, in order of the rules."""

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from services.safety.domain.explanations import Explanations
 from services.safety.domain.image_policy import ImagePolicy
 from services.safety.domain.policy import Policy
+from services.safety.domain.reader import Reader
 from services.safety.domain.rules import RuleBook
 from services.safety.domain.wordlist import Wordlist
 
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """The policy in force with its lists, rules and explanations.
+    """The policy in force with its lists, rules and explanations, and who reads texts for them.
 
-    `version` is the digest over all their files, 8 hex characters.
+    `version` is the digest over all their files and tables, 8 hex characters.
     """
 
     policy: Policy
+    reader: Reader
     wordlist: Wordlist
     rules: RuleBook
     explanations: Explanations

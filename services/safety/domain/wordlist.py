@@ -11,6 +11,7 @@ from services.safety.domain.matching import Cover, Match, Matcher, Mode, Term, s
 from services.safety.domain.normalize import Folded, fold_word
 from services.safety.domain.tokens import Letters
 from services.safety.domain.verdict import Hit
+from services.safety.domain.vocabulary import NO_VOCABULARY, Vocabulary
 
 MAX_TERMS_SHOWN = 20
 MAX_TERM_CHARACTERS = 100
@@ -61,6 +62,7 @@ class Wordlist:
         signals: Sequence[str],
         against: Sequence[str],
         version: str,
+        vocabulary: Vocabulary = NO_VOCABULARY,
     ) -> None:
         self.entries = tuple(entries)
         self.version = version
@@ -80,7 +82,7 @@ class Wordlist:
             terms.append(starred(word, self._role("signal", number)))
         owner = self._role("against", 0)
         terms += [starred(word, owner) for word in against]
-        self._matcher = Matcher(terms)
+        self._matcher = Matcher(terms, vocabulary)
         words = {term: number for number, e in enumerate(entries) for term in e.terms}
         self._find_hidden = find_hidden(words)
 

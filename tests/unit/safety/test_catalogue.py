@@ -13,8 +13,8 @@ import yaml
 
 from services.kit.catalogue import CatalogueError
 from services.safety.catalogue import load_safety
-from services.safety.domain.matching import Matcher, Term, read_text
-from services.safety.domain.normalize import fold
+from services.safety.domain.matching import Matcher, Term
+from services.safety.domain.reader import Reader
 from tests.unit.safety.support import FOLDER, read, safety
 
 
@@ -175,7 +175,7 @@ def test_a_term_with_the_signs_of_a_pattern_is_taken_literally(term: str) -> Non
     matcher = Matcher([Term(term, 0)])
 
     def found(text: str) -> bool:
-        return bool(matcher.find(read_text(fold(text))))
+        return bool(matcher.find(Reader().read(text)[1]))
 
     assert found(f"Ein {term}!")
     assert not found("Ein mistxxkerl!")

@@ -60,6 +60,41 @@ CAUGHT = [
     ("Fu\u0308hrerkult", "Fu\u0308hrerkult"),
     ("Meine Ehre heisst Treue", "Meine Ehre heisst Treue"),
     ("Meine Ehre heißt Treue", "Meine Ehre heißt Treue"),
+    # Look-alikes of UTS 39: Coptic, Lisu, Cherokee, Braille and flags
+    ("Ⲏаkеnkreuz", "Ⲏаkеnkreuz"),
+    ("ꓧꓮꓗꓰꓠꓗꓣꓰꓴꓜ", "ꓧꓮꓗꓰꓠꓗꓣꓰꓴꓜ"),
+    ("⠓⠁⠅⠑⠝⠅⠗⠑⠥⠵", "⠓⠁⠅⠑⠝⠅⠗⠑⠥⠵"),
+    ("🇭🇦🇰🇪🇳🇰🇷🇪🇺🇿", "🇭🇦🇰🇪🇳🇰🇷🇪🇺🇿"),
+    # Slips of the keyboard
+    ("Ein Hakenkruez", "Hakenkruez"),
+    ("Ein Hakenkreu", "Hakenkreu"),
+    ("Ein Hakenkreuuz", "Hakenkreuuz"),
+    ("Ein Jakenkreuz", "Jakenkreuz"),
+    ("Zwei Hakenkruezfahnen", "Hakenkruezfahnen"),
+    ("Die Reihcsparrteitage", "Reihcsparrteitage"),
+    ("Ein H4kenkruez", "H4kenkruez"),
+    # Torn apart, where a part is no word
+    ("Na zi", "Na zi"),
+    ("Ein Hit ler", "Hit ler"),
+    ("Hitl er", "Hitl er"),
+    # Without spaces, turned round, upside down
+    ("lieH geiS", "lieH geiS"),
+    ("reltiH ist da", "reltiH"),
+    ("znǝɹʞuǝʞɐH", "znǝɹʞuǝʞɐH"),
+    ("ɹǝlʇıH lıǝH", "ɹǝlʇıH"),
+    # Other codes
+    ("Unxraxerhm", "Unxraxerhm"),
+    ("Urvy Uvgyre", "Urvy Uvgyre"),
+    ("Szpvmpivfa", "Szpvmpivfa"),  # Atbash
+    ("SGFrZW5rcmV1eg==", "SGFrZW5rcmV1eg=="),
+    ("48 61 6b 65 6e 6b 72 65 75 7a", "48 61 6b 65 6e 6b 72 65 75 7a"),
+    ("72 97 107 101 110 107 114 101 117 122", "72 97 107 101 110 107 114 101 117 122"),
+    ("8-1-11-5-14-11-18-5-21-26", "8-1-11-5-14-11-18-5-21-26"),
+    ("%48%61%6b%65%6ekreuz", "%48%61%6b%65%6ekreuz"),
+    ("&#72;akenkreuz", "&#72;akenkreuz"),
+    ("\\u0048akenkreuz", "\\u0048akenkreuz"),
+    (".... .- -.- . -. -.- .-. . ..- --..", ".... .- -.- . -. -.- .-. . ..- --.."),
+    ("Hund\nAffe\nKatze\nEsel\nNest\nKuh\nRabe\nElch\nUhu\nZiege", ""),
 ]
 
 
@@ -71,7 +106,7 @@ async def test_a_hidden_word_is_found_and_named_as_it_stands(
     verdict = await check(text, level)
     assert verdict.blocked
     assert verdict.rule == f"{level.label}.hate_symbols"
-    assert term in verdict.terms
+    assert not term or term in verdict.terms
 
 
 @pytest.mark.parametrize("text", ["F U C K", "F U C K a", "a F U C K", "s e x", f"s e x{TAGS[:1]}"])
@@ -84,14 +119,11 @@ async def test_an_innocent_word_may_be_spelled(word: str) -> None:
     assert not (await check(" ".join(word))).blocked
 
 
-# What rules cannot see. A judge model can; each is written down in docs/safety.md.
+# What no word of a list stands in. A judge model can see it; docs/safety.md says so.
 MISSED = [
-    "Ich mag das Zeichen von denen mit dem Schnurrbart",  # paraphrase
-    "Unxraxerhm",  # ROT13
-    "SGFrZW5rcmV1eg==",  # Base64
-    "Hakenkruez",  # a slip of the keyboard
-    "Na zi",  # a short word torn apart by a space: many innocent words would be found
+    "Ich mag das Zeichen von denen mit dem Schnurrbart",
     "Haken und ein Kreuz übereinander",
+    "U0hGclpXNXJjbVYxZWc9PQ==",  # Base64 within Base64
 ]
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.safety.domain.matching import read_text
-from services.safety.domain.normalize import fold
 from services.safety.schema import EntrySpec, RulesFile, RuleSpec, TermsFile
 from tests.unit.safety.support import FOLDER, read, safety
 
@@ -36,13 +34,11 @@ RULES = list(rules())
 
 
 def entries_hit(text: str) -> frozenset[int]:
-    folded = fold(text)
-    return safety().wordlist.find_entries(folded, read_text(folded))
+    return safety().wordlist.find_entries(*safety().reader.read(text))
 
 
 def rules_met(text: str) -> set[str]:
-    folded = fold(text)
-    return {rule.name for rule, _ in safety().rules.met(folded, read_text(folded))}
+    return {rule.name for rule, _ in safety().rules.met(*safety().reader.read(text))}
 
 
 def test_the_numbers_of_this_test_are_those_of_the_lists() -> None:

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.safety.domain.matching import read_text
 from services.safety.domain.normalize import fold, fold_word, visible
-from services.safety.domain.personal import find_personal_data
 from services.safety.domain.readings import read
 from services.safety.domain.tokens import INSIDE, LOOSE, TIGHT, split
 from tests.unit.safety.support import safety
@@ -96,11 +94,11 @@ def test_words_are_apart_by_what_stands_between_them() -> None:
 
 
 def test_every_letter_knows_its_word() -> None:
-    words = split("ein hund-haus").words()
-    assert words.number == [1] * 3 + [2] * 4 + [3] * 4
-    assert words.start == [0] * 3 + [3] * 4 + [7] * 4
-    assert words.end == [3] * 3 + [7] * 4 + [11] * 4
-    assert split("").words().end == []
+    letters = split("ein hund-haus")
+    assert letters.words() == ["ein", "hund", "haus"]
+    assert list(letters.starts) == [0, 3, 7, 11]
+    assert list(letters.numbering) == [0, 4, 9]
+    assert split("").words() == []
 
 
 @pytest.mark.parametrize(
@@ -139,11 +137,10 @@ def test_punctuation_at_the_end_is_no_letter() -> None:
 
 
 def work(text: str) -> None:
-    folded = fold(text)
-    readings = read_text(folded)
+    folded, readings = safety().reader.read(text)
     safety().wordlist.find(folded, readings)
     safety().rules.find(folded, readings)
-    find_personal_data(text)
+    safety().personal.find(text)
 
 
 def best_of(runs: int, call: Callable[[], object]) -> float:
