@@ -59,6 +59,7 @@ class Vocabulary:
     perspective: Mapping[str, tuple[str, ...]]
     motif: str
     cliches: frozenset[str]
+    cliche_things: frozenset[str]
     threats_nouns: Mapping[str, Noun]
     threats_adjectives: Mapping[str, str]
     threats_verbs: Mapping[str, str]

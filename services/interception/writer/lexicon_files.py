@@ -138,6 +138,7 @@ class _Reader:
             ),
             motif=self._text("perspective", "motif"),
             cliches=self._words("cliches", "words"),
+            cliche_things=self._words("cliches", "things"),
             threats_nouns=self._other_nouns("threats"),
             threats_adjectives=self._pairs("threats", "adjectives"),
             threats_verbs=self._pairs("threats", "verbs"),

@@ -70,7 +70,8 @@ def _with_article(article: str, value: Value, language: str) -> str:
         return _GERMAN_PRONOUNS[article][gender if gender in ("m", "f") else "n"]
     if isinstance(value, str):
         return value
-    known = value.known if isinstance(value, Phrase) else True
+    # What stands behind an article is a noun, even one nobody knows.
+    known = value.known or value.determiner_at >= 0 if isinstance(value, Phrase) else True
     noun = _noun(value)
     # Our sentences are about one thing: "Äpfel" becomes "der Apfel"; "Leute" has no singular.
     gender = "" if noun.gender == "p" else noun.gender
@@ -89,6 +90,9 @@ def _with_article(article: str, value: Value, language: str) -> str:
             german.definite(case, gender) if kind == "definite" else german.indefinite(case, gender)
         )
         return f"{word} {_inflected(name, case, gender)}".strip()
+    if article == "the" and noun.category == "feeling":
+        # "fear", "freedom": what has no edges has no article.
+        return name
     if article == "the":
         return f"the {name}" if known else f"the word “{name}”"
     return f"{english_article(name)} {name}"

@@ -312,6 +312,11 @@ def test_the_sweetener_exchanges_what_threatens(text: str, language: str, expect
             "Eine Katze.", "Gestrichen: wunderschöne, magisch, im Sonnenuntergang, 8k.",
         ),
         ("An epic dog in a golden sunset", "en", "A dog.", "Struck out: epic, in a golden sunset."),
+        (
+            "magical forest with butterflies and sparkles, trending on artstation", "en",
+            "Forest.", "Struck out: magical, with butterflies, sparkles, trending, artstation.",
+        ),
+        ("Sonnenuntergang am Meer", "de", "Sonnenuntergang am Meer.", ""),
         ("Ein Hund im Regen", "de", "Ein Hund im Regen.", ""),
         ("Ein Regenbogen", "de", "Ein Regenbogen.", ""),
         ("wunderschön", "de", "Wunderschön.", ""),

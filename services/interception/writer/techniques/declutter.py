@@ -31,16 +31,18 @@ def _without_cliches(material: Material) -> tuple[str, list[str]]:
     reading = read(material.text, words)
     texts = [token.text for token in reading.tokens]
     struck: dict[int, str] = {}
-    subject = reading.phrases[0] if reading.phrases else None
+    idea = _idea_at(words, reading)
     for phrase in reading.phrases:
-        if phrase is not subject and _is_cliche(words, phrase.noun.singular):
+        if phrase.at != idea and _is_thing(words, phrase, texts[phrase.at]):
             first, last = _extent(phrase)
             struck[first] = "".join(texts[first : last + 1])
             texts[first : last + 1] = [""] * (last + 1 - first)
     for at, token in enumerate(reading.tokens):
-        if texts[at] and (subject is None or at != subject.at) and _is_cliche(words, token.text):
+        is_thing = at != idea and token.text.lower() in words.cliche_things
+        if texts[at] and (is_thing or _decorates(words, token.text)):
             struck[at] = token.text
             texts[at] = ""
+    _drop_dangling(words, reading, texts)
     for phrase in reading.phrases:
         _mend_article(reading, phrase, texts)
     kept = _tidy("".join(texts))
@@ -55,7 +57,38 @@ def _extent(phrase: Phrase) -> tuple[int, int]:
     return min(start for start in starts if start >= 0), phrase.at
 
 
-def _is_cliche(words: Vocabulary, word: str) -> bool:
+def _idea_at(words: Vocabulary, reading: Reading) -> int:
+    """The first word that says something: what the text begins with. -1 where there is none."""
+    for at, token in enumerate(reading.tokens):
+        is_small = token.text.lower() in words.function_words
+        if token.is_word and not is_small and not _decorates(words, token.text):
+            return at
+    return -1
+
+
+def _is_thing(words: Vocabulary, phrase: Phrase, text: str) -> bool:
+    names = {text.lower(), (phrase.name if phrase.is_plural else phrase.noun.singular).lower()}
+    return bool(names & words.cliche_things)
+
+
+def _drop_dangling(words: Vocabulary, reading: Reading, texts: list[str]) -> None:
+    """Take out what led to something that is gone: "with", "and the" at the end of a clause."""
+    leading = words.prepositions | words.conjunctions | words.determiners | words.contractions
+    at_end, something_gone = True, False
+    for at in range(len(texts) - 1, -1, -1):
+        token = reading.tokens[at]
+        if not token.is_word:
+            if token.text.strip():
+                at_end, something_gone = True, False
+        elif not texts[at]:
+            something_gone = True
+        elif at_end and something_gone and token.text.lower() in leading:
+            texts[at] = ""
+        else:
+            at_end = False
+
+
+def _decorates(words: Vocabulary, word: str) -> bool:
     lower = word.lower()
     return lower in words.cliches or (
         words.language == "de" and german.stem(lower)[0] in words.cliches
