@@ -27,6 +27,7 @@ from services.safety.domain.safety import Safety
 from services.safety.domain.spelling import LongTerm
 from services.safety.domain.wordlist import Entry, Wordlist
 from services.safety.image_policy_file import build_image_policy
+from services.safety.list_facts import list_facts
 from services.safety.policy_file import build_policy
 from services.safety.schema import (
     ContextFile,
@@ -89,7 +90,8 @@ def load_safety(folder: Path) -> Safety:
     long_terms = (term for e in entries if e.language in vocabulary.languages for term in _long(e))
     reader = Reader(vocabulary, Guesser(long_terms, forms, vocabulary))
     version = _digest(folder, ("",), tables)
-    return Safety(policy, reader, wordlist, book, told, images, told_of_images, version)
+    lists = list_facts(folder, terms, rules)
+    return Safety(policy, reader, wordlist, book, told, images, told_of_images, version, lists)
 
 
 F = TypeVar("F", TermsFile, RulesFile, ExplanationsFile)

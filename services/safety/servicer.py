@@ -13,9 +13,9 @@ from services.safety.images.checker import ImageChecker
 from services.safety.translate import (
     parse_check_image,
     parse_check_text,
-    to_level,
     to_verdict,
 )
+from services.safety.translate_policy import to_policy
 
 
 class SafetyServicer(safety_pb2_grpc.SafetyServiceServicer):
@@ -50,11 +50,9 @@ class SafetyServicer(safety_pb2_grpc.SafetyServiceServicer):
         self, request: safety_pb2.GetPolicyRequest, context: Context
     ) -> safety_pb2.GetPolicyResponse:
         """Say which policy is in force."""
-        images = self._images
-        return safety_pb2.GetPolicyResponse(
-            level=to_level(self._checker.level),
-            judges=[judge.version for judge in self._checker.judges],
-            version=self._checker.safety.version,
-            image_check_levels=[to_level(level) for level in images.safety.images.check_levels],
-            image_judges=[judge.version for judge in images.judges],
+        return to_policy(
+            self._checker.safety,
+            self._checker.level,
+            [judge.version for judge in self._checker.judges],
+            [judge.version for judge in self._images.judges],
         )

@@ -191,6 +191,44 @@ async def test_the_policy_names_its_level_judges_and_version(
     assert re.fullmatch("[0-9a-f]{8}", policy.version)
 
 
+async def test_the_policy_tells_the_whole_table(
+    stub: safety_pb2_grpc.SafetyServiceAsyncStub,
+) -> None:
+    policy = await stub.GetPolicy(safety_pb2.GetPolicyRequest(), timeout=TIMEOUT_SECONDS)
+    levels = common_pb2.SafetyLevel.values()[1:]
+    purposes = [p for p in safety_pb2.Purpose.values() if p and p not in IMAGE_PURPOSES]
+    cells = [(row.level, row.purpose) for row in policy.rows]
+    assert len(cells) == len(set(cells))
+    assert set(cells) == {(level, purpose) for level in levels for purpose in purposes}
+    assert [level for level, _ in cells] == sorted(level for level, _ in cells)
+    assert set(policy.always_refused) >= {"sexualised_minors", "mass_harm"}
+    for row in policy.rows:
+        checks = {check.check: check for check in row.checks}
+        assert {"wordlist", "judge"} <= set(checks)
+        assert "builtin" in checks["judge"].judges
+        assert all(check.on_hit and check.on_failure for check in row.checks)
+        rules = {rule.category: rule for rule in row.rules}
+        assert list(rules) == list(policy.categories)
+        for name in policy.always_refused:
+            assert (rules[name].outcome, rules[name].severity) == (safety_pb2.OUTCOME_BLOCK, 1)
+        for rule in row.rules:
+            assert 1 <= rule.severity <= 3
+            assert bool(rule.signals) is (rule.outcome == safety_pb2.OUTCOME_CONTEXT)
+        if row.level <= common_pb2.SAFETY_LEVEL_ADULT:
+            assert rules["hate_symbols"].outcome != safety_pb2.OUTCOME_ALLOW
+    assert [row.level for row in policy.image_rows] == levels
+    assert [r.level for r in policy.image_rows if r.checked] == list(policy.image_check_levels)
+    assert all(0 < limit.score <= 1 for row in policy.image_rows for limit in row.limits)
+    assert {one.language for one in policy.lists} >= {"de", "en"}
+    for one in policy.lists:
+        assert one.terms > 0
+        assert re.fullmatch("[0-9a-f]{8}", one.version)
+    codes = {one.code: one for one in policy.guard_codes}
+    assert len(codes) == len(policy.guard_codes)
+    assert codes[""].severity == 3
+    assert {one.category for one in codes.values()} <= set(policy.categories)
+
+
 PNG = encoded(meadow())
 
 

@@ -13,6 +13,19 @@ from services.safety.domain.wordlist import Wordlist
 
 
 @dataclass(frozen=True, slots=True)
+class ListFacts:
+    """How many terms and rules there are for a language.
+
+    `version` is the digest over its files, 8 hex characters.
+    """
+
+    language: str
+    terms: int
+    rules: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Safety:
     """The policy in force with its lists, rules and explanations, and who reads texts for them.
 
@@ -27,3 +40,4 @@ class Safety:
     images: ImagePolicy
     image_explanations: Explanations
     version: str
+    lists: tuple[ListFacts, ...] = ()

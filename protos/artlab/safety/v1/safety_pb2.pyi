@@ -84,6 +84,72 @@ DECISION_SAFE: Decision.ValueType  # 1
 DECISION_BLOCKED: Decision.ValueType  # 2
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
+class _OnHit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnHitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnHit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_HIT_UNSPECIFIED: _OnHit.ValueType  # 0
+    ON_HIT_CONTINUE: _OnHit.ValueType  # 1
+    """The other checks are made as well, so that the gravest category is named."""
+    ON_HIT_STOP: _OnHit.ValueType  # 2
+    """There is a verdict at once."""
+
+class OnHit(_OnHit, metaclass=_OnHitEnumTypeWrapper):
+    """What follows when the hits of a check refuse the text."""
+
+ON_HIT_UNSPECIFIED: OnHit.ValueType  # 0
+ON_HIT_CONTINUE: OnHit.ValueType  # 1
+"""The other checks are made as well, so that the gravest category is named."""
+ON_HIT_STOP: OnHit.ValueType  # 2
+"""There is a verdict at once."""
+Global___OnHit: _TypeAlias = OnHit  # noqa: Y015
+
+class _OnFailure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnFailureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnFailure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_FAILURE_UNSPECIFIED: _OnFailure.ValueType  # 0
+    ON_FAILURE_ERROR: _OnFailure.ValueType  # 1
+    """An error; never a verdict."""
+    ON_FAILURE_BUILTIN: _OnFailure.ValueType  # 2
+    """While a judge elsewhere is away, those in the service are enough."""
+
+class OnFailure(_OnFailure, metaclass=_OnFailureEnumTypeWrapper):
+    """What follows when a check could not be made."""
+
+ON_FAILURE_UNSPECIFIED: OnFailure.ValueType  # 0
+ON_FAILURE_ERROR: OnFailure.ValueType  # 1
+"""An error; never a verdict."""
+ON_FAILURE_BUILTIN: OnFailure.ValueType  # 2
+"""While a judge elsewhere is away, those in the service are enough."""
+Global___OnFailure: _TypeAlias = OnFailure  # noqa: Y015
+
+class _Outcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
+    OUTCOME_BLOCK: _Outcome.ValueType  # 1
+    OUTCOME_CONTEXT: _Outcome.ValueType  # 2
+    """Refused unless the text is clearly about history or teaching."""
+    OUTCOME_ALLOW: _Outcome.ValueType  # 3
+
+class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+    """What a hit leads to."""
+
+OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
+OUTCOME_BLOCK: Outcome.ValueType  # 1
+OUTCOME_CONTEXT: Outcome.ValueType  # 2
+"""Refused unless the text is clearly about history or teaching."""
+OUTCOME_ALLOW: Outcome.ValueType  # 3
+Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
+
 @_typing.final
 class CheckTextRequest(_message.Message):
     """See CheckText."""
@@ -246,12 +312,14 @@ class Verdict(_message.Message):
     """
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Categories that were hit, e.g. "hate_symbols", in order of the policy."""
+        """Categories that were hit, e.g. "hate_symbols", in order of the policy; then
+        what a judge named by a code of its own that nobody here knows, e.g. "S99".
+        """
 
     @_builtins.property
     def checks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Which checks ran, in order, with their version, e.g. "wordlist:3f2a91c0",
-        "judge:builtin".
+        "judge:builtin:9b1d07aa".
         """
 
     @_builtins.property
@@ -314,13 +382,19 @@ class GetPolicyResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     IMAGE_CHECK_LEVELS_FIELD_NUMBER: _builtins.int
     IMAGE_JUDGES_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    ALWAYS_REFUSED_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    IMAGE_ROWS_FIELD_NUMBER: _builtins.int
+    LISTS_FIELD_NUMBER: _builtins.int
+    GUARD_CODES_FIELD_NUMBER: _builtins.int
     level: _common_pb2.SafetyLevel.ValueType
     """The laxest level a request may ask for."""
     version: _builtins.str
     """Digest over policy and lists, 8 hex characters."""
     @_builtins.property
     def judges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """e.g. "builtin", "openai:llama-guard3"."""
+        """e.g. "builtin:3f2a91c0", "openai:llama-guard3"."""
 
     @_builtins.property
     def image_check_levels(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.SafetyLevel.ValueType]:
@@ -330,6 +404,30 @@ class GetPolicyResponse(_message.Message):
     def image_judges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """e.g. "nudenet:3.4", "openai:llava"."""
 
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories of texts, in the order in which they decide."""
+
+    @_builtins.property
+    def always_refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those that are refused at every level and for every purpose."""
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRow]:
+        """One for each level and purpose of texts, strictest level first."""
+
+    @_builtins.property
+    def image_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImagePolicyRow]:
+        """One for each level, strictest first."""
+
+    @_builtins.property
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyList]:
+        """What texts are searched for, by language."""
+
+    @_builtins.property
+    def guard_codes(self) -> _containers.RepeatedCompositeFieldContainer[Global___GuardCode]:
+        """What the codes of a judge in the manner of Llama Guard mean here."""
+
     def __init__(
         self,
         *,
@@ -338,11 +436,258 @@ class GetPolicyResponse(_message.Message):
         version: _builtins.str = ...,
         image_check_levels: _abc.Iterable[_common_pb2.SafetyLevel.ValueType] | None = ...,
         image_judges: _abc.Iterable[_builtins.str] | None = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        always_refused: _abc.Iterable[_builtins.str] | None = ...,
+        rows: _abc.Iterable[Global___PolicyRow] | None = ...,
+        image_rows: _abc.Iterable[Global___ImagePolicyRow] | None = ...,
+        lists: _abc.Iterable[Global___PolicyList] | None = ...,
+        guard_codes: _abc.Iterable[Global___GuardCode] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_check_levels", b"image_check_levels", "image_judges", b"image_judges", "judges", b"judges", "level", b"level", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["always_refused", b"always_refused", "categories", b"categories", "guard_codes", b"guard_codes", "image_check_levels", b"image_check_levels", "image_judges", b"image_judges", "image_rows", b"image_rows", "judges", b"judges", "level", b"level", "lists", b"lists", "rows", b"rows", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPolicyResponse: _TypeAlias = GetPolicyResponse  # noqa: Y015
+
+@_typing.final
+class PolicyRow(_message.Message):
+    """What is done with the texts of one level and purpose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    level: _common_pb2.SafetyLevel.ValueType
+    purpose: Global___Purpose.ValueType
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyCheck]:
+        """In the order in which they are made."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___CategoryRule]:
+        """In the order in which they decide."""
+
+    def __init__(
+        self,
+        *,
+        level: _common_pb2.SafetyLevel.ValueType = ...,
+        purpose: Global___Purpose.ValueType = ...,
+        checks: _abc.Iterable[Global___PolicyCheck] | None = ...,
+        rules: _abc.Iterable[Global___CategoryRule] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "level", b"level", "purpose", b"purpose", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyRow: _TypeAlias = PolicyRow  # noqa: Y015
+
+@_typing.final
+class PolicyCheck(_message.Message):
+    """One check of a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    ON_HIT_FIELD_NUMBER: _builtins.int
+    ON_FAILURE_FIELD_NUMBER: _builtins.int
+    JUDGES_FIELD_NUMBER: _builtins.int
+    check: _builtins.str
+    """"wordlist", "personal_data" or "judge"."""
+    on_hit: Global___OnHit.ValueType
+    """What follows when its hits refuse the text."""
+    on_failure: Global___OnFailure.ValueType
+    """What follows when it could not be made."""
+    @_builtins.property
+    def judges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of "judge": without them there is no verdict. Others that are set up are
+        asked as well.
+        """
+
+    def __init__(
+        self,
+        *,
+        check: _builtins.str = ...,
+        on_hit: Global___OnHit.ValueType = ...,
+        on_failure: Global___OnFailure.ValueType = ...,
+        judges: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "judges", b"judges", "on_failure", b"on_failure", "on_hit", b"on_hit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyCheck: _TypeAlias = PolicyCheck  # noqa: Y015
+
+@_typing.final
+class CategoryRule(_message.Message):
+    """What a category means in a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    SIGNALS_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    outcome: Global___Outcome.ValueType
+    severity: _builtins.int
+    """The least severity of a hit that has the outcome: 1 mild, 2 strong, 3
+    extreme. Milder ones are allowed.
+    """
+    signals: _builtins.int
+    """Of OUTCOME_CONTEXT: how many different signs of history or teaching let a
+    text pass. 0 otherwise.
+    """
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        outcome: Global___Outcome.ValueType = ...,
+        severity: _builtins.int = ...,
+        signals: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "outcome", b"outcome", "severity", b"severity", "signals", b"signals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CategoryRule: _TypeAlias = CategoryRule  # noqa: Y015
+
+@_typing.final
+class ImagePolicyRow(_message.Message):
+    """What is done with the pictures and films of one level."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    CHECKED_FIELD_NUMBER: _builtins.int
+    JUDGES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    KEEP_BLOCKED_FIELD_NUMBER: _builtins.int
+    level: _common_pb2.SafetyLevel.ValueType
+    checked: _builtins.bool
+    """Nothing that is seen is shown before it was checked."""
+    keep_blocked: _builtins.bool
+    """Whether the bytes of what was refused may stay in the record."""
+    @_builtins.property
+    def judges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Without them there is no verdict. Others that are set up are asked as well."""
+
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageLimit]: ...
+    def __init__(
+        self,
+        *,
+        level: _common_pb2.SafetyLevel.ValueType = ...,
+        checked: _builtins.bool = ...,
+        judges: _abc.Iterable[_builtins.str] | None = ...,
+        limits: _abc.Iterable[Global___ImageLimit] | None = ...,
+        keep_blocked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked", b"checked", "judges", b"judges", "keep_blocked", b"keep_blocked", "level", b"level", "limits", b"limits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImagePolicyRow: _TypeAlias = ImagePolicyRow  # noqa: Y015
+
+@_typing.final
+class ImageLimit(_message.Message):
+    """From which score on a label of a judge is refused, and as what."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    JUDGE_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    judge: _builtins.str
+    label: _builtins.str
+    score: _builtins.float
+    """0 to 1."""
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        judge: _builtins.str = ...,
+        label: _builtins.str = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "judge", b"judge", "label", b"label", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageLimit: _TypeAlias = ImageLimit  # noqa: Y015
+
+@_typing.final
+class GuardCode(_message.Message):
+    """What a code of Llama Guard means here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """e.g. "S1"; empty for every code that is not named."""
+    category: _builtins.str
+    severity: _builtins.int
+    """1 to 3, as in CategoryRule: it says at which levels the code is refused."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        category: _builtins.str = ...,
+        severity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "code", b"code", "severity", b"severity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GuardCode: _TypeAlias = GuardCode  # noqa: Y015
+
+@_typing.final
+class PolicyList(_message.Message):
+    """What texts of one language are searched for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """BCP 47."""
+    terms: _builtins.int
+    rules: _builtins.int
+    version: _builtins.str
+    """SHA-256 over its files, 8 hex characters."""
+    def __init__(
+        self,
+        *,
+        language: _builtins.str = ...,
+        terms: _builtins.int = ...,
+        rules: _builtins.int = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "rules", b"rules", "terms", b"terms", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyList: _TypeAlias = PolicyList  # noqa: Y015

@@ -78,7 +78,7 @@ class SafetyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPolicy(self, request, context):
-        """The policy in force: the server's level and its judges.
+        """The policy in force: the server's level, its judges, and the whole table.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

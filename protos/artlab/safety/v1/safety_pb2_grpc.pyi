@@ -44,7 +44,7 @@ class SafetyServiceStub:
     it. What cannot be decoded or judged is an error, never a verdict.
     """
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_safety_pb2.GetPolicyRequest, _safety_pb2.GetPolicyResponse]
-    """The policy in force: the server's level and its judges."""
+    """The policy in force: the server's level, its judges, and the whole table."""
 
 @_typing.type_check_only
 class SafetyServiceAsyncStub(SafetyServiceStub):
@@ -62,7 +62,7 @@ class SafetyServiceAsyncStub(SafetyServiceStub):
     it. What cannot be decoded or judged is an error, never a verdict.
     """
     GetPolicy: _aio.UnaryUnaryMultiCallable[_safety_pb2.GetPolicyRequest, _safety_pb2.GetPolicyResponse]  # type: ignore[assignment]
-    """The policy in force: the server's level and its judges."""
+    """The policy in force: the server's level, its judges, and the whole table."""
 
 class SafetyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Judges texts before a model or a person sees them. An error is never a
@@ -95,6 +95,6 @@ class SafetyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _safety_pb2.GetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_safety_pb2.GetPolicyResponse, _abc.Awaitable[_safety_pb2.GetPolicyResponse]]:
-        """The policy in force: the server's level and its judges."""
+        """The policy in force: the server's level, its judges, and the whole table."""
 
 def add_SafetyServiceServicer_to_server(servicer: SafetyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
