@@ -52,7 +52,9 @@ class Folded:
 
     def as_it_stands(self, first: int, last: int) -> str:
         """The part of the text that units first to last (inclusive) stand for."""
-        start, end = self.origin[first], self.origin[last] + 1
+        # Words that are read in the opposite order end before they begin.
+        start, end = sorted((self.origin[first], self.origin[last]))
+        end += 1
         while end < len(self.text) and unicodedata.category(self.text[end]) in _MARKS:
             end += 1
         found = self.text[start:end]
