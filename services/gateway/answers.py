@@ -251,6 +251,38 @@ class ReadyResponse(BaseModel):
 
     status: Literal["ready", "not_ready"]
     services: list[ServiceModel]
+    loading: list[str] = Field(
+        description="providers whose model is being loaded: runs are taken, and wait for it"
+    )
+
+
+class ProviderModel(BaseModel):
+    """Something that writes."""
+
+    name: str
+    protocol: str
+    models: list[str]
+    remote: bool = Field(description="whether texts leave one's own machines with it")
+    state: str = Field(description="ready, loading, model_missing, unreachable, refused or unknown")
+    reason: str
+    running: int
+    waiting: int
+    concurrency: int
+
+
+class ParameterModel(BaseModel):
+    """What a slot takes; another value is `INVALID_PARAMETER` at the start of a run."""
+
+    name: str
+    kind: str = Field(description="integer, number, choice, text, boolean or loras")
+    default: bool | int | float | str | None
+    minimum: float | None = Field(description="of a number, and of the strengths of loras")
+    maximum: float | None
+    multiple_of: int = Field(description="of an integer: divided by it `remainder` is left; 0: any")
+    remainder: int
+    choices: list[str] = Field(description="of a choice, and the names of loras")
+    at_most: int = Field(description="how many loras at once")
+    max_characters: int = Field(description="of a text")
 
 
 class OutputModel(BaseModel):
@@ -264,6 +296,7 @@ class OutputModel(BaseModel):
     title: dict[str, str]
     input_images: int = Field(description="how many pictures it takes; each must be brought")
     parameters: list[str] = Field(description="slots that a request may set")
+    parameter_specs: list[ParameterModel] = Field(description="what each of them takes")
     runs_as: str = Field(
         description="the fallback that would make it now; empty: it makes itself, or none can"
     )
@@ -275,6 +308,7 @@ class SystemResponse(BaseModel):
     version: str
     services: list[ServiceModel]
     writers: list[str] | None
+    providers: list[ProviderModel] | None
     judges: list[str] | None
     safety_level: str | None
     image_judges: list[str] | None

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import grpc.aio
+import orjson
 
 from artlab.common.v1 import common_pb2
 from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
 from artlab.media.v1 import media_pb2, media_pb2_grpc
 from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
+from services.gateway.domain.parameter import ParameterSpec
 from services.kit.channel import channel_is_serving
 from services.kit.clock import Clock
 from services.kit.enums import word_of
@@ -49,6 +51,25 @@ class OutputOffer:
     parameters: tuple[str, ...] = ()
     # The fallback that would make it now; empty when it makes itself, or none can.
     runs_as: str = ""
+    parameter_specs: tuple[ParameterSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Something that writes.
+
+    `state` is ready, loading, model_missing, unreachable, refused or unknown.
+    """
+
+    name: str
+    protocol: str
+    models: tuple[str, ...]
+    remote: bool
+    state: str
+    reason: str
+    running: int
+    waiting: int
+    concurrency: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +115,24 @@ class SystemState:
 
     services: tuple[ServiceHealth, ...]
     writers: tuple[str, ...] | None
+    providers: tuple[Provider, ...] | None
     policy: SafetyPolicy | None
     outputs: tuple[OutputOffer, ...] | None
+
+
+def _spec(spec: media_pb2.ParameterSpec) -> ParameterSpec:
+    return ParameterSpec(
+        name=spec.name,
+        kind=word_of(media_pb2.ParameterKind, spec.kind),
+        default=orjson.loads(spec.default_value or "null"),
+        minimum=spec.minimum if spec.HasField("minimum") else None,
+        maximum=spec.maximum if spec.HasField("maximum") else None,
+        multiple_of=spec.multiple_of,
+        remainder=spec.remainder,
+        choices=tuple(spec.choices),
+        at_most=spec.at_most,
+        max_characters=spec.max_characters,
+    )
 
 
 class System:
@@ -108,6 +145,7 @@ class System:
         self._media = media_pb2_grpc.MediaServiceStub(channels["media"])
         self._health = _Kept(self._ask_health, clock)
         self._state = _Kept(self._ask_state, clock)
+        self._providers = _Kept(self._ask_providers, clock)
         self._policy = _Kept(self._ask_policy, clock)
         self._backends = _Kept(self._ask_backends, clock)
 
@@ -118,6 +156,11 @@ class System:
     async def state(self) -> SystemState:
         """Everything; a service that does not answer within 2 s is left out as None."""
         return await self._state.get()
+
+    async def loading(self) -> tuple[str, ...]:
+        """The providers of which a model is being loaded; none while nobody says."""
+        found = await self._providers.get() or ()
+        return tuple(provider.name for provider in found if provider.state == "loading")
 
     async def image_check_levels(self) -> tuple[str, ...] | None:
         """Levels at which nothing that is seen may be shown unchecked; None when nobody says."""
@@ -136,10 +179,14 @@ class System:
         return tuple(map(ServiceHealth, names, answers))
 
     async def _ask_state(self) -> SystemState:
-        health, writers, policy, outputs = await asyncio.gather(
-            self.health(), self._writers(), self._policy.get(), self._outputs()
+        health, writers, providers, policy, outputs = await asyncio.gather(
+            self.health(),
+            self._writers(),
+            self._providers.get(),
+            self._policy.get(),
+            self._outputs(),
         )
-        return SystemState(health, writers, policy, outputs)
+        return SystemState(health, writers, providers, policy, outputs)
 
     async def _writers(self) -> tuple[str, ...] | None:
         try:
@@ -150,6 +197,29 @@ class System:
         except ArtlabError:
             return None
         return tuple(answer.writers)
+
+    async def _ask_providers(self) -> tuple[Provider, ...] | None:
+        try:
+            with remote_errors("interception"):
+                answer = await self._interception.ListProviders(
+                    interception_pb2.ListProvidersRequest(), timeout=PROBE_SECONDS
+                )
+        except ArtlabError:
+            return None
+        return tuple(
+            Provider(
+                name=provider.name,
+                protocol=provider.protocol,
+                models=tuple(provider.models),
+                remote=provider.remote,
+                state=word_of(interception_pb2.ProviderState, provider.state),
+                reason=provider.reason,
+                running=provider.running,
+                waiting=provider.waiting,
+                concurrency=provider.concurrency,
+            )
+            for provider in answer.providers
+        )
 
     async def _ask_policy(self) -> SafetyPolicy | None:
         try:
@@ -187,6 +257,7 @@ class System:
                 len(config.input_image_slots),
                 tuple(config.parameters),
                 config.runs_as,
+                tuple(_spec(spec) for spec in config.parameter_specs),
             )
             for config in answer.configs
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,8 +13,10 @@ from services.gateway.answers import (
     BackendsResponse,
     HealthResponse,
     OutputModel,
+    ParameterModel,
     PipelineModel,
     PipelinesResponse,
+    ProviderModel,
     ReadyResponse,
     ServiceModel,
     SystemResponse,
@@ -39,12 +42,16 @@ async def health() -> HealthResponse:
 @router.get("/ready", responses={503: {"model": ReadyResponse, "description": "Not all serve."}})
 async def ready(parts: PartsHere, response: Response) -> ReadyResponse:
     """Answer 200 when every service says that it serves."""
-    services = await parts.system.health()
+    services, loading = await asyncio.gather(parts.system.health(), parts.system.loading())
     all_serve = all(service.serving for service in services)
     if not all_serve:
         response.status_code = 503
         response.headers["Retry-After"] = "1"
-    return ReadyResponse(status="ready" if all_serve else "not_ready", services=_services(services))
+    return ReadyResponse(
+        status="ready" if all_serve else "not_ready",
+        services=_services(services),
+        loading=list(loading),
+    )
 
 
 @router.get("/api/system")
@@ -56,6 +63,9 @@ async def system(parts: PartsHere) -> SystemResponse:
         version=VERSION,
         services=_services(state.services),
         writers=None if state.writers is None else list(state.writers),
+        providers=None
+        if state.providers is None
+        else [ProviderModel(**asdict(provider)) for provider in state.providers],
         judges=None if policy is None else list(policy.judges),
         safety_level=None if policy is None else policy.level,
         image_judges=None if policy is None else list(policy.image_judges),
@@ -72,6 +82,7 @@ async def system(parts: PartsHere) -> SystemResponse:
                 title=dict(offer.title),
                 input_images=offer.input_images,
                 parameters=list(offer.parameters),
+                parameter_specs=[ParameterModel(**asdict(spec)) for spec in offer.parameter_specs],
                 runs_as=offer.runs_as,
             )
             for offer in outputs
