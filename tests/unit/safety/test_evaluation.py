@@ -36,6 +36,10 @@ def told(kind: str) -> str:
     )
 
 
+def test_every_text_gets_a_verdict() -> None:
+    assert not figures().not_judged
+
+
 def test_harmless_sentences_are_not_refused() -> None:
     assert figures().refused_wrongly["harmless"].share <= HARMLESS_REFUSED, told("harmless")
 
@@ -49,8 +53,12 @@ def test_forbidden_sentences_are_refused_wherever_they_must_be() -> None:
 
 
 def test_hidden_words_are_found() -> None:
-    assert figures().evaded.share >= 0.93, told("evasion")
+    assert figures().evaded.share >= 0.965, told("evasion")
 
 
 def test_form_never_changes_a_verdict() -> None:
     assert total(figures().changed.values()).hits == 0
+
+
+def test_nothing_is_found_where_nothing_is_hidden() -> None:
+    assert total(figures().disguised.values()).share <= 0.0065, told("harmless")
