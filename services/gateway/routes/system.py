@@ -13,7 +13,6 @@ from services.gateway.answers import (
     BackendsResponse,
     HealthResponse,
     OutputModel,
-    ParameterModel,
     PipelineModel,
     PipelinesResponse,
     ProviderModel,
@@ -82,7 +81,6 @@ async def system(parts: PartsHere) -> SystemResponse:
                 title=dict(offer.title),
                 input_images=offer.input_images,
                 parameters=list(offer.parameters),
-                parameter_specs=[ParameterModel(**asdict(spec)) for spec in offer.parameter_specs],
                 runs_as=offer.runs_as,
             )
             for offer in outputs
