@@ -84,10 +84,10 @@ def test_a_chain_goes_on_with_what_it_made_and_a_split_begins_anew() -> None:
     assert "Hund, (200, 270)" in drawn
     assert "; Rot." in drawn
     left, right = finished("one_world", "Ein Hund im Regen").split("\n\n")
-    assert left.startswith("Links ")
-    assert right.startswith("Rechts ")
-    assert "Ein Hund im Regen." in left
-    assert "Ein Hund im Regen." in right
+    assert left.startswith("Links: Ein Hund im Regen. ")
+    assert right.startswith("Rechts: Ein Hund im Regen. ")
+    places = {text.split(". ")[2].split(":")[0] for text in (left, right)}
+    assert len(places) == 2
 
 
 def test_a_chain_may_take_everything_and_be_local_only(tmp_path: Path) -> None:
