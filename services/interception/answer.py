@@ -108,7 +108,7 @@ class Answer:
             log.warning(
                 "another model answered", extra=facts(asked=asked_model, answered=self._model)
             )
-        removed = (("reasoning",) if self._shown.thought else ()) + found.removed
+        removed = self._shown.removed + found.removed
         other = await self._other_language(found.text)
         parameters = {
             "technique": "model",

@@ -56,17 +56,18 @@ class Shown:
         self._thoughts = ThoughtFilter()
         self._held = ""
         self._opening = True
+        self._removed: dict[str, None] = {}
 
     @property
-    def thought(self) -> bool:
-        """Whether there was any reasoning."""
-        return self._thoughts.found
+    def removed(self) -> tuple[str, ...]:
+        """The kinds of things that were taken off, each once."""
+        return (("reasoning",) if self._thoughts.found else ()) + tuple(self._removed)
 
     def feed(self, piece: str) -> str:
         """Return what of the text so far may be shown."""
         self._held += self._thoughts.feed(piece)
         size = len(self._held) - held_of_special(self._held)
-        ready = without_special(without_control(self._held[:size]))
+        ready = self._cleaned(self._held[:size])
         if self._opening and may_be_opening(ready):
             return ""
         self._held = self._held[size:]
@@ -74,15 +75,28 @@ class Shown:
 
     def end(self) -> str:
         """Return what was held back."""
-        ready = without_special(without_control(self._held + self._thoughts.end()))
+        ready = self._cleaned(self._held + self._thoughts.end())
         self._held = ""
         return self._begun(ready)
 
+    def _cleaned(self, text: str) -> str:
+        visible = without_control(text)
+        cleaned = without_special(visible)
+        if len(visible) < len(text):
+            self._removed["control"] = None
+        if len(cleaned) < len(visible):
+            self._removed["special_token"] = None
+        return cleaned
+
     def _begun(self, ready: str) -> str:
-        if self._opening and ready.strip():
-            self._opening = False
-            ready = without_opening(ready).lstrip()
-        return ready
+        if not self._opening:
+            return ready
+        text = without_opening(ready)
+        if text != ready:
+            self._removed["opening"] = None
+        # There may be another one behind it.
+        self._opening = not text.strip()
+        return text.lstrip()
 
 
 def capped(text: str) -> str:

@@ -72,7 +72,10 @@ def held_of_special(text: str) -> int:
     """How many characters at the end may be the beginning of such a token."""
     tail = text[-_LONGEST_SPECIAL:]
     start = max(tail.rfind("<"), tail.rfind("["))
-    if start < 0 or ">" in tail[start:] or "]" in tail[start:] or "\n" in tail[start:]:
+    while start > 0 and tail[start - 1] == "<":
+        start -= 1
+    closing = ">>" if tail[start : start + 2] == "<<" else ">"
+    if start < 0 or closing in tail[start:] or "]" in tail[start:] or "\n" in tail[start:]:
         return 0
     # "<3" and "a < b" are no beginning of anything.
     following = tail[start + 1 : start + 2]

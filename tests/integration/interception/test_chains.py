@@ -178,4 +178,4 @@ async def test_what_wraps_a_text_is_taken_off_and_told() -> None:
             answer = await heard(stub, request("dada", TEXT, execution_mode=FAST))
     assert answer.result.text == "Ein Trichter im Regen"
     assert "Sure" not in "".join(answer.deltas)
-    assert answer.result.parameters["removed"] == "quotes"
+    assert answer.result.parameters["removed"] == "opening,quotes"
