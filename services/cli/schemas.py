@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from services.interception.catalogue import RecipeFile
+from services.interception.recipe_file import RecipeFile
 from services.media.output_files import OutputFile
 
 # By what they are called on the command line and in configs/schema/<name>.schema.json.

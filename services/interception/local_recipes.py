@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.interception.catalogue import RecipeFile, recipe_of
+from services.interception.catalogue import recipe_of
 from services.interception.domain.recipe import Recipe
+from services.interception.recipe_file import RecipeFile
 from services.kit.catalogue import Defect, parse_document
 from services.kit.errors import InvalidArgument
 from services.kit.ids import parse_config_name

@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.interception.catalogue import Context, Parameters, Strict, Writer
 from services.interception.domain.prompt_style import PromptStyle
 from services.interception.domain.recipe import Sampling
+from services.interception.recipe_file import Context, Parameters, Strict, Writer
 from services.kit.catalogue import CatalogueError, Defect, parse_folder
 
 
