@@ -120,3 +120,24 @@ def test_check_of_our_own_catalogue_ends_with_zero() -> None:
     ended = CliRunner().invoke(check, [])
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert "no defects" in ended.stdout
+
+
+def test_recipes_of_ones_own_are_checked_with_the_path_of_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dada = (CONFIGS / "interception" / "dada.yaml").read_text()
+    (tmp_path / "good.yaml").write_text(dada)
+    (tmp_path / "bauhaus.yaml").write_text(dada)
+    (tmp_path / "old.yaml").write_text(dada.replace("min_age: 12", "min_age: 120"))
+    (tmp_path / "vague.yaml").write_text(
+        dada.replace("default_output: image", "output_configs: [sd36_large]")
+    )
+    monkeypatch.setenv("ARTLAB_RECIPES_DIR", str(tmp_path))
+    ended = CliRunner().invoke(check, [])
+    assert ended.exit_code == 1
+    own = [line for line in ended.output.splitlines() if line.startswith(str(tmp_path))]
+    assert [line.removeprefix(f"{tmp_path}/").split(": ")[:2] for line in own] == [
+        ["bauhaus.yaml", "file name"],
+        ["old.yaml", "audience.min_age"],
+        ["vague.yaml", "media_preferences.output_configs.0"],
+    ]
