@@ -270,6 +270,21 @@ class ProviderModel(BaseModel):
     concurrency: int
 
 
+class ParameterModel(BaseModel):
+    """What a slot takes; another value is `INVALID_PARAMETER` at the start of a run."""
+
+    name: str
+    kind: str = Field(description="integer, number, choice, text, boolean or loras")
+    default: bool | int | float | str | None
+    minimum: float | None = Field(description="of a number, and of the strengths of loras")
+    maximum: float | None
+    multiple_of: int = Field(description="of an integer: divided by it `remainder` is left; 0: any")
+    remainder: int
+    choices: list[str] = Field(description="of a choice, and the names of loras")
+    at_most: int = Field(description="how many loras at once")
+    max_characters: int = Field(description="of a text")
+
+
 class OutputModel(BaseModel):
     """One output config."""
 
@@ -281,6 +296,7 @@ class OutputModel(BaseModel):
     title: dict[str, str]
     input_images: int = Field(description="how many pictures it takes; each must be brought")
     parameters: list[str] = Field(description="slots that a request may set")
+    parameter_specs: list[ParameterModel] = Field(description="what each of them takes")
     runs_as: str = Field(
         description="the fallback that would make it now; empty: it makes itself, or none can"
     )

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import grpc.aio
+import orjson
 
 from artlab.common.v1 import common_pb2
 from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
 from artlab.media.v1 import media_pb2, media_pb2_grpc
 from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
+from services.gateway.domain.parameter import ParameterSpec
 from services.kit.channel import channel_is_serving
 from services.kit.clock import Clock
 from services.kit.enums import word_of
@@ -49,6 +51,7 @@ class OutputOffer:
     parameters: tuple[str, ...] = ()
     # The fallback that would make it now; empty when it makes itself, or none can.
     runs_as: str = ""
+    parameter_specs: tuple[ParameterSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,21 @@ class SystemState:
     providers: tuple[Provider, ...] | None
     policy: SafetyPolicy | None
     outputs: tuple[OutputOffer, ...] | None
+
+
+def _spec(spec: media_pb2.ParameterSpec) -> ParameterSpec:
+    return ParameterSpec(
+        name=spec.name,
+        kind=word_of(media_pb2.ParameterKind, spec.kind),
+        default=orjson.loads(spec.default_value or "null"),
+        minimum=spec.minimum if spec.HasField("minimum") else None,
+        maximum=spec.maximum if spec.HasField("maximum") else None,
+        multiple_of=spec.multiple_of,
+        remainder=spec.remainder,
+        choices=tuple(spec.choices),
+        at_most=spec.at_most,
+        max_characters=spec.max_characters,
+    )
 
 
 class System:
@@ -239,6 +257,7 @@ class System:
                 len(config.input_image_slots),
                 tuple(config.parameters),
                 config.runs_as,
+                tuple(_spec(spec) for spec in config.parameter_specs),
             )
             for config in answer.configs
         )

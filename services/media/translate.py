@@ -16,7 +16,7 @@ from services.kit.enums import value_of
 from services.kit.errors import InvalidArgument
 from services.kit.ids import EntityName, UploadName, parse_config_name, parse_pseudonym
 from services.kit.text import parse_text
-from services.media.domain.output_config import MediaKind, Value
+from services.media.domain.output_config import MAX_SLOT_CHARACTERS, MediaKind, Slot, Value
 from services.media.domain.request import MAX_SEED, MediaRequest, Result
 from services.media.making import Availability
 from services.media.pictures import PreparedImage
@@ -178,6 +178,9 @@ def list_message(
             text_slots=[name for name, slot in one.config.slots.items() if slot.kind == "text"],
             prompt_style=one.config.prompt_style,
             parameters=[name for name, slot in one.config.slots.items() if slot.kind != "image"],
+            parameter_specs=[
+                parameter_spec(slot) for slot in one.config.slots.values() if slot.kind != "image"
+            ],
         )
         if one.typical_seconds is not None:
             message.typical_duration.FromTimedelta(timedelta(seconds=one.typical_seconds))
@@ -188,3 +191,19 @@ def list_message(
             output_configs=names,
         )
     return answer
+
+
+def parameter_spec(slot: Slot) -> media_pb2.ParameterSpec:
+    """What a slot takes, for whoever asks before it is asked for."""
+    return media_pb2.ParameterSpec(
+        name=slot.name,
+        kind=value_of(media_pb2.ParameterKind, slot.kind),
+        default_value=orjson.dumps(slot.default).decode(),
+        minimum=slot.minimum,
+        maximum=slot.maximum,
+        multiple_of=slot.multiple_of or 0,
+        remainder=slot.remainder,
+        choices=tuple(slot.loras) if slot.kind == "loras" else slot.choices,
+        at_most=slot.at_most if slot.kind == "loras" else 0,
+        max_characters=MAX_SLOT_CHARACTERS if slot.kind == "text" else 0,
+    )

@@ -171,6 +171,11 @@ async def test_pig_latin_is_exact(http: httpx.AsyncClient) -> None:
         ({"schema": "../../etc"}, 422, "schema"),
         ({"seed": 2**53}, 422, "seed"),
         ({"context": "nur Kreise"}, 422, "context"),
+        (
+            {"output_configs": ["builtin_image"], "parameters": {"width": 63}},
+            422,
+            "parameters.width",
+        ),
     ],
 )
 async def test_a_wrong_field_is_refused_by_name_and_makes_no_run(

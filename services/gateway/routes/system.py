@@ -13,6 +13,7 @@ from services.gateway.answers import (
     BackendsResponse,
     HealthResponse,
     OutputModel,
+    ParameterModel,
     PipelineModel,
     PipelinesResponse,
     ProviderModel,
@@ -81,6 +82,7 @@ async def system(parts: PartsHere) -> SystemResponse:
                 title=dict(offer.title),
                 input_images=offer.input_images,
                 parameters=list(offer.parameters),
+                parameter_specs=[ParameterModel(**asdict(spec)) for spec in offer.parameter_specs],
                 runs_as=offer.runs_as,
             )
             for offer in outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import cast
 
@@ -18,6 +19,7 @@ from services.kit.ids import EntityName, RunId
 from services.kit.status import remote_errors
 from services.kit.streams import send_all
 from services.orchestrator.clients.fencing import fenced_errors
+from services.orchestrator.domain.parameter import ParameterKind, ParameterSpec
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.run import (
     Kind,
@@ -60,6 +62,9 @@ class MediaClient:
                 image_slots=tuple(config.input_image_slots),
                 text_slots=tuple(config.text_slots),
                 parameters=tuple(config.parameters),
+                parameter_specs={
+                    spec.name: read_parameter_spec(spec) for spec in config.parameter_specs
+                },
                 prompt_style=config.prompt_style,
             )
             for config in answer.configs
@@ -121,6 +126,21 @@ class MediaClient:
         request = media_pb2.CancelMediaRequest(upload=_upload(run_id, output))
         with remote_errors("media"):
             await self._stub.CancelMedia(request, timeout=budget(CALL_SECONDS))
+
+
+def read_parameter_spec(spec: media_pb2.ParameterSpec) -> ParameterSpec:
+    """What a slot takes, as media tells it."""
+    return ParameterSpec(
+        name=spec.name,
+        kind=cast("ParameterKind", word_of(media_pb2.ParameterKind, spec.kind)),
+        minimum=spec.minimum if spec.HasField("minimum") else -math.inf,
+        maximum=spec.maximum if spec.HasField("maximum") else math.inf,
+        multiple_of=spec.multiple_of,
+        remainder=spec.remainder,
+        choices=tuple(spec.choices),
+        at_most=spec.at_most,
+        max_characters=spec.max_characters,
+    )
 
 
 def _request(job: MediaJob) -> media_pb2.GenerateMediaRequest:

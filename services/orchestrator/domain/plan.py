@@ -33,6 +33,7 @@ from services.orchestrator.domain.run import (
 )
 from services.orchestrator.domain.slots import (
     Value,
+    check_bounds,
     check_images,
     check_known,
     check_size,
@@ -183,6 +184,7 @@ def make_plan(
     request, lineage = inherited(request, lineage, recipe, offers)
     check_images(request.input_images, offers)
     check_known(request.parameters, offers)
+    check_bounds(request.parameters, offers)
     check_size(request.parameters)
     outputs = _outputs(offers, request, seed, keeps_words=_keeps_words(request, recipe))
     checks_images = level in policy.image_check_levels

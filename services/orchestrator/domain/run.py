@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.kit.ids import RunId
+from services.orchestrator.domain.parameter import ParameterSpec
 
 Level = Literal["kids", "youth", "adult", "research"]
 Mode = Literal["eco", "fast"]
@@ -92,6 +93,8 @@ class OutputOffer:
     # Slots that take a text, and all slots a request may set.
     text_slots: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    # What they take, by name.
+    parameter_specs: Mapping[str, ParameterSpec] = field(default_factory=dict)
     # How its model wants a prompt; empty means as it was written.
     prompt_style: str = ""
 

@@ -59,6 +59,24 @@ def check_known(parameters: Iterable[str], offers: Sequence[OutputOffer]) -> Non
             )
 
 
+def check_bounds(parameters: Mapping[str, Value], offers: Sequence[OutputOffer]) -> None:
+    """Raise InvalidArgument INVALID_PARAMETER for a value that an output does not take.
+
+    The metadata say which output, what it takes and what was given.
+    """
+    for offer in offers:
+        for name, value in given_to(offer, parameters).items():
+            spec = offer.parameter_specs.get(name)
+            if spec is not None and not spec.takes(value):
+                expected, given = spec.describe(), json.dumps(value, ensure_ascii=False)[:100]
+                raise InvalidArgument(
+                    "INVALID_PARAMETER",
+                    f"{offer.name} takes {expected} there, not {given}",
+                    field=_path(name),
+                    metadata={"output_config": offer.name, "expected": expected, "given": given},
+                )
+
+
 def check_size(parameters: Mapping[str, Value]) -> None:
     """Raise InvalidArgument PARAMETERS_TOO_LARGE for more than a plan can keep."""
     texts = (value for value in parameters.values() if isinstance(value, str))

@@ -45,6 +45,12 @@ async def test_who_opens_the_bare_address_is_led_to_the_documentation(world: Wor
     assert page.headers["content-type"] == "text/html; charset=utf-8"
 
 
+ANYTHING: dict[str, object] = {
+    "minimum": None, "maximum": None, "multiple_of": 0, "remainder": 0, "choices": [],
+    "at_most": 0, "max_characters": 0,
+}  # fmt: skip
+
+
 async def test_the_system_tells_what_writes_judges_and_draws(world: World) -> None:
     system = (await world.client.get("/api/system")).json()
     assert system["writers"] == ["builtin"]
@@ -60,6 +66,24 @@ async def test_the_system_tells_what_writes_judges_and_draws(world: World) -> No
             "title": {},
             "input_images": 1,
             "parameters": ["negative_prompt", "width"],
+            "parameter_specs": [
+                {
+                    **ANYTHING,
+                    "name": "negative_prompt",
+                    "kind": "text",
+                    "default": "",
+                    "max_characters": 2000,
+                },
+                {
+                    **ANYTHING,
+                    "name": "width",
+                    "kind": "integer",
+                    "default": 1024,
+                    "minimum": 64,
+                    "maximum": 2048,
+                    "multiple_of": 16,
+                },
+            ],
             "runs_as": "spare_picture",
         }
     ]

@@ -70,6 +70,22 @@ class _Media(media_pb2_grpc.MediaServiceServicer):
             input_image_slots=["init"],
             parameters=["negative_prompt", "width"],
             runs_as="spare_picture",
+            parameter_specs=[
+                media_pb2.ParameterSpec(
+                    name="negative_prompt",
+                    kind=media_pb2.PARAMETER_KIND_TEXT,
+                    default_value='""',
+                    max_characters=2000,
+                ),
+                media_pb2.ParameterSpec(
+                    name="width",
+                    kind=media_pb2.PARAMETER_KIND_INTEGER,
+                    default_value="1024",
+                    minimum=64,
+                    maximum=2048,
+                    multiple_of=16,
+                ),
+            ],
         )
         return media_pb2.ListOutputConfigsResponse(configs=[config])
 

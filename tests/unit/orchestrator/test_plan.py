@@ -15,6 +15,7 @@ from services.kit.errors import (
     PermissionDenied,
 )
 from services.kit.ids import RunId
+from services.orchestrator.domain.parameter import ParameterSpec
 from services.orchestrator.domain.plan import MAX_SEED, Plan, RunRequest, output_seed
 from services.orchestrator.domain.plan import make_plan as make_plan_of
 from services.orchestrator.domain.run import (
@@ -47,6 +48,7 @@ SIZED = OutputOffer(
     image_slots=("init",),
     text_slots=("negative_prompt",),
     parameters=("negative_prompt", "width"),
+    parameter_specs={"width": ParameterSpec("width", "integer", 64, 2048, multiple_of=16)},
 )
 CATALOGUE = OutputCatalogue(
     offers={
@@ -242,6 +244,13 @@ DEFECTS: list[tuple[RunRequest, Recipe, type[ArtlabError], str, str | None]] = [
         InvalidArgument,
         "INVALID_PARAMETER",
         "parameters.negative_prompt",
+    ),
+    (
+        replace(REQUEST, output_configs=("sized",), input_images=1, parameters={"width": 65}),
+        DADA,
+        InvalidArgument,
+        "INVALID_PARAMETER",
+        "parameters.width",
     ),
     (
         replace(REQUEST, pipeline="five_stages"),

@@ -56,6 +56,38 @@ INSTANCE_STATE_DRAINING: InstanceState.ValueType  # 5
 """Somebody asked for it to be left alone."""
 Global___InstanceState: _TypeAlias = InstanceState  # noqa: Y015
 
+class _ParameterKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ParameterKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ParameterKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PARAMETER_KIND_UNSPECIFIED: _ParameterKind.ValueType  # 0
+    PARAMETER_KIND_INTEGER: _ParameterKind.ValueType  # 1
+    """A whole number."""
+    PARAMETER_KIND_NUMBER: _ParameterKind.ValueType  # 2
+    PARAMETER_KIND_CHOICE: _ParameterKind.ValueType  # 3
+    """One of `choices`."""
+    PARAMETER_KIND_TEXT: _ParameterKind.ValueType  # 4
+    PARAMETER_KIND_BOOLEAN: _ParameterKind.ValueType  # 5
+    PARAMETER_KIND_LORAS: _ParameterKind.ValueType  # 6
+    """Names of `choices` with strengths, e.g. "watercolour:0.8, lineart"."""
+
+class ParameterKind(_ParameterKind, metaclass=_ParameterKindEnumTypeWrapper):
+    """What a slot takes."""
+
+PARAMETER_KIND_UNSPECIFIED: ParameterKind.ValueType  # 0
+PARAMETER_KIND_INTEGER: ParameterKind.ValueType  # 1
+"""A whole number."""
+PARAMETER_KIND_NUMBER: ParameterKind.ValueType  # 2
+PARAMETER_KIND_CHOICE: ParameterKind.ValueType  # 3
+"""One of `choices`."""
+PARAMETER_KIND_TEXT: ParameterKind.ValueType  # 4
+PARAMETER_KIND_BOOLEAN: ParameterKind.ValueType  # 5
+PARAMETER_KIND_LORAS: ParameterKind.ValueType  # 6
+"""Names of `choices` with strengths, e.g. "watercolour:0.8, lineart"."""
+Global___ParameterKind: _TypeAlias = ParameterKind  # noqa: Y015
+
 @_typing.final
 class ListBackendsRequest(_message.Message):
     """See ListBackends."""
@@ -475,6 +507,7 @@ class OutputConfig(_message.Message):
     PARAMETERS_FIELD_NUMBER: _builtins.int
     RUNS_AS_FIELD_NUMBER: _builtins.int
     PROMPT_STYLE_FIELD_NUMBER: _builtins.int
+    PARAMETER_SPECS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """^[a-z0-9_]{1,64}$"""
     kind: _common_pb2.MediaKind.ValueType
@@ -511,6 +544,10 @@ class OutputConfig(_message.Message):
     def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of all slots a request may set."""
 
+    @_builtins.property
+    def parameter_specs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParameterSpec]:
+        """What each of `parameters` takes, in the same order."""
+
     def __init__(
         self,
         *,
@@ -526,14 +563,81 @@ class OutputConfig(_message.Message):
         parameters: _abc.Iterable[_builtins.str] | None = ...,
         runs_as: _builtins.str = ...,
         prompt_style: _builtins.str = ...,
+        parameter_specs: _abc.Iterable[Global___ParameterSpec] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["typical_duration", b"typical_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backend", b"backend", "input_image_slots", b"input_image_slots", "kind", b"kind", "name", b"name", "parameters", b"parameters", "prompt_style", b"prompt_style", "reason", b"reason", "runs_as", b"runs_as", "text_slots", b"text_slots", "title", b"title", "typical_duration", b"typical_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backend", b"backend", "input_image_slots", b"input_image_slots", "kind", b"kind", "name", b"name", "parameter_specs", b"parameter_specs", "parameters", b"parameters", "prompt_style", b"prompt_style", "reason", b"reason", "runs_as", b"runs_as", "text_slots", b"text_slots", "title", b"title", "typical_duration", b"typical_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutputConfig: _TypeAlias = OutputConfig  # noqa: Y015
+
+@_typing.final
+class ParameterSpec(_message.Message):
+    """A slot a request may set, with its bounds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    MULTIPLE_OF_FIELD_NUMBER: _builtins.int
+    REMAINDER_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    AT_MOST_FIELD_NUMBER: _builtins.int
+    MAX_CHARACTERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """^[a-z][a-z0-9_]{0,39}$"""
+    kind: Global___ParameterKind.ValueType
+    default_value: _builtins.str
+    """What it is when nobody sets it, as a JSON scalar."""
+    minimum: _builtins.float
+    """Of integers and numbers, and of the strengths of loras. Both count as
+    within.
+    """
+    maximum: _builtins.float
+    multiple_of: _builtins.int
+    """Of integers: divided by it they leave `remainder`. 0 means any."""
+    remainder: _builtins.int
+    at_most: _builtins.int
+    """How many loras at once."""
+    max_characters: _builtins.int
+    """Of a text."""
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a choice, and of loras by name."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___ParameterKind.ValueType = ...,
+        default_value: _builtins.str = ...,
+        minimum: _builtins.float | None = ...,
+        maximum: _builtins.float | None = ...,
+        multiple_of: _builtins.int = ...,
+        remainder: _builtins.int = ...,
+        choices: _abc.Iterable[_builtins.str] | None = ...,
+        at_most: _builtins.int = ...,
+        max_characters: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "at_most", b"at_most", "choices", b"choices", "default_value", b"default_value", "kind", b"kind", "max_characters", b"max_characters", "maximum", b"maximum", "minimum", b"minimum", "multiple_of", b"multiple_of", "name", b"name", "remainder", b"remainder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
+    _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015
+    _WhichOneofReturnType__minimum: _TypeAlias = _typing.Literal["minimum"]  # noqa: Y015
+    _WhichOneofArgType__minimum: _TypeAlias = _typing.Literal["_minimum", b"_minimum"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maximum) -> _WhichOneofReturnType__maximum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
+
+Global___ParameterSpec: _TypeAlias = ParameterSpec  # noqa: Y015
 
 @_typing.final
 class GenerateMediaRequest(_message.Message):
