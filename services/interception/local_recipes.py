@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from services.kit.ids import parse_config_name
 
 MAX_RECIPES = 200
 MAX_BYTES = 256 * 1024
+# Of all files: a list of all recipes must fit into one message of 4 MiB, beside the shipped ones.
+MAX_BYTES_OF_ALL = 2 * 1024 * 1024
 # A folder with more in it is none of recipes; looking through it would take too long.
 MAX_ENTRIES = 2_000
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -118,7 +120,7 @@ class LocalRecipes:
         if len(found) > MAX_RECIPES:
             reason = f"{len(found)} recipes; only the first {MAX_RECIPES} are read"
             defects.append(Defect(str(self._folder), "", reason))
-        return found[:MAX_RECIPES]
+        return list(_within(MAX_BYTES_OF_ALL, found[:MAX_RECIPES], defects))
 
     def _read_file(self, path: Path, looks: tuple[int, ...], last: _Seen | None) -> _Seen:
         defects: list[Defect] = []
@@ -141,3 +143,19 @@ class LocalRecipes:
             return None
         file = parse_document(path, RecipeFile, defects)
         return recipe_of(name, file, "local") if file is not None else None
+
+
+def _within(
+    limit: int, files: list[tuple[Path, tuple[int, ...]]], defects: list[Defect]
+) -> Iterator[tuple[Path, tuple[int, ...]]]:
+    """The files up to a size of all together; of the rest it is told that they are too much."""
+    total = 0
+    for path, looks in files:
+        # One that is too large by itself is told as that, and takes no room from others.
+        size = looks[1] if looks[1] <= MAX_BYTES else 0
+        total += size
+        if total > limit:
+            total -= size
+            defects.append(Defect(path.name, "", f"the recipes together exceed {limit} bytes"))
+        else:
+            yield path, looks

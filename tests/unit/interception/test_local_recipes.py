@@ -126,6 +126,15 @@ def test_what_cannot_be_used_is_named_with_file_field_and_reason(tmp_path: Path)
     }  # fmt: skip
 
 
+def test_all_together_fit_into_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [write(tmp_path, f"r{number}.yaml").stat().st_size for number in range(3)]
+    monkeypatch.setattr(local_recipes, "MAX_BYTES_OF_ALL", sum(sizes) - 1)
+    read = local(tmp_path)
+    read.read()
+    assert set(read.recipes) == {"r0", "r1"}
+    assert list(reasons(read)) == ["r2.yaml:"]
+
+
 def test_a_flood_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_recipes, "MAX_RECIPES", 3)
     monkeypatch.setattr(local_recipes, "MAX_ENTRIES", 5)
