@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-CHUNK_BYTES = 256 * 1024
+# As the media service sends.
+CHUNK_BYTES = 1024 * 1024
 
 
 class BareRun:

@@ -131,7 +131,7 @@ def record_request(run: str, number: int, data: bytes) -> pb.RecordEntityRequest
 def upload_requests(
     upload: str, block: bytes, size: int, sha256: str
 ) -> Iterator[pb.WriteEntityRequest]:
-    """The messages of one upload, 256 KiB each."""
+    """The messages of one upload, 1 MiB each."""
     for at in range(0, size, CHUNK_BYTES):
         start = at % len(block)
         end = start + min(CHUNK_BYTES, size - at)

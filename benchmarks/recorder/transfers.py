@@ -47,7 +47,7 @@ def transfers(bench: Bench, size: int, rounds: int) -> dict[str, Figure]:
     def against(name: str, other: str, what: str) -> Figure:
         return Figure(rate[name] / rate[other], "x", f"{what}, {rate[other]:.0f} MiB/s")
 
-    what = f"{size // MIB} MiB by gRPC in chunks of 256 KiB, client in a process of its own"
+    what = f"{size // MIB} MiB by gRPC, client in a process of its own"
     return {
         "upload_mib_per_second": Figure(rate["upload"], "MiB/s", what),
         "upload_ratio": against("upload", "bare", "one process that hashes, writes and syncs"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from artlab.media.v1 import media_pb2_grpc
 from services.kit.channel import open_channel, open_sync_channel
 from services.kit.clock import SystemClock
+from services.kit.memory import keep_freed_memory
 from services.kit.program import Program, run_program
 from services.kit.server import GrpcServer
 from services.media.backend_list import BackendList
@@ -29,6 +30,7 @@ from services.media.spool import Spool
 
 async def compose(settings: MediaSettings, program: Program) -> None:
     """Put the parts together and serve until a signal."""
+    keep_freed_memory()
     clock = SystemClock()
     catalogue = load_output_catalogue(settings.configs)
     channel = await program.stack.enter_async_context(open_channel(settings.recorder_target))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
@@ -211,6 +212,12 @@ class UploadStream:
                 self._call.cancel()
 
     def _messages(self, chunks: Iterator[bytes]) -> Iterator[recorder_pb2.WriteEntityRequest]:
+        with ThreadPoolExecutor(1, thread_name_prefix="digest") as beside:
+            yield from self._hashed_messages(chunks, beside)
+
+    def _hashed_messages(
+        self, chunks: Iterator[bytes], beside: ThreadPoolExecutor
+    ) -> Iterator[recorder_pb2.WriteEntityRequest]:
         hashed = hashlib.sha256()
         size = 0
         first = True
@@ -228,8 +235,10 @@ class UploadStream:
                 data = data[len(known) :]
             if not data:
                 continue
-            hashed.update(data)
+            # While it is sent.
+            hashing = beside.submit(hashed.update, data)
             yield self._message(first, size, data)
+            hashing.result()
             first = False
             size += len(data)
             self._prefixes[size] = hashed.digest()

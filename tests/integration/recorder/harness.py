@@ -14,7 +14,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -243,8 +243,11 @@ class World:
         """What unfinished uploads take of the disk or the memory."""
         if self.kind == "memory":
             return sum(self.memory.upload_sizes().values())
-        folder = self.root / ".uploads"
-        return sum(one.stat().st_size for one in folder.iterdir())
+        taken = 0
+        for one in (self.root / ".uploads").iterdir():
+            with suppress(FileNotFoundError):  # renamed meanwhile
+                taken += one.stat().st_size
+        return taken
 
     def folder(self, name: str) -> Path:
         """The folder of a run."""
