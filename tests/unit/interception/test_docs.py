@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from services.interception.catalogue import load_recipes
+from services.interception.models_file import ProviderFile, load_models
 from services.interception.settings import InterceptionSettings
 from tests.unit.interception.writing import RECIPES, finished, written
 
+MODELS = (Path(__file__).resolve().parents[3] / "docs" / "models.md").read_text()
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "recipes.md").read_text()
 SAMPLES = dict(re.findall(r"^- \*\*(\w+)\*\*: (.+)$", TEXT, re.MULTILINE))
 
@@ -63,7 +65,16 @@ def test_the_sample_of_the_chain_is_what_eight_passes_write() -> None:
     assert SAMPLES["stillepost"] == " → ".join(heard)
 
 
-def test_every_setting_of_the_model_is_explained() -> None:
+def test_every_setting_and_field_of_models_is_explained() -> None:
     for name in InterceptionSettings.model_fields:
         if name.startswith("openai_") or name == "local_only":
-            assert f"`{name.upper()}`" in TEXT or f"`{name.upper()}" in TEXT, name
+            assert f"`{name.upper()}`" in MODELS, name
+    for name in ProviderFile.model_fields:
+        assert f"`{name}`" in MODELS, name
+
+
+def test_the_table_of_models_that_is_shown_is_right(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```yaml\n(.+?)```", MODELS, re.DOTALL)
+    (tmp_path / "models.yaml").write_text(shown)
+    table = load_models(tmp_path / "models.yaml")
+    assert str(table.chain("fast", "interception", "dada")[0]) == "ollama/llama3.2"
