@@ -11,7 +11,7 @@ from services.gateway.fanout import Fanout
 from services.gateway.http_server import HttpServer
 from services.gateway.limits import StartLimit
 from services.gateway.parts import Parts
-from services.gateway.previews import GatedWatcher
+from services.gateway.previews import GatedWatcher, Turns
 from services.gateway.protocol import ConnectionLimits
 from services.gateway.runs import Runs
 from services.gateway.settings import GatewaySettings
@@ -41,12 +41,17 @@ async def compose(settings: GatewaySettings, program: Program) -> None:
     system = System(channels, clock)
     watcher = GatedWatcher(recorder, system)
     fanout = await program.stack.enter_async_context(
-        Fanout(watcher, encode, clock, settings.max_event_streams + settings.max_waiting_runs)
+        Fanout(watcher, encode, clock, settings.max_event_streams)
+    )
+    # Who waits for an end needs none of what comes before it.
+    ends = await program.stack.enter_async_context(
+        Fanout(Turns(recorder), None, clock, settings.max_waiting_runs)
     )
     program.on_drain(fanout.drain)
+    program.on_drain(ends.drain)
     orchestrator = OrchestratorClient(channels["orchestrator"])
     parts = Parts(
-        runs=Runs(orchestrator, recorder, fanout, settings.max_waiting_runs),
+        runs=Runs(orchestrator, recorder, ends, settings.max_waiting_runs),
         recorder=recorder,
         fanout=fanout,
         system=system,

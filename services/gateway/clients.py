@@ -146,13 +146,16 @@ class RecorderClient:
             async for _ in chunks:
                 return
 
-    async def watch_run(self, run_id: RunId, after_seq: int) -> AsyncGenerator[Event, None]:
+    async def watch_run(
+        self, run_id: RunId, after_seq: int, *, turns_only: bool = False
+    ) -> AsyncGenerator[Event, None]:
         """Yield what happens after a fact until the run is final, or the call ends with an error.
 
-        Raises Unavailable or DeadlineExceeded when it can be resumed after the last fact yielded.
+        `turns_only` leaves out what does not tell that it ends or waits. Raises Unavailable or
+        DeadlineExceeded when it can be resumed after the last fact yielded.
         """
         request = recorder_pb2.WatchRunRequest(
-            name=run_id.name, after_seq=after_seq, audience=self._audience
+            name=run_id.name, after_seq=after_seq, audience=self._audience, turns_only=turns_only
         )
         call = self._stub.WatchRun(request, timeout=STREAM_SECONDS)
         try:

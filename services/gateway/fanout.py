@@ -52,9 +52,11 @@ class Watcher(Protocol):
 class Feed:
     """What one run has said so far, and who listens."""
 
-    def __init__(self, run_id: RunId, encode: Encode) -> None:
+    def __init__(self, run_id: RunId, encode: Encode | None) -> None:
+        """Of a run; without a way to encode them, facts may have gaps and are not kept."""
         self.run_id = run_id
         self.facts: list[bytes] = []
+        self.last_seq = 0
         self.final_state: str | None = None
         self.failure: ArtlabError | None = None
         self.ended = asyncio.Event()
@@ -78,15 +80,19 @@ class Feed:
     def publish(self, event: Event) -> None:
         """Take one event from upstream. Raises Internal when the facts have a gap."""
         if event.seq is None:
+            if self._encode is None:
+                return
             hint = self._encode(event)
             for subscription in self._subscriptions:
                 subscription.hint(len(self.facts), hint, is_preview=event.kind == PREVIEW)
             return
-        if event.seq <= len(self.facts):
+        if event.seq <= self.last_seq:
             return  # repeated after a resume
-        if event.seq != len(self.facts) + 1 or event.seq > MAX_FACTS:
-            raise Internal("EVENT_GAP", "the recorder left out a fact")
-        self.facts.append(self._encode(event))
+        if self._encode is not None:
+            if event.seq != self.last_seq + 1 or event.seq > MAX_FACTS:
+                raise Internal("EVENT_GAP", "the recorder left out a fact")
+            self.facts.append(self._encode(event))
+        self.last_seq = event.seq
         self._note_question(event)
         if event.final:
             self.final_state = str(event.data.get("state"))
@@ -177,7 +183,10 @@ class Subscription:
 class Fanout:
     """The feeds that somebody listens to. Use as an async context manager: it owns the watches."""
 
-    def __init__(self, watcher: Watcher, encode: Encode, clock: Clock, max_readers: int) -> None:
+    def __init__(
+        self, watcher: Watcher, encode: Encode | None, clock: Clock, max_readers: int
+    ) -> None:
+        """See `Feed` for one without a way to encode: it only tells ends and questions."""
         self._watcher = watcher
         self._encode = encode
         self._clock = clock
@@ -281,7 +290,7 @@ class Fanout:
             # A watch that ends well ends after the final fact; anything else is a cut.
             failure: ArtlabError = Unavailable("WATCH_CUT", "the watch ended before the run")
             try:
-                watch = self._watcher.watch_run(feed.run_id, len(feed.facts))
+                watch = self._watcher.watch_run(feed.run_id, feed.last_seq)
                 async with aclosing(watch) as events:
                     async for event in events:
                         backoff, away_since = FIRST_BACKOFF_SECONDS, self._clock.monotonic()

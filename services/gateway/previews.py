@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from typing import Protocol
 
+from services.gateway.clients import RecorderClient
 from services.gateway.domain.run import PREVIEW, Event, Run
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
@@ -21,6 +22,17 @@ class WatchedRuns(Protocol):
     def watch_run(self, run_id: RunId, after_seq: int) -> AsyncGenerator[Event, None]:
         """Yield events after a fact until the run is final."""
         ...
+
+
+class Turns:
+    """Watches only what tells that a run ends or waits for a person."""
+
+    def __init__(self, recorder: RecorderClient) -> None:
+        self._recorder = recorder
+
+    def watch_run(self, run_id: RunId, after_seq: int) -> AsyncGenerator[Event, None]:
+        """As the recorder's watch."""
+        return self._recorder.watch_run(run_id, after_seq, turns_only=True)
 
 
 class CheckedLevels(Protocol):

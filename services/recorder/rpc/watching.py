@@ -9,6 +9,7 @@ from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
 from services.kit.ids import RunId
 from services.kit.interceptors import Context
+from services.recorder.domain.turns import is_turn
 from services.recorder.domain.views import RunView, view
 from services.recorder.hints import check_hints, hint_for
 from services.recorder.parse_claims import parse_epoch
@@ -38,6 +39,8 @@ class WatchingRpcs:
             async for run, event, hint in updates:
                 if seen is None or seen.whole is not run:
                     seen = view(run, audience)
+                if request.turns_only and not is_turn(run, event):
+                    continue
                 if event is not None:
                     yield pb.WatchRunResponse(event=event_message(seen, event))
                 elif isinstance(hint, run_pb2.Hint):

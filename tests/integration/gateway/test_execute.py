@@ -250,7 +250,7 @@ async def test_a_client_that_goes_away_does_not_cancel_the_run(world: World) -> 
     await eventually(lambda: bool(world.recorder.open_watches))
     writer.close()
     # The gateway stops waiting, and watching, for a client that is gone.
-    await eventually(lambda: not (world.recorder.open_watches or world.fanout.watches))
+    await eventually(lambda: not (world.recorder.open_watches or world.ends.watches))
     (run,) = world.recorder.runs.values()
     assert run.run.state == run_pb2.RUN_STATE_RUNNING
 
@@ -325,7 +325,7 @@ async def test_a_server_that_stops_answers_202_to_those_who_wait() -> None:
         world.orchestrator.script = go_on_for_ever
         waiting = asyncio.ensure_future(world.client.post(PATH, json=IDEA))
         await eventually(lambda: bool(world.recorder.open_watches))
-        await world.fanout.drain()
+        await world.ends.drain()
         response = await waiting
     assert response.status_code == 202
 

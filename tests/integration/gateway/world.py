@@ -24,7 +24,7 @@ from services.gateway.fanout import Fanout
 from services.gateway.http_server import DEFAULT_LIMITS, HttpServer
 from services.gateway.limits import StartLimit
 from services.gateway.parts import Parts
-from services.gateway.previews import GatedWatcher
+from services.gateway.previews import GatedWatcher, Turns
 from services.gateway.protocol import ConnectionLimits
 from services.gateway.runs import Runs
 from services.gateway.system import System
@@ -56,6 +56,21 @@ class _Interception(interception_pb2_grpc.InterceptionServiceServicer):
         self, request: interception_pb2.ListRecipesRequest, context: Context
     ) -> interception_pb2.ListRecipesResponse:
         return interception_pb2.ListRecipesResponse(writers=["builtin"])
+
+    async def ListProviders(
+        self, request: interception_pb2.ListProvidersRequest, context: Context
+    ) -> interception_pb2.ListProvidersResponse:
+        cold = interception_pb2.Provider(
+            name="ollama",
+            protocol="ollama",
+            models=["llama3.2"],
+            state=interception_pb2.PROVIDER_STATE_LOADING,
+            reason="llama3.2: into memory",
+            running=1,
+            waiting=3,
+            concurrency=1,
+        )
+        return interception_pb2.ListProvidersResponse(providers=[cold])
 
 
 class _Media(media_pb2_grpc.MediaServiceServicer):
@@ -129,6 +144,7 @@ class World:
     recorder: FakeRecorder
     orchestrator: FakeOrchestrator
     fanout: Fanout
+    ends: Fanout
     server: HttpServer
     targets: dict[str, str] = field(default_factory=dict)
 
@@ -205,8 +221,9 @@ async def gateway(
         system = System(channels, clock)
         watcher = GatedWatcher(reading, system)
         fanout = await stack.enter_async_context(Fanout(watcher, encode, clock, max_readers))
+        ends = await stack.enter_async_context(Fanout(Turns(reading), None, clock, max_readers))
         parts = Parts(
-            runs=Runs(OrchestratorClient(channels["orchestrator"]), reading, fanout, max_waiting),
+            runs=Runs(OrchestratorClient(channels["orchestrator"]), reading, ends, max_waiting),
             recorder=reading,
             fanout=fanout,
             system=system,
@@ -223,7 +240,8 @@ async def gateway(
             async with httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{port}", timeout=20.0, trust_env=False
             ) as client:
-                yield World(client, port, recorder, orchestrator, fanout, server, targets)
+                yield World(client, port, recorder, orchestrator, fanout, ends, server, targets)
         finally:
             await fanout.drain()
+            await ends.drain()
             await server.stop(2.0)

@@ -61,6 +61,22 @@ async def test_a_watch_tells_every_fact_once_and_ends_with_the_run(served: World
     assert events[-1].state_changed.state == run_pb2.RUN_STATE_CANCELLED
 
 
+async def test_a_watch_of_turns_tells_ends_and_questions_only(served: World) -> None:
+    name = await served.create()
+    request = pb.WatchRunRequest(name=name, audience=run_pb2.AUDIENCE_RESEARCH, turns_only=True)
+    call = served.stub.WatchRun(request, timeout=20)
+    updates = aiter(call)
+    first = await anext(updates)
+    await publish(served, name, delta("not told"))
+    await served.record(f"{name}/uploads/q", b"{}", entity("question"))
+    await a_whole_life(served, name)
+    facts = [first.event, *[update.event async for update in updates]]
+    told = [fact.WhichOneof("payload") for fact in facts]
+    assert told == ["state_changed", "entity_committed", "state_changed", "state_changed"]
+    assert facts[1].entity_committed.entity.type == "question"
+    assert facts[-1].seq == (await served.get(name)).last_event_seq
+
+
 async def test_a_watch_resumes_anywhere_without_gap_or_repeat(served: World) -> None:
     name = await served.create()
     await a_whole_life(served, name)

@@ -114,6 +114,14 @@ def test_a_repeated_fact_is_dropped_and_a_gap_is_refused() -> None:
         feed.publish(fact(3))
 
 
+async def test_a_feed_of_ends_takes_gaps_and_resumes_after_the_last_one() -> None:
+    script = Script([fact(1), HINT, fact(4), Unavailable("AWAY", "x")], [fact(9, final=True)])
+    async with Fanout(script, None, SystemClock(), 10) as fanout, fanout.listen(ID) as feed:
+        await feed.ended.wait()
+        assert (feed.final_state, feed.facts) == ("succeeded", [])
+    assert script.asked == [0, 4]
+
+
 async def test_a_watch_is_resumed_after_the_last_fact() -> None:
     script = Script(
         [fact(1), HINT, fact(2), Unavailable("AWAY", "x")],

@@ -984,6 +984,7 @@ class WatchRunRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     AFTER_SEQ_FIELD_NUMBER: _builtins.int
     AUDIENCE_FIELD_NUMBER: _builtins.int
+    TURNS_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Format: runs/{run_id}."""
     after_seq: _builtins.int
@@ -992,16 +993,21 @@ class WatchRunRequest(_message.Message):
     """Who will see the events. An entity they may not see is only counted: its
     event holds its name, sequence and audience. Required.
     """
+    turns_only: _builtins.bool
+    """Send only what tells that the run ends or waits for somebody: its states, and
+    the entities that are questions and decisions. Their seq have gaps.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         after_seq: _builtins.int = ...,
         audience: _run_pb2.Audience.ValueType = ...,
+        turns_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "audience", b"audience", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "audience", b"audience", "name", b"name", "turns_only", b"turns_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1352,7 +1358,7 @@ class WriteEntityRequest(_message.Message):
     finish: _builtins.bool
     """True in the last message. Nothing may follow it."""
     data: _builtins.bytes
-    """256 KiB is a good size. May be empty to keep the stream alive."""
+    """1 MiB is a good size. May be empty to keep the stream alive."""
     epoch: _builtins.int
     """Of the caller's claim; 0 for who does not drive the run and is not fenced. A
     later message may carry a newer one when the work has passed to another
