@@ -78,6 +78,9 @@ class HintSender:
         """Send what waits, at most twenty times a second, until cancelled."""
         while True:
             await self._wake.wait()
+            if all(isinstance(hint, TextHint) for hint in self._waiting):
+                # A text that is recorded within a moment need not be told as it grows.
+                await asyncio.sleep(INTERVAL_SECONDS)
             self._wake.clear()
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
