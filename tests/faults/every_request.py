@@ -58,6 +58,13 @@ def requests_about(run: str) -> list[Message]:
         pb.SetProgressRequest(name=run, stage=1, step="one"),
         pb.PublishHintsRequest(name=run, hints=[hint]),
         pb.RecordEntityRequest(upload=upload, entity=entity("input"), data=b"x"),
+        pb.RecordEntitiesRequest(
+            name=run,
+            entities=[
+                pb.NewEntity(upload_id=f"n{number}", entity=entity("input"), data=b"x")
+                for number in range(2)
+            ],
+        ),
         stream(f"{run}/uploads/v", PICTURE, chunk=len(PICTURE))[0],
         pb.GetUploadRequest(upload=upload),
         pb.DeleteUploadRequest(upload=upload),

@@ -100,6 +100,13 @@ class FusedRecorder(RecorderClient):
     ) -> RecordedEntity:
         return await self.fuse.burn(super().record(run_id, draft, then))
 
+    async def record_all(
+        self, run_id: RunId, drafts: Sequence[EntityDraft], then: Position | None = None
+    ) -> list[RecordedEntity]:
+        recording = super().record_all(run_id, drafts, then)
+        # One alone goes by `record`.
+        return await (recording if len(drafts) == 1 else self.fuse.burn(recording))
+
     async def erase(self, run_id: RunId, sequence: int, reason: str) -> None:
         await self.fuse.burn(super().erase(run_id, sequence, reason))
 

@@ -129,8 +129,9 @@ async def test_what_belongs_together_is_recorded_together_and_in_order(tmp_path:
             "output_finished",
             "state_changed",
         ]
-        # The first stage, a translation, three entities with the stage after each, and the end.
-        assert fuse.writes == 6
+        # The first stage; a translation with its verdict, and two entities, each with the stage
+        # after it; the end.
+        assert fuse.writes == 5
 
 
 async def test_nothing_is_made_of_a_text_that_was_not_checked_for_it(tmp_path: Path) -> None:

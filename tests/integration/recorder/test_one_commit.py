@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from artlab.common.v1 import common_pb2
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
-from services.kit.errors import ArtlabError
-from tests.integration.recorder.harness import World, entity, metadata_of, picture
+from services.kit.errors import AlreadyExists, ArtlabError, InvalidArgument
+from tests.integration.recorder.harness import World, entity, metadata_of, picture, plan
 
 pytestmark = pytest.mark.asyncio
 TWO = run_pb2.Progress(stage=2, step="interception")
@@ -45,6 +46,95 @@ async def test_an_entity_and_the_stage_that_follows_it(disk: World) -> None:
     # In this order: the stage begins because the entity is there.
     told = kinds(metadata_of(disk, run))
     assert told == ["state_changed", "entity_committed", "state_changed", "stage_started"]
+
+
+def new(upload_id: str, data: bytes = b"Blume") -> pb.NewEntity:
+    return pb.NewEntity(upload_id=upload_id, entity=entity("input"), data=data)
+
+
+async def record_all(world: World, run: str, *entities: pb.NewEntity) -> list[run_pb2.Entity]:
+    request = pb.RecordEntitiesRequest(name=run, entities=entities, progress=TWO)
+    answer = await world.call("RecordEntities", request)
+    assert isinstance(answer, pb.RecordEntitiesResponse)
+    return list(answer.entities)
+
+
+async def test_entities_of_one_call_are_numbered_in_its_order(disk: World) -> None:
+    run = await disk.create()
+    before = (disk.folder(run) / "metadata.json").stat().st_ino
+    found = await record_all(disk, run, new("b", b"one"), new("a", b"two"))
+    assert [one.filename for one in found] == ["01_input.txt", "02_input.txt"]
+    assert (disk.folder(run) / "02_input.txt").read_bytes() == b"two"
+    assert (disk.folder(run) / "metadata.json").stat().st_ino != before
+    assert kinds(metadata_of(disk, run)) == [
+        "state_changed",
+        "entity_committed",
+        "entity_committed",
+        "state_changed",
+        "stage_started",
+    ]
+
+
+async def test_what_is_there_already_stays_and_the_rest_comes(world: World) -> None:
+    run = await world.create()
+    there = await record(world, run, "a")
+    first, second = await record_all(world, run, new("a"), new("b"))
+    assert first == there
+    assert second.sequence == 2
+    assert await record_all(world, run, new("a"), new("b")) == [first, second]
+    assert len((await world.get(run)).entities) == 2
+
+
+@pytest.mark.parametrize(
+    ("entities", "field"),
+    [
+        ([], "entities"),
+        ([new("x")] * 17, "entities"),
+        ([new("a"), new("a")], "entities[1].upload_id"),
+        ([new("a"), new("B")], "entities[1].upload_id"),
+        ([new("a"), new("b", b"")], "entities[1].data"),
+        ([new("a", bytes(2**20)), new("b", bytes(2**20)), new("c")], "entities"),
+        ([new("a"), pb.NewEntity(upload_id="b", data=b"x")], "entities[1].entity"),
+    ],
+)
+async def test_of_what_cannot_be_all_nothing_is_recorded(
+    world: World, entities: list[pb.NewEntity], field: str
+) -> None:
+    run = await world.create()
+    with pytest.raises(InvalidArgument) as caught:
+        await record_all(world, run, *entities)
+    assert caught.value.field == field
+    assert not (await world.get(run)).entities
+
+
+async def test_one_that_is_no_text_keeps_the_others_out(world: World) -> None:
+    run = await world.create()
+    with pytest.raises(ArtlabError):
+        await record_all(world, run, new("a"), new("b", b"\xff\x00"))
+    assert not (await world.get(run)).entities
+
+
+async def test_a_run_is_created_with_its_first_entities(disk: World) -> None:
+    request = pb.CreateRunRequest(
+        request_id=str(uuid.uuid4()), run=plan(), entities=[new("input", b"one"), new("context")]
+    )
+    created = await disk.call("CreateRun", request)
+    again = await disk.call("CreateRun", request)
+    assert isinstance(created, pb.CreateRunResponse)
+    assert created == again
+    run = created.run.name
+    assert [one.sequence for one in created.run.entities] == [1, 2]
+    assert (disk.folder(run) / "01_input.txt").read_bytes() == b"one"
+    assert kinds(metadata_of(disk, run)) == ["state_changed", *["entity_committed"] * 2]
+    assert [one.name for one in disk.folder(run).parent.glob(".*.new")] == []
+    # One that was made without them, as before there were any, gets what it lacks.
+    request.entities.append(new("more"))
+    found = await disk.call("CreateRun", request)
+    assert isinstance(found, pb.CreateRunResponse)
+    assert len(found.run.entities) == 3
+    request.entities[0].data = b"another"
+    with pytest.raises(AlreadyExists, match="UPLOAD_COMPLETE"):
+        await disk.call("CreateRun", request)
 
 
 async def test_recorded_again_it_does_not_move_the_run_back(world: World) -> None:
