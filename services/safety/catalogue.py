@@ -4,6 +4,7 @@ policy.yaml                   level and purpose to checks and outcomes
 context.yaml                  signs of history and teaching
 terms/<language>.yaml         what to look for, with examples
 rules/<language>.yaml         words that mean something together
+personal.yaml                 what tells real persons from those of stories
 explanations/<language>.yaml  what a person is told
 """
 
@@ -28,6 +29,7 @@ from services.safety.domain.spelling import LongTerm
 from services.safety.domain.wordlist import Entry, Wordlist
 from services.safety.image_policy_file import build_image_policy
 from services.safety.list_facts import list_facts
+from services.safety.personal_file import load_personal
 from services.safety.policy_file import build_policy
 from services.safety.schema import (
     ContextFile,
@@ -57,16 +59,23 @@ def load_safety(folder: Path) -> Safety:
         _check_terms(terms, policy.categories, defects)
         _check_rules(rules, policy.categories, defects)
         images = build_image_policy(policy_file.images, defects)
-        told = _explanations(explanations, policy.categories, "", defects)
+        instead = {
+            (language, group): getattr(file.alternatives, group)
+            for language, file in explanations.items()
+            for group in ("kids", "default")
+        }
+        told = _explanations(explanations, instead, policy.categories, "", defects)
         told_of_images = _explanations(
             {language: file.images for language, file in explanations.items()},
+            instead,
             images.categories,
             "images.",
             defects,
         )
-    if defects or policy_file is None or context is None:
+    personal = load_personal(folder, defects)
+    if defects or policy_file is None or context is None or personal is None:
         raise CatalogueError(defects)
-    vocabulary = load_vocabulary(tuple(sorted(terms)))
+    vocabulary = load_vocabulary(tuple(sorted({file.language for file in terms.values()})))
     entries = [entry for file in terms.values() for entry in _entries(file)]
     forms = frozenset(form for entry in entries for form in _forms(entry))
     allowed = [term for file in terms.values() for term in _allowed(file, forms)]
@@ -91,18 +100,24 @@ def load_safety(folder: Path) -> Safety:
     reader = Reader(vocabulary, Guesser(long_terms, forms, vocabulary))
     version = _digest(folder, ("",), tables)
     lists = list_facts(folder, terms, rules)
-    return Safety(policy, reader, wordlist, book, told, images, told_of_images, version, lists)
+    return Safety(
+        policy, reader, wordlist, book, personal, told, images, told_of_images, version, lists
+    )
 
 
 F = TypeVar("F", TermsFile, RulesFile, ExplanationsFile)
 
 
 def _parse_part(folder: Path, kind: type[F], defects: list[Defect]) -> Mapping[str, F]:
-    """Return the files of a folder by language; each is named after its language."""
+    """Return the files of a folder by their names: the language, or it and a topic (de_threats).
+
+    What a person reads is one file a language.
+    """
     found: list[Defect] = []
     files = parse_folder(folder, kind, found)
     for stem, file in files.items():
-        if file.language != stem:
+        parted = kind is not ExplanationsFile and stem.startswith(f"{file.language}_")
+        if file.language != stem and not parted:
             found.append(Defect(f"{stem}.yaml", "language", f"{file.language}, not {stem}"))
     for language in REQUIRED_LANGUAGES:
         if language not in files and not found:
@@ -185,9 +200,10 @@ def _rules(file: RulesFile) -> Iterable[Rule]:
 def _check_terms(
     files: Mapping[str, TermsFile], categories: Sequence[str], defects: list[Defect]
 ) -> None:
+    seen_by_language: dict[str, set[str]] = {}
     for stem, file in files.items():
         where = f"terms/{stem}.yaml"
-        seen: set[str] = set()
+        seen = seen_by_language.setdefault(file.language, set())
         for g, group in enumerate(file.groups):
             if group.category not in categories:
                 reason = f"unknown category {group.category}"
@@ -223,6 +239,7 @@ def _check_rules(
 
 def _explanations(
     files: Mapping[str, ExplanationSpecs],
+    alternatives: Mapping[tuple[str, str], Mapping[str, Sequence[str]]],
     categories: Sequence[str],
     prefix: str,
     defects: list[Defect],
@@ -244,7 +261,13 @@ def _explanations(
                     defects.append(Defect(*where, f"nothing for {name} at {label}"))
                     continue
                 key = LEVELS_BY_LABEL[label], name
-                told[key] = Explanation(spec.explanation, spec.suggestion)
+                instead = alternatives[language, "kids" if label == "kids" else "default"]
+                if name not in instead:
+                    reason = f"no alternative for {name} at {label}"
+                    defects.append(Defect(where[0], "alternatives", reason))
+                told[key] = Explanation(
+                    spec.explanation, spec.suggestion, tuple(instead.get(name, ()))
+                )
             for name in specs.keys() - set(categories):
                 defects.append(Defect(*where, f"unknown category {name}"))
         by_language[language] = told

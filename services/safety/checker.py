@@ -10,8 +10,6 @@ from services.kit.errors import FailedPrecondition, PermissionDenied, Unavailabl
 from services.kit.log import facts
 from services.safety.domain.levels import Level, MediaKind, Purpose
 from services.safety.domain.normalize import Folded
-from services.safety.domain.personal import VERSION as PERSONAL_VERSION
-from services.safety.domain.personal import find_personal_data
 from services.safety.domain.policy import Check, Decision, OnFailure, OnHit, Row, Step
 from services.safety.domain.safety import Safety
 from services.safety.domain.tokens import Letters
@@ -131,9 +129,10 @@ class TextChecker:
             examination.signals = finding.signals
             examination.add(f"wordlist:{self.safety.wordlist.version}", finding.hits)
         elif step.check is Check.PERSONAL_DATA:
-            found = await self._workers.run(len(text), find_personal_data, text)
+            personal = self.safety.personal
+            found = await self._workers.run(len(text), personal.find, text)
             hits = [Hit(PERSONAL_DATA, PERSONAL_SEVERITY, term) for term in found]
-            examination.add(f"personal_data:{PERSONAL_VERSION}", hits)
+            examination.add(f"personal_data:{personal.version}", hits)
         else:
             question = Question(
                 text, folded, readings, request.level, request.purpose, request.kind
@@ -179,6 +178,7 @@ class TextChecker:
             purpose=request.purpose,
             level=request.level,
             used=examination.used or self._lists,
+            alternative=told.alternative(request.text) if told else "",
         )
 
 

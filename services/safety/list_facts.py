@@ -16,27 +16,29 @@ def list_facts(
     folder: Path, terms: Mapping[str, TermsFile], rules: Mapping[str, RulesFile]
 ) -> tuple[ListFacts, ...]:
     """Return the facts by language, sorted. `folder` is that of the files of safety."""
+    languages = {file.language for file in (*terms.values(), *rules.values())}
     return tuple(
         ListFacts(
             language,
             sum(
                 len(entry.terms)
-                for file in (terms.get(language),)
-                if file is not None
+                for file in terms.values()
+                if file.language == language
                 for group in file.groups
                 for entry in group.entries
             ),
-            len(rules[language].rules) if language in rules else 0,
+            sum(len(file.rules) for file in rules.values() if file.language == language),
             _version(folder, language),
         )
-        for language in sorted({*terms, *rules})
+        for language in sorted(languages)
     )
 
 
 def _version(folder: Path, language: str) -> str:
     digest = hashlib.sha256()
     for part in ("terms", "rules"):
-        for path in sorted((folder / part).glob(f"{language}.*")):
+        files = (folder / part).iterdir()
+        for path in sorted(one for one in files if one.stem.split("_")[0] == language):
             data = path.read_bytes()
             digest.update(f"{part}/{path.name}\0{len(data)}\0".encode())
             digest.update(data)

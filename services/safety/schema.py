@@ -23,11 +23,13 @@ Score = Annotated[float, Field(gt=0, le=1)]
 LevelName = Literal["kids", "youth", "adult", "research"]
 
 
-class _File(BaseModel):
+class SafetyFile(BaseModel):
+    """What every file of configs/safety is: nothing unknown in it."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CategorySpec(_File):
+class CategorySpec(SafetyFile):
     """What a category means: hits of at least `severity` have the outcome."""
 
     outcome: Outcome
@@ -35,7 +37,7 @@ class CategorySpec(_File):
     signals: Annotated[int, Field(ge=1, le=5)] = 1
 
 
-class CheckSpec(_File):
+class CheckSpec(SafetyFile):
     """One check of a row.
 
     `on_hit` says whether the checks after it are made when its hits block the text. A failure is
@@ -50,7 +52,7 @@ class CheckSpec(_File):
     judges: list[Name] = []
 
 
-class RowSpec(_File):
+class RowSpec(SafetyFile):
     """The checks of some levels and purposes, and where a category means something else there."""
 
     levels: Annotated[list[LevelName], Field(min_length=1)]
@@ -59,14 +61,14 @@ class RowSpec(_File):
     categories: dict[Name, CategorySpec] = {}
 
 
-class GuardCodeSpec(_File):
+class GuardCodeSpec(SafetyFile):
     """What a code of Llama Guard means here."""
 
     category: Name
     severity: Severity
 
 
-class LanguageModelSpec(_File):
+class LanguageModelSpec(SafetyFile):
     """What a language model is asked about a text, and what its answers mean."""
 
     categories: Annotated[
@@ -76,7 +78,7 @@ class LanguageModelSpec(_File):
     unknown: GuardCodeSpec
 
 
-class ImageLevelSpec(_File):
+class ImageLevelSpec(SafetyFile):
     """One level: by category, judge and label the least score that is refused."""
 
     judges: Annotated[list[Name], Field(min_length=1)]
@@ -84,7 +86,7 @@ class ImageLevelSpec(_File):
     refuse: dict[Name, dict[Name, dict[Label, Score]]]
 
 
-class ImagesSpec(_File):
+class ImagesSpec(SafetyFile):
     """What may be seen in pictures and films."""
 
     check_levels: list[LevelName]
@@ -93,7 +95,7 @@ class ImagesSpec(_File):
     levels: dict[LevelName, ImageLevelSpec]
 
 
-class PolicyFile(_File):
+class PolicyFile(SafetyFile):
     """``policy.yaml``."""
 
     version: Literal[1]
@@ -105,7 +107,7 @@ class PolicyFile(_File):
     images: ImagesSpec
 
 
-class Examples(_File):
+class Examples(SafetyFile):
     """Sentences that show what something finds and what it leaves alone; a test walks them."""
 
     hit: Annotated[list[Sentence], Field(min_length=1)]
@@ -121,7 +123,7 @@ class EntrySpec(Examples):
     unless: list[Word] = []
 
 
-class GroupSpec(_File):
+class GroupSpec(SafetyFile):
     """Entries of one category from one source."""
 
     category: Name
@@ -131,11 +133,11 @@ class GroupSpec(_File):
     entries: Annotated[list[EntrySpec], Field(min_length=1)]
 
 
-class TermsFile(_File):
-    """``terms/<language>.yaml``. `allow` are innocent words and phrases (a star ends a stem)."""
+class TermsFile(SafetyFile):
+    """``terms/<language>.yaml``, or ``terms/<language>_<topic>.yaml``. `allow` are innocent words and phrases (a star ends a stem)."""
 
     language: Language
-    inflections: list[Annotated[str, Field(pattern=r"^[a-zäöüß]{1,5}$")]]
+    inflections: list[Annotated[str, Field(pattern=r"^[^\W\d_]{1,6}$")]]
     allow: list[Word]
     groups: Annotated[list[GroupSpec], Field(min_length=1)]
 
@@ -152,28 +154,28 @@ class RuleSpec(Examples):
     unless: list[Word] = []
 
 
-class RulesFile(_File):
+class RulesFile(SafetyFile):
     """``rules/<language>.yaml``."""
 
     language: Language
     rules: Annotated[list[RuleSpec], Field(min_length=1)]
 
 
-class ContextFile(_File):
+class ContextFile(SafetyFile):
     """``context.yaml``: signs of history and teaching by language, and what speaks against."""
 
     signals: Annotated[dict[Language, list[Word]], Field(min_length=1)]
     against: dict[Language, list[Word]]
 
 
-class ExplanationSpec(_File):
+class ExplanationSpec(SafetyFile):
     """What a person reads."""
 
     explanation: Annotated[str, Field(min_length=20, max_length=600)]
     suggestion: Annotated[str, Field(min_length=20, max_length=600)]
 
 
-class ExplanationSpecs(_File):
+class ExplanationSpecs(SafetyFile):
     """Explanations by category; `kids` is complete, `default` covers the other levels."""
 
     kids: dict[Name, ExplanationSpec]
@@ -183,8 +185,21 @@ class ExplanationSpecs(_File):
     research: dict[Name, ExplanationSpec] = {}
 
 
+Alternatives = Annotated[
+    list[Annotated[str, Field(min_length=10, max_length=200)]], Field(min_length=1, max_length=10)
+]
+
+
+class AlternativeSpecs(SafetyFile):
+    """Texts that could be typed instead, by category, for kids and for everybody older."""
+
+    kids: dict[Name, Alternatives]
+    default: dict[Name, Alternatives]
+
+
 class ExplanationsFile(ExplanationSpecs):
     """``explanations/<language>.yaml``: those of texts, and in `images` those of pictures."""
 
     language: Language
     images: ExplanationSpecs
+    alternatives: AlternativeSpecs

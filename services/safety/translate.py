@@ -150,4 +150,5 @@ def to_verdict(verdict: Verdict) -> safety_pb2.Verdict:
         used=common_pb2.ModelUse(
             task="safety", backend=verdict.used.backend, model=verdict.used.model
         ),
+        alternative=verdict.alternative,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,10 +13,16 @@ FALLBACK_LANGUAGE = "en"
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why, and what to try instead."""
+    """Why, what to try instead, and texts that could be typed instead, at least one."""
 
     explanation: str
     suggestion: str
+    alternatives: tuple[str, ...]
+
+    def alternative(self, text: str) -> str:
+        """Return the one for somebody who typed a text: for the same text always the same."""
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        return self.alternatives[digest[0] % len(self.alternatives)]
 
 
 @dataclass(frozen=True, slots=True)

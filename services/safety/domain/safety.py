@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.safety.domain.explanations import Explanations
 from services.safety.domain.image_policy import ImagePolicy
+from services.safety.domain.personal import PersonalData
 from services.safety.domain.policy import Policy
 from services.safety.domain.reader import Reader
 from services.safety.domain.rules import RuleBook
@@ -36,6 +37,7 @@ class Safety:
     reader: Reader
     wordlist: Wordlist
     rules: RuleBook
+    personal: PersonalData
     explanations: Explanations
     images: ImagePolicy
     image_explanations: Explanations

@@ -47,3 +47,5 @@ class Verdict:
     purpose: Purpose | ImagePurpose
     level: Level
     used: ModelUsed
+    # A text that could be typed instead and passes at this level; empty when nothing is refused.
+    alternative: str = ""

@@ -171,6 +171,7 @@ class ImageChecker:
             purpose=request.purpose,
             level=request.level,
             used=used,
+            alternative=why.alternative(request.media_type) if why else "",
         )
         return ImageVerdict(verdict, blocked and decision.keep_blocked)
 

@@ -34,7 +34,7 @@ async def test_a_safe_verdict_says_what_was_checked_and_by_whom() -> None:
     assert (verdict.explanation, verdict.suggestion) == ("", "")
     assert re.fullmatch(r"wordlist:[0-9a-f]{8}", verdict.checks[0])
     assert verdict.checks[1:] == (
-        "personal_data:1",
+        f"personal_data:{safety().personal.version}",
         f"judge:builtin:{safety().rules.version}",
     )
     assert verdict.used == ModelUsed("builtin", f"rules-{safety().rules.version}")
