@@ -81,7 +81,9 @@ class Download:
         return length
 
     def _chunks(self, response: HTTPResponse, announced: int | None) -> Iterator[bytes]:
-        buffer = memoryview(bytearray(CHUNK_BYTES))
+        # One more than was announced, so that the end is seen.
+        size = CHUNK_BYTES if announced is None else min(CHUNK_BYTES, announced + 1)
+        buffer = memoryview(bytearray(size))
         received = 0
         waited = 0.0
         while True:
@@ -94,7 +96,7 @@ class Download:
                 raise _too_large(self._max_bytes)
             if count:
                 yield bytes(buffer[:count])
-            if count < CHUNK_BYTES:
+            if count < size:
                 break
             if waited > PATIENCE_SECONDS + received / LEAST_BYTES_PER_SECOND:
                 raise _cut("too slow")
