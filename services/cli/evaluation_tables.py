@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
-from rich.box import SIMPLE_HEAD
-from rich.console import JustifyMethod
-from rich.table import Table as RichTable
-
+from services.cli.tables import Table
 from services.safety.domain.levels import Level
 from services.safety.evaluation.aims import Aim
 from services.safety.evaluation.figures import Cell, Count, Figures, total
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of cells under a title."""
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def rich(self) -> RichTable:
-        """Return it for a terminal."""
-        # Without its title, which would be broken to the width of a narrow table.
-        table = RichTable(box=SIMPLE_HEAD, show_edge=False, padding=0)
-        for number, name in enumerate(self.header):
-            justify: JustifyMethod = "right" if number else "left"
-            # A word a line: eight columns of figures fit a terminal.
-            table.add_column(name.replace(" ", "\n"), justify=justify, no_wrap=True)
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-    def markdown(self) -> str:
-        """Return it for a document."""
-        lines = [f"**{self.title}**", ""]
-        for cells in (self.header, ["---"] * len(self.header), *self.rows):
-            lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join(lines)
 
 
 def tables_of(figures: Figures, aims: Iterable[Aim]) -> list[Table]:

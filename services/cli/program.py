@@ -17,6 +17,7 @@ from services.cli.commands.export import export
 from services.cli.commands.import_legacy import import_legacy
 from services.cli.commands.import_runs import import_runs
 from services.cli.commands.pipeline import pipeline
+from services.cli.commands.policy import policy
 from services.cli.commands.run import run
 from services.cli.commands.schema import schema
 from services.cli.commands.scrub import scrub
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 _WORK = (up, run, decide, demo, serve)
-_CHECKS = (check, check_image, evaluate, pipeline, workflow, backends, warm, verify, schema)
+_CHECKS = (check, check_image, evaluate, policy, pipeline, workflow, backends, warm, verify, schema)
 _RUNS = (scrub, export, import_runs, import_legacy)
 
 for command in (*_WORK, *_CHECKS, *_RUNS):
