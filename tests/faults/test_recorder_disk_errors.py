@@ -91,7 +91,9 @@ class Watched:
         """Let uses of a call on the run's files fail; yields what was done, filled at the end."""
         run_id = run.removeprefix("runs/")
         folder, uploads = self.root / run_id, self.root / ".uploads"
+        staged = staged_of(folder)
         files = [folder / "metadata.json.tmp", folder / "metadata.json"]
+        files += [staged, staged / "metadata.json"]
         for upload in ("small", "large"):
             stem = f"{run_id}.{upload}"
             ends = ("data", "json", "json.tmp", "intent", "intent.tmp")
@@ -166,16 +168,32 @@ def synced_again(calls: list[Call]) -> list[str]:
 
 
 def durable_changes(calls: list[Call], folder: Path) -> int:
-    """How often metadata.json was replaced so that a power cut could not take it back.
+    """How often metadata.json was made or replaced so that a power cut could not take it back.
 
-    Asserts that it is never replaced by a file that was not synced.
+    Asserts that it is never replaced by a file that was not synced, and that a new run is not seen
+    before all of it is.
     """
-    written = f"<{folder}/metadata.json.tmp>"
-    is_synced = is_replaced = False
+    written, staged = f"<{folder}/metadata.json.tmp>", staged_of(folder)
+    is_synced = is_replaced = is_shown = False
+    filled: set[str] = set()
     changes = 0
     for call in calls:
         is_sync = call.name in ("fsync", "fdatasync") and not call.failed
-        if call.name == "openat" and call.arguments.startswith(f"{folder_of(call)}<{folder}>"):
+        if is_sync and f"<{staged}" in call.descriptor:
+            filled.add(call.descriptor.partition("<")[2])
+        elif call.name.startswith("rename") and f'"{staged.name}"' in call.arguments:
+            # The other way round it is taken back.
+            names = (
+                call.arguments.index(f'"{staged.name}"'),
+                call.arguments.index(f'"{folder.name}"'),
+            )
+            is_shown = names[0] < names[1] and not call.failed
+            if is_shown:
+                assert filled >= {f"{staged}>", f"{staged}/metadata.json>"}, "all of it is synced"
+        elif is_sync and is_shown and call.descriptor.endswith(f"<{folder.parent}>"):
+            changes += 1
+            is_shown = False
+        elif call.name == "openat" and call.arguments.startswith(f"{folder_of(call)}<{folder}>"):
             is_synced = is_synced and "metadata.json.tmp" not in call.arguments
         elif is_sync and call.descriptor.endswith(written):
             is_synced = True
@@ -187,6 +205,11 @@ def durable_changes(calls: list[Call], folder: Path) -> int:
             changes += 1
             is_replaced = False
     return changes
+
+
+def staged_of(folder: Path) -> Path:
+    """Where a run's folder is until it is seen."""
+    return folder.with_name(f".{folder.name}.new")
 
 
 def folder_of(call: Call) -> str:

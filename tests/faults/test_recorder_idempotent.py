@@ -116,6 +116,24 @@ async def test_record_entity_is_idempotent_under_faults(chaos: Chaos) -> None:
     assert chaos.leftovers(run) == []
 
 
+async def test_record_entities_is_idempotent_under_faults(chaos: Chaos) -> None:
+    run = await chaos.create()
+    request = pb.RecordEntitiesRequest(
+        name=run,
+        entities=[
+            pb.NewEntity(upload_id=upload_id, entity=entity("interception"), data=TEXT)
+            for upload_id in ("one", "two")
+        ],
+        progress=run_pb2.Progress(stage=3, step="safety"),
+    )
+    recorded = (await chaos.repeat("RecordEntities", request)).entities
+    assert [one.sequence for one in recorded] == [1, 2]
+    document = await chaos.document(run)
+    assert len(document["entities"]) == 2
+    assert len(facts_of(document)) == 5
+    assert chaos.leftovers(run) == []
+
+
 async def test_write_entity_is_idempotent_under_faults(chaos: Chaos) -> None:
     run = await chaos.create()
     upload = f"{run}/uploads/picture"
