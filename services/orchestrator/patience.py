@@ -38,6 +38,7 @@ def peer_has_no_room(error: ArtlabError) -> bool:
     """Whether the peer has too much to do and says when to come back."""
     return isinstance(error, ResourceExhausted) and error.reason in (
         "SAFETY_BUSY",
+        "TEXT_JUDGE_RATE_LIMITED",
         "LLM_BUSY",
         "MEDIA_BUSY",
     )

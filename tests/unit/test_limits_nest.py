@@ -24,7 +24,7 @@ from services.media.settings import MediaSettings
 from services.orchestrator.clients.interception import PASS_SECONDS
 from services.orchestrator.clients.media import GENERATE_SECONDS, PREPARE_SECONDS
 from services.orchestrator.clients.recorder_claims import CLAIM_SECONDS
-from services.orchestrator.clients.safety import IMAGE_SECONDS
+from services.orchestrator.clients.safety import CHECK_SECONDS, IMAGE_SECONDS
 from services.orchestrator.ending import MEDIA_STOP_SECONDS as MEDIA_STOP_FROM_OUTSIDE_SECONDS
 from services.orchestrator.engine.loader import load_pipelines
 from services.orchestrator.life import RECORDER_MARGIN_SECONDS
@@ -36,6 +36,7 @@ from services.orchestrator.steps.rendering import MEDIA_STOP_SECONDS
 from services.orchestrator.steps.table import FACTORIES
 from services.recorder.lifecycle import MAX_DEADLINE
 from services.safety.__main__ import CHECK_IMAGE_SECONDS
+from services.safety.settings import SafetySettings
 
 
 def _most(kind: type[BaseModel], field: str) -> float:
@@ -110,6 +111,11 @@ def test_a_picture_is_given_up_by_the_safety_service_before_the_orchestrator_los
     None
 ):
     assert CHECK_IMAGE_SECONDS + MARGIN_SECONDS < IMAGE_SECONDS
+
+
+def test_a_text_is_given_up_by_its_judge_before_the_orchestrator_loses_patience() -> None:
+    assert _most(SafetySettings, "judge_timeout_seconds") + MARGIN_SECONDS < CHECK_SECONDS
+    assert CHECK_SECONDS <= DEFAULT_CAP_SECONDS
 
 
 def test_who_starts_or_cancels_waits_as_long_as_he_may_be_kept_waiting() -> None:
