@@ -36,7 +36,9 @@ from services.orchestrator.steps.memory import RecordedMemory
 from services.orchestrator.steps.place import INPUT_IMAGES, RENDERING, RUN
 from services.orchestrator.steps.rendering import Rendering
 from services.orchestrator.steps.table import FACTORIES
+from services.orchestrator.telemetry import LoggedTelemetry
 from services.orchestrator.template_values import input_values, plan_values
+from services.orchestrator.tracker import RecordTracker
 
 # The output that was to end with its run has another end.
 _ENDS_DIFFER = frozenset({"OUTPUT_HAS_NO_ENTITY", "OUTPUTS_DISAGREE"})
@@ -101,7 +103,9 @@ class Pipeline:
         run = self._run
         services = Registry(
             {
+                "telemetry": LoggedTelemetry(),
                 **run.services.others,
+                "tracker": RecordTracker(run.services.recorder),
                 "recorder": run.services.recorder,
                 "safety": run.services.safety,
                 "interception": run.services.interception,

@@ -19,7 +19,10 @@ StepState = Literal["succeeded", "blocked", "failed", "skipped", "cancelled"]
 
 
 class ServiceRegistry(Protocol):
-    """What steps may ask for by name: recorder, safety, interception, media, clock, and more."""
+    """What steps may ask for by name.
+
+    recorder, safety, interception, media, tracker, clock, telemetry, and more.
+    """
 
     def get(self, name: str) -> object:
         """Return a service. Raises FailedPrecondition SERVICE_NOT_THERE, naming it."""
