@@ -139,7 +139,8 @@ def checked(text: str, instructions: str, material: str = "") -> Checked:
     text = capped(text)
     if not any(character.isprintable() and not character.isspace() for character in text):
         raise FailedPrecondition("LLM_EMPTY_OUTPUT", "the model answered without any text")
-    if is_refusal(text):
+    # What the person wrote may come back: a refusal can be translated too.
+    if is_refusal(text) and not is_refusal(material):
         raise FailedPrecondition("LLM_REFUSED", "the model declined to write")
     if leaks(text, instructions, material):
         raise FailedPrecondition("LLM_PROMPT_LEAK", "the model answered with its instructions")
