@@ -36,6 +36,9 @@ async def test_not_ready_names_who_is_away_and_health_is_our_own() -> None:
         assert system["judges"] is None
         assert system["safety_level"] is None
         assert system["writers"] == ["builtin"]
+    async with gateway(away=("interception",)) as world:
+        assert (await world.client.get("/ready")).json()["loading"] == []
+        assert (await world.client.get("/api/system")).json()["providers"] is None
 
 
 async def test_who_opens_the_bare_address_is_led_to_the_documentation(world: World) -> None:
@@ -88,6 +91,25 @@ async def test_the_system_tells_what_writes_judges_and_draws(world: World) -> No
         }
     ]
     assert system["version"]
+
+
+async def test_a_model_that_is_loading_is_told_and_keeps_nobody_out(world: World) -> None:
+    ready = await world.client.get("/ready")
+    assert (ready.status_code, ready.json()["loading"]) == (200, ["ollama"])
+    system = (await world.client.get("/api/system")).json()
+    assert system["providers"] == [
+        {
+            "name": "ollama",
+            "protocol": "ollama",
+            "models": ["llama3.2"],
+            "remote": False,
+            "state": "loading",
+            "reason": "llama3.2: into memory",
+            "running": 1,
+            "waiting": 3,
+            "concurrency": 1,
+        }
+    ]
 
 
 async def test_the_system_tells_whose_pictures_are_looked_at(world: World) -> None:
