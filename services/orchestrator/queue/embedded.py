@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import AsyncIterator
 
 from services.kit.clock import Clock
@@ -18,6 +17,7 @@ from services.kit.ids import RunId
 from services.kit.log import facts
 from services.orchestrator.claims import Claim, Claims
 from services.orchestrator.queue.claiming import Claimer
+from services.orchestrator.queue.created import CreatedRuns
 from services.orchestrator.queue.heart import Heart, HeldRun
 from services.orchestrator.queue.view import QueueView
 
@@ -53,19 +53,14 @@ class EmbeddedQueue:
         self._poll = poll_seconds
         self._heart = Heart(claims, claim, clock, expire_seconds)
         self._claimer = Claimer(claims, claim, self._heart, view)
-        # Runs that were claimed as they were created.
-        self._ours: deque[HeldRun] = deque()
+        self._created = CreatedRuns(self._heart)
         self._wake = asyncio.Event()
         self._closed = False
 
     async def submit(self, run_id: RunId, user_id: str, *, epoch: int = 0) -> None:
         """Have a run driven; again changes nothing."""
         if epoch:
-            run = self._heart.hold(run_id, epoch)
-            if self._closed:
-                await run.release()
-            elif not run.taken and run not in self._ours:
-                self._ours.append(run)
+            await self._created.add(run_id, epoch)
         self._wake.set()
 
     async def claims(self) -> AsyncIterator[HeldRun]:
@@ -85,15 +80,15 @@ class EmbeddedQueue:
         """Give back what nobody has begun to drive, and end."""
         self._closed = True
         self._wake.set()
-        while self._ours:
-            await self._ours.popleft().release()
+        await self._created.aclose()
 
     async def _next(self) -> HeldRun | None:
         # Who was woken knows of a run that an older list may not have.
         age = 0.0 if self._wake.is_set() else LIST_SECONDS
         self._wake.clear()
-        if self._ours:
-            return self._ours.popleft()
+        created = self._created.next()
+        if created is not None:
+            return created
         try:
             run = await self._claimer.next_in_line(age)
         except ArtlabError as error:

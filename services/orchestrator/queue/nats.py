@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -22,6 +21,7 @@ from services.kit.ids import RunId
 from services.kit.log import facts
 from services.orchestrator.claims import Claim, Claims
 from services.orchestrator.queue.claiming import Claimer, Over, Refused
+from services.orchestrator.queue.created import CreatedRuns
 from services.orchestrator.queue.fair import in_turn
 from services.orchestrator.queue.heart import Heart, HeldRun
 from services.orchestrator.queue.stream import AWAY, RunStream
@@ -70,7 +70,7 @@ class NatsQueue:
         self._sign_seconds = claim.ttl_seconds / SIGNS_PER_ACK
         self._heart = Heart(claims, claim, clock, expire_seconds)
         self._claimer = Claimer(claims, claim, self._heart, view)
-        self._ours: deque[HeldRun] = deque()
+        self._created = CreatedRuns(self._heart)
         self._messages: dict[HeldRun, Msg] = {}
         # When each run that waits was put in.
         self._put: dict[RunId, float] = {}
@@ -86,11 +86,7 @@ class NatsQueue:
             if await self._stream.publish(run_id):
                 self._put[run_id] = self._clock.monotonic()
             return
-        run = self._heart.hold(run_id, epoch)
-        if self._closed:
-            await run.release()
-        elif not run.taken and run not in self._ours:
-            self._ours.append(run)
+        await self._created.add(run_id, epoch)
         self._wake.set()
 
     async def claims(self) -> AsyncIterator[HeldRun]:
@@ -115,8 +111,7 @@ class NatsQueue:
         """Give back what nobody has begun to drive, and end."""
         self._closed = True
         self._wake.set()
-        while self._ours:
-            await self._ours.popleft().release()
+        await self._created.aclose()
         if self._fetching is not None:
             # At most a fetch; a message that comes with it is given back.
             await asyncio.wait([self._fetching])
@@ -127,8 +122,9 @@ class NatsQueue:
 
     async def _next(self) -> HeldRun | None:
         self._wake.clear()
-        if self._ours:
-            return self._ours.popleft()
+        created = self._created.next()
+        if created is not None:
+            return created
         self._wanted = True
         try:
             message = await self._message()
@@ -142,7 +138,7 @@ class NatsQueue:
             self._wanted = False
         if message is not None:
             return await self._take(message)
-        if self._view.has_line and not self._ours:
+        if self._view.has_line and not self._created:
             # They wait, and no message came: the server hangs, or has just lost them.
             return await self._from_list()
         return None
