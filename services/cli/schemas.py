@@ -7,11 +7,16 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from services.interception.models_file import ModelsFile
 from services.interception.recipe_file import RecipeFile
 from services.media.output_files import OutputFile
 
 # By what they are called on the command line and in configs/schema/<name>.schema.json.
-SCHEMAS: Mapping[str, type[BaseModel]] = {"recipe": RecipeFile, "output": OutputFile}
+SCHEMAS: Mapping[str, type[BaseModel]] = {
+    "recipe": RecipeFile,
+    "output": OutputFile,
+    "models": ModelsFile,
+}
 
 
 def schema_text(name: str) -> str:

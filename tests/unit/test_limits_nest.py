@@ -12,6 +12,7 @@ from services.cli.gateway_client import IMAGE_SECONDS as IMAGE_OF_CLI_SECONDS
 from services.gateway.clients import CANCEL_SECONDS, INPUT_IMAGE_SECONDS, START_SECONDS
 from services.gateway.uploads import UPLOAD_SECONDS
 from services.interception.__main__ import PASS_MARGIN_SECONDS
+from services.interception.models_file import LONGEST_CHAIN_SECONDS, ProviderFile
 from services.interception.settings import InterceptionSettings
 from services.kit.catalogue import CONFIGS
 from services.kit.deadline import MARGIN_SECONDS
@@ -59,6 +60,11 @@ def test_a_pass_is_ended_by_the_interception_service_before_the_orchestrator_los
 ):
     longest = _most(InterceptionSettings, "openai_timeout_seconds")
     assert longest + PASS_MARGIN_SECONDS < PASS_SECONDS
+
+
+def test_a_chain_of_models_is_ended_before_the_orchestrator_loses_patience() -> None:
+    assert LONGEST_CHAIN_SECONDS + PASS_MARGIN_SECONDS < PASS_SECONDS
+    assert _most(ProviderFile, "total_seconds") <= LONGEST_CHAIN_SECONDS
 
 
 def test_an_output_is_ended_by_its_config_before_anybody_who_waits_for_it_gives_up() -> None:

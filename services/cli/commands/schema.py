@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 
-@click.command(short_help="Print the JSON Schema of a recipe or output.")
-@click.argument("kind", type=click.Choice(("recipe", "output")))
+@click.command(short_help="Print the JSON Schema of a recipe, an output or the table of models.")
+@click.argument("kind", type=click.Choice(("recipe", "output", "models")))
 def schema(kind: str) -> None:
     """Print the JSON Schema of a KIND of file, for editors.
 
