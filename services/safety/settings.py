@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from services.kit.catalogue import CONFIGS
-from services.kit.near import parse_base_url
+from services.kit.near import is_near, parse_base_url
 from services.kit.settings import DEFAULT_PORTS, Port, Settings
 
 
@@ -21,6 +22,11 @@ class SafetySettings(Settings):
     )
     configs: Path = Field(
         CONFIGS, description="folder of the catalogue; the policy and the lists are in safety/"
+    )
+    local_only: bool = Field(
+        False,
+        description="whether no text and no picture may leave this machine and its private "
+        "network; a judge that is further away is refused at start",
     )
     judge_base_url: str = Field(
         "",
@@ -104,8 +110,11 @@ class SafetySettings(Settings):
 
     @field_validator("vision_base_url", "judge_base_url")
     @classmethod
-    def _is_base_url(cls, value: str) -> str:
-        return parse_base_url(value)
+    def _is_base_url(cls, value: str, info: ValidationInfo) -> str:
+        url = parse_base_url(value)
+        if url and info.data.get("local_only") and not is_near(urlsplit(url).hostname or ""):
+            raise ValueError("is not near, and ARTLAB_SAFETY_LOCAL_ONLY is set")
+        return url
 
     @field_validator("vision_model", "judge_model")
     @classmethod
