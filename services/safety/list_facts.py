@@ -16,7 +16,8 @@ def list_facts(
     folder: Path, terms: Mapping[str, TermsFile], rules: Mapping[str, RulesFile]
 ) -> tuple[ListFacts, ...]:
     """Return the facts by language, sorted. `folder` is that of the files of safety."""
-    languages = {file.language for file in (*terms.values(), *rules.values())}
+    languages = {file.language for file in terms.values()}
+    languages |= {file.language for file in rules.values()}
     return tuple(
         ListFacts(
             language,
