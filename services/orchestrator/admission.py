@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.kit.errors import ArtlabError, ResourceExhausted
+from services.kit.errors import ArtlabError, ResourceExhausted, Unavailable
 from services.orchestrator.queue.view import QueueView
 
 RETRY_SECONDS = 5.0
@@ -40,13 +40,17 @@ class Admission:
             user_id: whose it is; empty for nobody in particular, who has no limit of their own.
             room: how many runs this process could drive at once now.
 
-        Raises ResourceExhausted TOO_MANY_RUNS or TOO_MANY_RUNS_OF_PERSON.
+        Raises ResourceExhausted TOO_MANY_RUNS or TOO_MANY_RUNS_OF_PERSON, Unavailable when the
+        recorder is away.
         """
         try:
             # While there is room the queue looks by itself, and what it saw is new enough.
             await self._view.look(SEEN_SECONDS if not room else 2 * SEEN_SECONDS)
+        except Unavailable:
+            # Nothing can be recorded now.
+            raise
         except ArtlabError:
-            # The recorder is away: it refuses the run itself if it does not come back.
+            # It refuses the run itself if it must.
             pass
         if self._view.open_runs() >= self._max_open:
             raise ResourceExhausted(

@@ -157,8 +157,8 @@ class Supervisor:
         # Nearly every run is new, so that one is not asked for before it is made.
         try:
             plan, text = await self._plan_new(request)
-        except ArtlabError:
-            if not await self._is_there(run_id):
+        except ArtlabError as error:
+            if error.reason == "RECORDER_UNAVAILABLE" or not await self._is_there(run_id):
                 raise
             # What it was refused for concerns new runs only.
             return await self._begun(run_id, self._begin_again(request))
