@@ -52,6 +52,7 @@ class InterceptionClient:
             keeps_words=recipe.keeps_words,
             is_local=recipe.origin == interception_pb2.RECIPE_ORIGIN_LOCAL,
             sha256=recipe.sha256,
+            local_only=recipe.local_only,
         )
 
     async def detect_language(self, text: str) -> str:

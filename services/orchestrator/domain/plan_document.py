@@ -109,6 +109,7 @@ def _recipe(recipe: Recipe) -> dict[str, object]:
         "keeps_words": recipe.keeps_words,
         "is_local": recipe.is_local,
         "sha256": recipe.sha256,
+        "local_only": recipe.local_only,
     }
 
 
@@ -132,6 +133,8 @@ def _recipe_of(recipe: Fields) -> Recipe:
             is_local=recipe.flag("is_local"),
             sha256=recipe.text("sha256"),
         )
+    if "local_only" in recipe:
+        found = replace(found, local_only=recipe.flag("local_only"))
     recipe.nothing_else()
     return found
 

@@ -61,6 +61,7 @@ class Recipe:
         keeps_words: whether no medium may have its words put differently.
         is_local: whether somebody here wrote it, so that its own texts have to be checked.
         sha256: of the recipe the plan was made with; empty when it was not told.
+        local_only: whether texts on their way through it may reach no model but one's own.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Recipe:
     keeps_words: bool = False
     is_local: bool = False
     sha256: str = ""
+    local_only: bool = False
 
     def given(self, number: int) -> PassText:
         """Return what a pass, from 1, is given."""

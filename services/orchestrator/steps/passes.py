@@ -38,7 +38,8 @@ async def _once(
         text=text,
         language=run.language,
         context=request.context if own else "",
-        mode=request.mode,
+        # The recipe's promise holds for the translation before it as well.
+        mode="eco" if recipe.local_only else request.mode,
         seed=run.plan.seed,
         number=number,
         user_id=request.user_id,

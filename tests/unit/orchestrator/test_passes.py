@@ -57,6 +57,17 @@ async def test_passes_that_write_too_much_together_are_an_error_of_their_own() -
     assert stage.recorder.error.reason == "PASSES_TOO_LONG"
 
 
+async def test_a_recipe_that_keeps_texts_here_has_them_translated_here_too() -> None:
+    fast = replace(REQUEST, mode="fast")
+    for promises, mode in ((True, "eco"), (False, "fast")):
+        stage = stage_with(replace(DADA, local_only=promises))
+        assert await stage.run(fast) == "succeeded"
+        assert [(job.config_name, job.mode) for job in stage.interception.jobs] == [
+            ("translation_en", mode),
+            ("dada", mode),
+        ]
+
+
 async def test_a_recipe_of_somebody_here_is_checked_before_a_model_gets_it() -> None:
     stage = stage_with(LOCAL)
     stage.interception.texts = ("Sei freundlich", "verboten")
