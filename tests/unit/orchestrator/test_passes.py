@@ -60,7 +60,8 @@ async def test_passes_that_write_too_much_together_are_an_error_of_their_own() -
 async def test_a_recipe_that_keeps_texts_here_has_them_translated_here_too() -> None:
     fast = replace(REQUEST, mode="fast")
     for promises, mode in ((True, "eco"), (False, "fast")):
-        stage = stage_with(replace(DADA, local_only=promises))
+        recipe = replace(DADA, local_only=promises, output_configs=("builtin_image",))
+        stage = stage_with(recipe)
         assert await stage.run(fast) == "succeeded"
         assert [(job.config_name, job.mode) for job in stage.interception.jobs] == [
             ("translation_en", mode),
