@@ -5,19 +5,14 @@ Through the real service; the model is a fake that can misbehave.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from artlab.safety.v1 import safety_pb2
 from services.safety.domain.levels import Level
-from services.safety.domain.policy import Check, OnFailure
-from services.safety.domain.safety import Safety
-from services.safety.judge.text_pieces import OVERLAP_CHARACTERS, PIECE_CHARACTERS
 from tests.fakes.openai_server import (
     Answering,
     Asked,
@@ -39,7 +34,6 @@ from tests.integration.safety.text_server import (
     judging,
     ticket_of,
 )
-from tests.support.eventually import eventually
 from tests.support.rpc import refused
 from tests.unit.safety.support import safety
 
@@ -294,139 +288,3 @@ async def test_another_model_than_asked_is_recorded_and_logged(
     async with judging(line) as (stub, _):
         assert (await check(stub, SECRET)).used.model == "cheaper"
     assert "another model answered" in caplog.messages
-
-
-LONG = " ".join(f"Es waren einmal {number} Wiesen, Wälder und Flüsse." for number in range(500))
-
-
-async def test_a_long_text_is_asked_about_in_pieces_and_each_counts() -> None:
-    last = f"{LONG[:19_900]}Zwetschge"
-
-    def make(asked: Asked) -> Say:
-        line = finds(weapons=3) if "Zwetschge" in asked.user else finds()
-        return line.make(asked)
-
-    async with judging(Answering(make), at_once=2) as (stub, fake):
-        assert (await check(stub, last)).rule == "kids.weapons"
-        assert fake.open_most <= 2
-    sent = [asked.user[10:-10] for asked in fake.requests]
-    assert all(len(piece) <= PIECE_CHARACTERS for piece in sent)
-    in_order = sorted(sent, key=last.index)
-    joined = in_order[0] + "".join(piece[OVERLAP_CHARACTERS:] for piece in in_order[1:])
-    assert joined == last
-
-
-async def test_one_piece_that_could_not_be_judged_spoils_the_verdict() -> None:
-    def make(asked: Asked) -> Say:
-        return Say("") if "Zwetschge" in asked.user else finds().make(asked)
-
-    async with judging(Answering(make)) as (stub, _):
-        async with refused("FAILED_PRECONDITION", "TEXT_JUDGE_EMPTY"):
-            await check(stub, f"{LONG[:19_900]}Zwetschge")
-
-
-async def test_more_than_may_wait_are_sent_away_and_told_when_to_come_back() -> None:
-    async with judging(Never(), at_once=1, waiting=1, timeout_seconds=20) as (stub, fake):
-        first = asyncio.ensure_future(check(stub, SECRET))
-        await eventually(lambda: len(fake.requests) == 1)
-        second = asyncio.ensure_future(check(stub, SECRET))
-        outcomes: list[str] = []
-
-        async def ask() -> None:
-            async with refused("RESOURCE_EXHAUSTED", "SAFETY_BUSY") as seen:
-                await check(stub, SECRET)
-            outcomes.append(f"{seen.retry_after_seconds:g}")
-
-        # Whichever of two comes later finds no room.
-        third = asyncio.ensure_future(ask())
-        await asyncio.wait({second, third}, return_when=asyncio.FIRST_COMPLETED)
-        assert outcomes == ["5"]
-        for call in (first, second):
-            call.cancel()
-        await asyncio.gather(first, second, return_exceptions=True)
-        async with asyncio.timeout(5):
-            await fake.abandoned.wait()
-
-
-GUARD: dict[str, tuple[str, Level, str, list[str]]] = {
-    "safe": ("safe", Level.KIDS, "", []),
-    "safe, with a new line before it": ("\n\nsafe", Level.KIDS, "", []),
-    "two": (
-        "unsafe\nS1,S10",
-        Level.KIDS,
-        "kids.hate",
-        ["hate", "violence"],
-    ),
-    "with a blank": ("unsafe\nS11, S9", Level.RESEARCH, "research.mass_harm", ["mass_harm"]),
-    "not at this level": ("unsafe\nS12", Level.ADULT, "", ["sexual_content"]),
-    "never": ("unsafe\nS4", Level.RESEARCH, "research.sexualised_minors", ["sexualised_minors"]),
-    "its own harms": ("unsafe\nS8", Level.KIDS, "kids.other_harm", ["other_harm"]),
-    "unknown": ("unsafe\nS99", Level.RESEARCH, "research.other_harm", ["other_harm", "S99"]),
-}
-
-
-@pytest.mark.parametrize("name", GUARD)
-async def test_the_answer_of_llama_guard_is_read_by_its_grammar(name: str) -> None:
-    said, level, rule, codes = GUARD[name]
-    async with judging(Say(said, model="guard"), form="llama_guard") as (stub, fake):
-        verdict = await check(stub, SECRET, level)
-    assert verdict.rule == rule
-    assert [code for code in verdict.codes if code in codes] == codes
-    (asked,) = fake.requests
-    assert asked.body["messages"] == [{"role": "user", "content": SECRET}]
-    assert "response_format" not in asked.body
-    # An answer without a ticket comes on a connection of its own.
-    assert asked.headers["Connection"] == "close"
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ("unsafe", "TEXT_JUDGE_CONTRADICTION"),
-        ("safe\nS1", "TEXT_JUDGE_CONTRADICTION"),
-        ("SAFE", "TEXT_JUDGE_PROTOCOL"),
-        ("safe.", "TEXT_JUDGE_PROTOCOL"),
-        ("safe\nsafe", "TEXT_JUDGE_PROTOCOL"),
-        ("unsafe S1", "TEXT_JUDGE_PROTOCOL"),
-        ("unsafe\nS1,", "TEXT_JUDGE_PROTOCOL"),
-        ("unsafe\nviolence", "TEXT_JUDGE_PROTOCOL"),
-        ("unsafe\nS١", "TEXT_JUDGE_PROTOCOL"),
-        ('{"verdict": "safe"}', "TEXT_JUDGE_PROTOCOL"),
-        ("I'm sorry, I cannot help.", "TEXT_JUDGE_REFUSED"),
-        ("", "TEXT_JUDGE_EMPTY"),
-        ("<think>safe</think>", "TEXT_JUDGE_ONLY_THOUGHTS"),
-    ],
-)
-async def test_what_llama_guard_does_not_say_is_an_error(said: str, reason: str) -> None:
-    async with judging(Say(said), form="llama_guard") as (stub, _):
-        async with refused("FAILED_PRECONDITION", reason):
-            await check(stub, SECRET)
-
-
-def with_failure(on_failure: OnFailure) -> Safety:
-    rows = {
-        key: replace(
-            row,
-            steps=tuple(
-                replace(step, on_failure=on_failure) if step.check is Check.JUDGE else step
-                for step in row.steps
-            ),
-        )
-        for key, row in safety().policy.rows.items()
-    }
-    return replace(safety(), policy=replace(safety().policy, rows=rows))
-
-
-async def test_where_the_policy_says_so_the_rules_are_enough_while_the_model_is_away() -> None:
-    policy = with_failure(OnFailure.BUILTIN)
-    async with judging(Status(503), policy=policy) as (stub, _):
-        verdict = await check(stub, SECRET)
-        assert verdict.decision == safety_pb2.DECISION_SAFE
-        # Nobody who did not judge is named.
-        assert verdict.checks[-1].startswith("judge:builtin:")
-        assert (await check(stub, "Ein Hakenkreuz")).decision == safety_pb2.DECISION_BLOCKED
-    for line in (Say(""), finds("unsafe"), Say(DICTATED)):
-        async with judging(line, policy=policy) as (stub, _):
-            # A text could make it answer so, and would be rid of it.
-            async with refused("FAILED_PRECONDITION"):
-                await check(stub, SECRET)
