@@ -150,7 +150,8 @@ class ModelWriter:
                     raise silence_error() from error
                 if chunk is None:
                     break
-                patience = limits.between_tokens_seconds
+                # Roles, pings and reasoning come before the first word, and are none.
+                patience = limits.between_tokens_seconds if chunk.text else patience
                 if shown := await answer.take(chunk):
                     yield shown
         if shown := await answer.rest():
