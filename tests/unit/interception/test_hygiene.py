@@ -146,7 +146,8 @@ def test_quotation_marks_of_speech_stay(text: str) -> None:
     ["<|im_end|>", "<|eot_id|>", "<｜end▁of▁sentence｜>", "[INST]", "[/INST]", "<<SYS>>",
      "</s>",
      "<end_of_turn>", "<start_of_turn>model", "<|im_start|>assistant", "<|start_header_id|>user"
-     "<|end_header_id|>", "<bos>", "</system>", "<user>", "<|channel|>final<|message|>", "</think>"],
+     "<|end_header_id|>", "<bos>", "</system>", "<user>", "<|channel|>final<|message|>",
+     "</think>"],
 )  # fmt: skip
 def test_tokens_of_chat_templates_are_dropped_whole_and_while_a_text_grows(token: str) -> None:
     assert without_special(f"Ein {token}Hund") == "Ein Hund"
@@ -255,7 +256,8 @@ def test_sentences_that_only_sound_alike_stay(text: str) -> None:
 @pytest.mark.parametrize(
     ("hidden", "seen"),
     [("Ein\U000e0041 Hund", "Ein Hund"), ("a\u202eb", "ab"),
-     ("🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", None), ("👩\u200d🚒", None)],
+     ("🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", None),
+     ("👩\u200d🚒", None)],
 )  # fmt: skip
 def test_what_nobody_sees_is_dropped_and_emoji_stay_whole(hidden: str, seen: str | None) -> None:
     assert checked(hidden, "").text == (seen or hidden)
