@@ -75,8 +75,9 @@ def asking_of_each(who: str, *, when_made: bool = False) -> Definition:
     [each] = [step for step in document["steps"] if step["type"] == "for_each_output"]
     steps = each["config"]["body"]["steps"]
     text = {"text": "{{ steps.pre_output_safety.output.text }}"}
+    after = "media_generation" if when_made else "pre_output_safety"
     steps.insert(
-        2 if when_made else 1,
+        [step["id"] for step in steps].index(after) + 1,
         {
             "id": "ask_teacher",
             "type": "question",
