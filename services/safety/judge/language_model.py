@@ -16,7 +16,7 @@ from services.safety.judge.answers import Answer
 from services.safety.judge.complaints import OfTexts
 from services.safety.judge.json_form import JsonForm
 from services.safety.judge.llama_guard_form import LlamaGuardForm
-from services.safety.judge.model_client import ModelClient, ModelServer
+from services.safety.judge.model_client import RETRIES, ModelClient, ModelServer
 from services.safety.judge.text_pieces import pieces
 from services.safety.judge.text_question import Form
 from services.safety.ports import LANGUAGE_MODEL, Opinion, Question
@@ -49,9 +49,9 @@ class LanguageModelJudge:
     async def load(self) -> None:
         """Have a harmless text judged, so that the first person does not wait for the model.
 
-        Raises as `judge` does.
+        It is asked once. Raises as `judge` does.
         """
-        await self._judge(HARMLESS, LOAD_SECONDS)
+        await self._judge(HARMLESS, LOAD_SECONDS, retries=0)
 
     async def judge(self, question: Question) -> Opinion:
         """Return what the model finds in the text, or in any piece of a long one.
@@ -61,17 +61,19 @@ class LanguageModelJudge:
         TEXT_JUDGE_EMPTY, …_ONLY_THOUGHTS, …_REFUSED, …_CUT, …_PROTOCOL, …_CONTRADICTION,
         …_UNKNOWN_CATEGORY, …_LEAKED, …_STEERED, …_REJECTED, …_NOT_AUTHORIZED, …_MODEL_NOT_FOUND.
         """
-        return await self._judge(question.text, None)
+        return await self._judge(question.text)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
-    async def _judge(self, text: str, seconds: float | None) -> Opinion:
+    async def _judge(
+        self, text: str, seconds: float | None = None, retries: int = RETRIES
+    ) -> Opinion:
         async with self._client.in_time(seconds):
             try:
                 async with asyncio.TaskGroup() as group:
-                    asked = [group.create_task(self._ask(piece)) for piece in pieces(text)]
+                    asked = [group.create_task(self._ask(piece, retries)) for piece in pieces(text)]
             except* ArtlabError as errors:
                 # The first one that failed; the others were cancelled, or said much the same.
                 raise _first(errors) from None
@@ -79,14 +81,14 @@ class LanguageModelJudge:
         hits = tuple(dict.fromkeys(hit for opinion in opinions for hit in opinion.hits))
         return Opinion(hits, opinions[-1].used)
 
-    async def _ask(self, piece: str) -> Opinion:
+    async def _ask(self, piece: str, retries: int) -> Opinion:
         question = self._form.question(piece)
 
         def read(answer: Answer) -> Opinion:
             return Opinion(question.read(answer.text), ModelUsed("openai", answer.model))
 
         async with self._client.turn():
-            return await self._client.ask(question.asking, read)
+            return await self._client.ask(question.asking, read, retries)
 
 
 def _first(errors: BaseExceptionGroup[ArtlabError]) -> BaseException:

@@ -115,18 +115,18 @@ class ModelClient:
             async with asyncio.timeout(budget(seconds or self._server.timeout_seconds)):
                 yield
 
-    async def ask(self, asking: Asking, read: Callable[[Answer], T]) -> T:
-        """Return what `read` makes of the answer; ask again while the error may pass.
+    async def ask(self, asking: Asking, read: Callable[[Answer], T], retries: int = RETRIES) -> T:
+        """Return what `read` makes of the answer; ask again so often while the error may pass.
 
         Raises what the complaints make of a server that does not answer, and what `read` raises.
         """
-        for attempt in range(RETRIES + 1):
+        for attempt in range(retries + 1):
             try:
                 with model_errors(self._complaints):
                     return await self._ask(asking, read)
             except (Unavailable, ResourceExhausted) as error:
                 pause = error.retry_after_seconds or BACKOFF_SECONDS * 2**attempt
-                if attempt == RETRIES or pause > LONGEST_PAUSE_SECONDS:
+                if attempt == retries or pause > LONGEST_PAUSE_SECONDS:
                     raise
                 log.info("asking again", extra=facts(reason=error.reason, attempt=attempt + 1))
             # So that many who were sent away together do not come back together.

@@ -61,7 +61,7 @@ async def test_a_vision_model_is_asked_with_its_key_and_its_no_counts(tmp_path: 
 async def test_a_language_model_is_asked_and_nobody_is_served_before_it_answers() -> None:
     port, key = free_port(), "sk-very-secret"
     async with FakeOpenAI() as model:
-        model.script(Status(404))
+        model.script(Status(503))
         settings = {
             "JUDGE_BASE_URL": model.base_url,
             "JUDGE_MODEL": "guard",
@@ -101,7 +101,7 @@ async def test_a_language_model_is_asked_and_nobody_is_served_before_it_answers(
     assert key not in log
     assert "Quastenflosser" not in log
     (told,) = [line for line in map(orjson.loads, log.splitlines()) if "why" in line]
-    assert (told["reason"], told["judge"]) == ("TEXT_JUDGE_MODEL_NOT_FOUND", "openai:guard")
+    assert (told["reason"], told["judge"]) == ("SAFETY_UNAVAILABLE", "openai:guard")
 
 
 async def test_a_judge_that_the_policy_requires_and_nobody_set_up_stops_the_start(
