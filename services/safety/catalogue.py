@@ -158,8 +158,9 @@ def _entries(file: TermsFile) -> Iterable[Entry]:
 
 
 def _forms(entry: Entry) -> Iterable[str]:
-    """Return the letters of every term of an entry, with every inflection."""
+    """Return the letters of every term of an entry, with every inflection, and of its words."""
     for term in entry.terms:
+        yield from (fold_word(word) for word in term.split())
         letters = "".join(filter(str.isalnum, fold_word(term)))
         yield letters
         yield from (letters + suffix for suffix in entry.inflections)
@@ -167,9 +168,10 @@ def _forms(entry: Entry) -> Iterable[str]:
 
 def _long(entry: Entry) -> Iterable[LongTerm]:
     for term in entry.terms:
-        if len(term.split()) == 1:
-            compound = entry.mode is Mode.COMPOUND
-            yield LongTerm(fold_word(term), entry.inflections, compound)
+        words = term.split()
+        compound = entry.mode is Mode.COMPOUND and len(words) == 1
+        for word in words:
+            yield LongTerm(fold_word(word), entry.inflections, compound)
 
 
 def _allowed(file: TermsFile, forms: frozenset[str]) -> Iterable[Term]:
@@ -180,8 +182,10 @@ def _allowed(file: TermsFile, forms: frozenset[str]) -> Iterable[Term]:
         else:
             # "pen is" is innocent because its words are two; together they are listed.
             letters = "".join(filter(str.isalnum, fold_word(word)))
-            apart = len(word.split()) > 1 and letters in forms
-            yield Term(word, 0, Mode.WORD, inflections, apart)
+            contracted = "'" in word
+            apart = (contracted or len(word.split()) > 1) and letters in forms
+            text = word.replace("'", " ")
+            yield Term(text, 0, Mode.WORD, inflections, apart, contracted)
 
 
 def _rules(file: RulesFile) -> Iterable[Rule]:

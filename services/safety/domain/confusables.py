@@ -37,7 +37,7 @@ _PAIRS = (
     # Latin letters with strokes, small capitals, upside down
     "ıi ȷj ɑa ɡg ɩi øo Øo đd Đd łl Łl ħh Ħh ŧt Ŧt ƶz ɨi ʉu ƀb ɓb ɗd ðd Ðd ɛe Ɛe ɔc ŋn Ŋn ƙk ƴy "
     "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz "
-    "ɐa ǝe ɟf ƃg ɥh ʞk ɯm ɹr ʇt ʌv ʍw ʎy ꓕt "
+    "ᴉi ᴙr ɐa ǝe ɟf ƃg ɥh ʞk ɯm ɹr ʇt ʌv ʍw ʎy ꓕt "
     # Signs that are drawn or typed for letters
     "×x ❌x ✖x ✕x ✗x ⭕o 💲$ ❗! ❕! ¡! ¢c £l ¥y μu "
     # Symbols drawn with other characters: svasti signs of Tibet, koppa written as a sig rune

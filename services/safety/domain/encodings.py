@@ -27,6 +27,8 @@ _ESCAPES = re.compile(
     rf"(?:{_ESCAPE.pattern.replace('(', '(?:').replace('(?:?:', '(?:')}|\w){{2,20000}}"
 )
 _ENTITIES = re.compile(r"(?:&#?\w{1,8};|\w){2,20000}", re.ASCII)
+_TAGGED = re.compile(r"\w{1,200}(?:</?\w{1,12} ?/?>\w{0,200}){1,2000}")
+_TAG = re.compile(r"<[^<>]*>")
 _DOTS, _DASHES = ".·•∙⋅●", "-–—−_"
 _SIGN = f"[{re.escape(_DOTS + _DASHES)}]{{1,6}}"
 _MORSE = re.compile(rf"(?<![^\s/|]){_SIGN}(?:[ /|\n]{{1,3}}{_SIGN}){{3,10000}}")
@@ -133,5 +135,6 @@ _CODES: tuple[tuple[re.Pattern[str], str, Callable[[str], str]], ...] = (
     (_PERCENT, "%", _percent),
     (_ESCAPES, "\\", _escapes),
     (_ENTITIES, "&;", html.unescape),
+    (_TAGGED, "<>", lambda found: _TAG.sub("", found)),
     (_MORSE, "", _morse),
 )

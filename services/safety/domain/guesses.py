@@ -1,12 +1,14 @@
 """What words that do not exist may have been meant to be read as. Pure, linear.
 
-A word that no vocabulary knows may be a listed word with a slip of the keyboard, or a word that
-was turned round, turned upside down or put through ROT13 or Atbash. What comes out has to be a
-word, or nothing is guessed: few words become another one by chance, and rarely a listed one.
+A word that no vocabulary knows may be a listed word with a slip of the keyboard or with letters
+repeated, or a word that was turned round, turned upside down or put through ROT13 or Atbash. What
+comes out has to be a word, or nothing is guessed: few words become another one by chance, and
+rarely a listed one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
@@ -14,13 +16,19 @@ from services.safety.domain.spelling import LongTerm, Speller
 from services.safety.domain.tokens import Letters, replace_words
 from services.safety.domain.vocabulary import MAX_COMPOUND_LETTERS, Vocabulary
 
+_DOUBLED = re.compile(r"(.)\1")
 # Shorter words are other words when they are turned round.
 MIN_LETTERS = 4
+MIN_SWAPPED_LETTERS = 6
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _ROT13 = str.maketrans(_ALPHABET, _ALPHABET[13:] + _ALPHABET[:13])
 _ATBASH = str.maketrans(_ALPHABET, _ALPHABET[::-1])
 # What plain letters are upside down; the others have characters of their own (confusables).
-_UPSIDE_DOWN = str.maketrans("nudpbqmw", "unpdqbwm")
+_UPSIDE_DOWN = str.maketrans("nudpbq", "unpdqb")
+
+
+def _skeleton(word: str) -> str:
+    return "".join(letter for letter, _ in groupby(word))
 
 
 class Guesser:
@@ -38,13 +46,15 @@ class Guesser:
         """
         self._speller = Speller(terms, vocabulary)
         self._forms = forms
+        self._sorted = frozenset("".join(sorted(form)) for form in forms)
+        self._by_skeleton = {_skeleton(form): form for form in sorted(forms, reverse=True)}
         self._vocabulary = vocabulary
 
     def guess(self, letters: Letters) -> Iterator[Letters]:
         """Yield what else the parts of a reading with unknown words can be read as."""
         words = letters.words()
         unknown = [word for word in set(words) if self._is_unknown(word)]
-        corrected = self._each(unknown, self._speller.correct)
+        corrected = self._each(unknown, self._corrected)
         ciphered = self._each(unknown, self._deciphered)
         turned = self._each(unknown, self._turned)
         for meant in (corrected | ciphered, turned):
@@ -69,6 +79,28 @@ class Guesser:
 
     def _each(self, words: Sequence[str], read: Callable[[str], str | None]) -> dict[str, str]:
         return {word: meant for word in words if (meant := read(word)) is not None}
+
+    def _corrected(self, word: str) -> str | None:
+        # Longer words may have any slip; two letters that changed places are seen in shorter ones.
+        return self._speller.correct(word) or self._unswapped(word) or self._unrepeated(word)
+
+    def _unswapped(self, word: str) -> str | None:
+        if len(word) < MIN_SWAPPED_LETTERS:
+            return None
+        if "".join(sorted(word)) not in self._sorted:
+            return None
+        swapped = (f"{word[:i]}{word[i + 1]}{word[i]}{word[i + 2 :]}" for i in range(len(word) - 1))
+        return next((meant for meant in swapped if meant in self._forms), None)
+
+    def _unrepeated(self, word: str) -> str | None:
+        """Return the listed word that has fewer of its letters twice: nnuuttee."""
+        if not _DOUBLED.search(word):
+            return None
+        skeleton = _skeleton(word)
+        meant = self._by_skeleton.get(skeleton)
+        if meant is None or len(word) - len(skeleton) <= len(meant) - len(skeleton) + 1:
+            return None
+        return meant
 
     def _deciphered(self, word: str) -> str | None:
         candidates = (word.translate(_ROT13), word.translate(_ATBASH))

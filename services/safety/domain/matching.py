@@ -31,6 +31,8 @@ from services.safety.domain.vocabulary import NO_VOCABULARY, Vocabulary
 
 MAX_INFLECTION_LETTERS = 5
 MIN_COMPOUND_LETTERS = 3
+# Shorter terms are in too many compounds by chance: hande-LSD-elegierter.
+MIN_SPLIT_LETTERS = 4
 # Longer terms stand in no innocent word by chance.
 MIN_FREE_COMPOUND_LETTERS = 8
 # "Haken kreuz" is a word torn apart, whatever its parts; "pen is" and "hero in" are two words.
@@ -60,7 +62,8 @@ class Term:
     """One thing to look for, on behalf of an owner (an index of the caller's).
 
     `apart` is for innocent words that would be another one together: they have to be words of their
-    own ("the pen is blue", also "the-pen-is-blue"; not "penis", nor "a pen-is").
+    own ("the pen is blue", also "the-pen-is-blue"; not "penis", nor "a pen-is", unless they are
+    `contracted`: "who're").
     """
 
     text: str
@@ -68,6 +71,7 @@ class Term:
     mode: Mode = Mode.WORD
     inflections: frozenset[str] = frozenset()
     apart: bool = False
+    contracted: bool = False
 
 
 class Match(NamedTuple):
@@ -92,7 +96,9 @@ class _Pattern:
     term: Term
     # Offsets at which the term's own words begin.
     own: frozenset[int]
-    # Those of them between two numbers: 14/88 is not the year 1488.
+    # Offsets at which its words have punctuation: don't, e-mail.
+    soft: frozenset[int]
+    # Offsets of `own` between two numbers: 14/88 is not the year 1488.
     numbers: tuple[int, ...]
 
 
@@ -165,14 +171,19 @@ class Cover:
 
 def _patterns_of(term: Term) -> Iterator[_Pattern]:
     # Nobody writes a term with symbols for letters, so symbols in it are punctuation.
-    words = [split(fold_word(w).translate(NO_SYMBOLS)).text for w in term.text.split()]
-    # Punctuation inside a word of a term is no boundary of its own: looked through as usual.
-    choices = [dict.fromkeys((word, _spelled(word), _dotless(word))) for word in words if word]
+    words = [split(fold_word(w).translate(NO_SYMBOLS)) for w in term.text.split()]
+    words = [word for word in words if word.text]
+    # Punctuation inside a word of a term may be there, and need not.
+    choices = [dict.fromkeys((w.text, _spelled(w.text), _dotless(w.text))) for w in words]
     for chosen in product(*choices):
-        own = frozenset(list(accumulate(len(word) for word in chosen))[:-1])
+        begins = [0, *accumulate(len(word) for word in chosen)]
+        own = frozenset(begins[1:-1])
+        soft = frozenset(
+            begin + k for begin, w in zip(begins, words, strict=False) for k in w.starts[1:-1]
+        )
         letters = "".join(chosen)
         numbers = (k for k in own if letters[k - 1].isdigit() and letters[k].isdigit())
-        yield _Pattern(letters, term, own, tuple(numbers))
+        yield _Pattern(letters, term, own, soft, tuple(numbers))
 
 
 def _spelled(word: str) -> str:
@@ -203,7 +214,7 @@ def _stands(
         return (
             all(bound[start + offset] for offset in pattern.own)
             and inner - bound.count(INSIDE, start + 1, end) == len(pattern.own)
-            and not _is_one_chunk(letters, start, end)
+            and (term.contracted or not _is_one_chunk(letters, start, end))
         )
     if pattern.numbers and any(bound[start + offset] == INSIDE for offset in pattern.numbers):
         return False
@@ -219,6 +230,8 @@ def _may_begin_before(letters: Letters, start: int, end: int, vocabulary: Vocabu
         return False
     if end - start >= MIN_FREE_COMPOUND_LETTERS:
         return True
+    if end - start < MIN_SPLIT_LETTERS:
+        return False
     # The word may have begun before a hyphen ("Riesen-pornofilm", "Rie-senporno").
     low = max(start - WIDEN_LETTERS, 0)
     loose = max(bound.rfind(LOOSE, low, start), low)
@@ -255,7 +268,11 @@ def _is_one_word(
 ) -> bool:
     """Whether letters that stand apart were meant to be read together."""
     bound = letters.bound
-    foreign = [k for k in range(start + 1, end) if bound[k] and k - start not in pattern.own]
+    foreign = [
+        k
+        for k in range(start + 1, end)
+        if bound[k] and k - start not in pattern.own and k - start not in pattern.soft
+    ]
     if not foreign:
         return True
     length = end - start
@@ -263,19 +280,19 @@ def _is_one_word(
         return length >= MIN_SPELLED_INSIDE_LETTERS or (
             length >= MIN_COMPOUND_LETTERS and _is_all_that_is_spelled(letters, start, end)
         )
+    torn = list(_torn(pattern, foreign, start, end))
+    loose = any(bound[k] == LOOSE for k in foreign)
     if length >= MIN_TORN_LETTERS:
-        return True
-    if all(bound[k] == TIGHT for k in foreign) and length >= MIN_HYPHENATED_LETTERS:
-        return (
-            not vocabulary.languages
-            or all(_is_one_chunk(letters, *word) for word in _torn(pattern, foreign, start, end))
-            or not _are_words(letters, start, end, vocabulary)
+        # "Tim's platters" tears nothing apart, "h akenkreuz" does.
+        lone = loose and any(bound[k] and bound[k + 1] for a, b in torn for k in range(a, b))
+        return not lone or not _are_words(letters, torn, vocabulary)
+    if not vocabulary.languages:
+        return not loose and length >= MIN_HYPHENATED_LETTERS
+    if not loose and length >= MIN_HYPHENATED_LETTERS:
+        return all(_is_one_chunk(letters, *word) for word in torn) or not _are_words(
+            letters, torn, vocabulary
         )
-    return (
-        length >= MIN_TORN_SHORT_LETTERS
-        and bool(vocabulary.languages)
-        and not _are_words(letters, start, end, vocabulary)
-    )
+    return length >= MIN_TORN_SHORT_LETTERS and not _are_words(letters, torn, vocabulary)
 
 
 def _torn(
@@ -300,16 +317,19 @@ def _is_one_chunk(letters: Letters, start: int, end: int) -> bool:
     )
 
 
-def _are_words(letters: Letters, start: int, end: int, vocabulary: Vocabulary) -> bool:
-    """Whether every part of a term that is torn apart is a word of its own."""
+def _are_words(letters: Letters, torn: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> bool:
+    """Whether every part of the words that are torn apart is a word of its own."""
     bound, text = letters.bound, letters.text
-    stop = end
-    while stop - end < WIDEN_LETTERS and not bound[stop]:
-        stop += 1
-    cuts = [k for k in range(start, stop) if bound[k]] + [stop]
-    pieces = [text[a:b] for a, b in pairwise(cuts)]
-    # A single letter proves nothing: "Peter's hit" tears no word apart.
-    return all(len(piece) < MIN_PIECE_LETTERS or vocabulary.knows(piece) for piece in pieces)
+    for start, end in torn:
+        stop = end
+        while stop - end < WIDEN_LETTERS and not bound[stop]:
+            stop += 1
+        cuts = [start, *(k for k in range(start + 1, stop) if bound[k]), stop]
+        for a, b in pairwise(cuts):
+            # A single letter proves nothing: "Peter's hit" tears no word apart.
+            if b - a >= MIN_PIECE_LETTERS and not vocabulary.knows(text[a:b]):
+                return False
+    return True
 
 
 def _is_all_that_is_spelled(letters: Letters, start: int, end: int) -> bool:

@@ -63,7 +63,10 @@ def _without_dots(units: str, vocabulary: Vocabulary) -> str:
 
 def _as_letters(units: str, symbols: dict[int, int], digits: dict[int, int]) -> str:
     if not LETTER_SYMBOLS.isdisjoint(units):
-        units = _RUN.sub(lambda found: _spelled(found, symbols), units)
+        # Each is judged by the letters beside it, and those may be digits and symbols: r@p!$t.
+        units = _digits(units, digits)
+        for _ in range(2):
+            units = _RUN.sub(lambda found: _spelled(found, symbols), units)
         units = units.translate(NO_SYMBOLS)
     units = _LONE_DIGIT.sub(lambda found: found[0].translate(digits), units)
     return _digits(units, digits)

@@ -53,7 +53,7 @@ class RuleBook:
                 self._owners.append((number, group))
                 terms += [starred(word, len(self._owners) - 1) for word in words]
         self._allow = len(self._owners)
-        terms += [Term(t.text, self._allow, t.mode, t.inflections, t.apart) for t in allowed]
+        terms += [Term(t.text, self._allow, t.mode, t.inflections, t.apart, t.contracted) for t in allowed]
         self._matcher = Matcher(terms, vocabulary)
 
     def find(self, folded: Folded, readings: Sequence[Letters]) -> tuple[Hit, ...]:

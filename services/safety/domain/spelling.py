@@ -8,7 +8,7 @@ missing, changed, or two that changed places.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -41,7 +41,7 @@ class Speller:
 
     def __init__(self, terms: Iterable[LongTerm], vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._by_rest: dict[str, dict[LongTerm, None]] = {}
+        self._by_rest: dict[tuple[str, ...], dict[LongTerm, None]] = {}
         for term in terms:
             if len(term.letters) >= MIN_LETTERS and term.letters.isalpha():
                 for rest in _rests(term.letters, term.slips):
@@ -58,7 +58,8 @@ class Speller:
         slips = 2 if len(word) >= MIN_LETTERS_FOR_TWO - 2 else 1
         near: dict[LongTerm, None] = {}
         for rest in _rests(word, slips):
-            near.update(self._by_rest.get(rest, {}))
+            if rest in self._by_rest:
+                near.update(self._by_rest[rest])
         return next((meant for term in near if (meant := self._as(word, term)) is not None), None)
 
     def _as(self, word: str, term: LongTerm) -> str | None:
@@ -77,11 +78,8 @@ class Speller:
         return None
 
 
-def _rests(word: str, slips: int) -> set[str]:
-    """Return what the first letters are when up to `slips` of them are taken away."""
+def _rests(word: str, slips: int) -> Iterator[tuple[str, ...]]:
+    """Yield what the first letters are when up to `slips` of them are taken away."""
     prefix = word[:_PREFIX_LETTERS]
-    rests = {prefix}
-    for count in range(1, slips + 1):
-        kept = len(prefix) - count
-        rests.update("".join(letters) for letters in combinations(prefix, kept))
-    return rests
+    for count in range(slips + 1):
+        yield from combinations(prefix, len(prefix) - count)

@@ -74,7 +74,9 @@ class Wordlist:
             owner = self._role("unless", number)
             terms += [starred(word, owner) for word in entry.unless]
         owner = self._role("allow", 0)
-        terms += [Term(t.text, owner, t.mode, t.inflections, t.apart) for t in allowed]
+        terms += [
+            Term(t.text, owner, t.mode, t.inflections, t.apart, t.contracted) for t in allowed
+        ]
         # A sign listed in two languages is one sign.
         stems = list(dict.fromkeys(fold_word(word.strip("*")) for word in signals))
         for word in signals:
