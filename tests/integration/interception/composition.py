@@ -79,10 +79,11 @@ async def serve(
     async with AsyncExitStack() as stack:
         providers: dict[str, ProviderInUse | Keyless] = {}
         for server in servers:
-            provider = connect(server.spec, {}, server.api_key)
-            assert not isinstance(provider, Keyless)
-            stack.push_async_callback(provider.chat.aclose)
-            providers[server.spec.name] = provider
+            # One that asks for its key by a variable does not find it.
+            key = None if server.spec.key_env else server.api_key
+            provider = providers[server.spec.name] = connect(server.spec, {}, key)
+            if not isinstance(provider, Keyless):
+                stack.push_async_callback(provider.chat.aclose)
         detector = Detector({"de": lexicon.de.knows, "en": lexicon.en.knows})
         builtin = BuiltinWriter(lexicon)
         choice = WriterChoice(

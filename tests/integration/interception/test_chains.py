@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from artlab.interception.v1 import interception_pb2 as pb
 from services.interception.domain.models import ModelRef, ModelTable, ProviderSpec
 from services.interception.model_writer import RETRIES
 from tests.fakes.ollama_chat import FakeOllamaChat
@@ -95,6 +96,37 @@ async def test_some_failures_go_no_further(line: Line, reason: str) -> None:
     assert other.requests == []
 
 
+async def test_one_without_its_key_is_passed_over_and_alone_an_error() -> None:
+    async with FakeOpenAI() as one, FakeOpenAI() as other:
+        keyless = chat_server(one.base_url, name="first", key_env="NO_SUCH_KEY")
+        second = chat_server(other.base_url, name="second")
+        async with interception(keyless, second, table=table_of(FIRST, SECOND)) as stub:
+            answer = await heard(stub, request("dada", TEXT))
+            found = await stub.ListProviders(pb.ListProvidersRequest(), timeout=5)
+        async with interception(keyless, table=table_of(FIRST)) as stub:
+            async with refused("FAILED_PRECONDITION", "LLM_NOT_AUTHORIZED"):
+                await heard(stub, request("dada", TEXT))
+    assert answer.result.used.backend == "second"
+    assert answer.result.parameters["fallback_reason"] == "LLM_NOT_AUTHORIZED"
+    assert found.providers[0].state == pb.PROVIDER_STATE_REFUSED
+    assert found.providers[0].reason == "no key: NO_SUCH_KEY is not set"
+    assert one.requests == []
+
+
+async def test_in_eco_mode_one_that_is_elsewhere_is_passed_over() -> None:
+    async with FakeOpenAI() as far, FakeOpenAI() as near:
+        servers = [
+            chat_server(far.base_url, name="first", remote=True),
+            chat_server(near.base_url, name="second"),
+        ]
+        async with interception(*servers, table=table_of(FIRST, SECOND)) as stub:
+            eco = await heard(stub, request("dada", TEXT))
+            fast = await heard(stub, request("dada", TEXT, execution_mode=FAST))
+    assert (eco.result.used.backend, fast.result.used.backend) == ("second", "first")
+    assert eco.result.parameters["fallback_reason"] == "ECO"
+    assert len(far.requests) == 1
+
+
 async def test_who_waits_sees_the_place_and_turns_go_round_between_people() -> None:
     gate, order = asyncio.Event(), list[str]()
     async with FakeOpenAI() as fake:
@@ -119,8 +151,6 @@ async def test_who_waits_sees_the_place_and_turns_go_round_between_people() -> N
 
 
 async def _waiting(stub: object, count: int) -> bool:
-    from artlab.interception.v1 import interception_pb2 as pb
-
     answer = await stub.ListProviders(pb.ListProvidersRequest(), timeout=5)  # type: ignore[attr-defined]
     return bool(answer.providers[0].waiting == count)
 
