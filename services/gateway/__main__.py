@@ -13,6 +13,7 @@ from services.gateway.limits import StartLimit
 from services.gateway.parts import Parts
 from services.gateway.previews import GatedWatcher, Turns
 from services.gateway.protocol import ConnectionLimits
+from services.gateway.recipes import Recipes
 from services.gateway.runs import Runs
 from services.gateway.settings import GatewaySettings
 from services.gateway.system import System
@@ -55,6 +56,7 @@ async def compose(settings: GatewaySettings, program: Program) -> None:
         recorder=recorder,
         fanout=fanout,
         system=system,
+        recipes=Recipes(channels["interception"], clock),
         start_limit=StartLimit(settings.run_starts_per_minute, clock),
         wait_seconds=settings.wait_seconds,
         audience=settings.audience,

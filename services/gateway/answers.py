@@ -302,6 +302,44 @@ class OutputModel(BaseModel):
     )
 
 
+class RecipeSummary(BaseModel):
+    """A recipe as a person chooses it; texts by language, "de" and "en" at least."""
+
+    name: str = Field(description="what `schema` of a start takes")
+    title: dict[str, str]
+    description: dict[str, str]
+    category: str
+    icon: str = Field(description="an emoji")
+    color: str = Field(description="#rrggbb")
+    order: int
+    tags: list[str]
+    minimum_age: int
+    workshop_suitable: bool
+    accepts_context: bool = Field(description="whether the person may write rules of their own")
+    requires_context: bool = Field(description="whether they must")
+    passes: list[dict[str, str]] = Field(
+        description="titles of its passes, in order; empty where they have none of their own"
+    )
+    output_configs: list[str] = Field(description="the outputs it asks for; empty: the default")
+    default_output: str = Field(description="a kind; empty: text only")
+    local_only: bool = Field(description="whether its texts go to no machine but one's own")
+    origin: str = Field(description="shipped, or local: somebody here wrote it")
+
+
+class RecipesResponse(BaseModel):
+    """All recipes."""
+
+    recipes: list[RecipeSummary]
+
+
+class RecipeModel(RecipeSummary):
+    """A recipe with everything it says."""
+
+    context: dict[str, str] = Field(description="what a model is told to be")
+    meta: dict[str, str] = Field(description="sources and remarks")
+    translates_input: bool
+
+
 class SystemResponse(BaseModel):
     """What this installation is made of; null: the service did not answer."""
 

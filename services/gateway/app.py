@@ -18,6 +18,7 @@ from services.gateway.headers import API_HEADERS
 from services.gateway.openapi import with_problem_schema
 from services.gateway.parts import Parts
 from services.gateway.routes import (
+    configs,
     entities,
     events,
     execute,
@@ -46,7 +47,7 @@ def make_api(parts: Parts) -> FastAPI:
     )
     api.state.parts = parts
     problems.install(api)
-    for module in (execute, input_images, people, runs, entities, events, system):
+    for module in (configs, execute, input_images, people, runs, entities, events, system):
         api.include_router(module.router)
 
     def document() -> dict[str, Any]:

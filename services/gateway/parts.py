@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from services.gateway.clients import RecorderClient
 from services.gateway.fanout import Fanout
 from services.gateway.limits import StartLimit
+from services.gateway.recipes import Recipes
 from services.gateway.runs import Runs
 from services.gateway.system import System
 from services.kit.errors import InvalidArgument, NotFound
@@ -23,6 +24,7 @@ class Parts:
     recorder: RecorderClient
     fanout: Fanout
     system: System
+    recipes: Recipes
     start_limit: StartLimit
     wait_seconds: float
     # Whose view everybody has who reaches this server: student, advanced or research.

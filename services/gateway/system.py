@@ -6,9 +6,8 @@ Answers are kept for a second, so that probes and pages cannot become load on th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import grpc.aio
 import orjson
@@ -18,6 +17,7 @@ from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
 from artlab.media.v1 import media_pb2, media_pb2_grpc
 from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
 from services.gateway.domain.parameter import ParameterSpec
+from services.gateway.kept import Kept
 from services.kit.channel import channel_is_serving
 from services.kit.clock import Clock
 from services.kit.enums import word_of
@@ -25,8 +25,6 @@ from services.kit.errors import ArtlabError
 from services.kit.status import remote_errors
 
 PROBE_SECONDS = 2.0
-KEPT_SECONDS = 1.0
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +141,11 @@ class System:
         self._interception = interception_pb2_grpc.InterceptionServiceStub(channels["interception"])
         self._safety = safety_pb2_grpc.SafetyServiceStub(channels["safety"])
         self._media = media_pb2_grpc.MediaServiceStub(channels["media"])
-        self._health = _Kept(self._ask_health, clock)
-        self._state = _Kept(self._ask_state, clock)
-        self._providers = _Kept(self._ask_providers, clock)
-        self._policy = _Kept(self._ask_policy, clock)
-        self._backends = _Kept(self._ask_backends, clock)
+        self._health = Kept(self._ask_health, clock)
+        self._state = Kept(self._ask_state, clock)
+        self._providers = Kept(self._ask_providers, clock)
+        self._policy = Kept(self._ask_policy, clock)
+        self._backends = Kept(self._ask_backends, clock)
 
     async def health(self) -> tuple[ServiceHealth, ...]:
         """Whether each service serves, in the order of the set-up."""
@@ -292,22 +290,3 @@ def _instance(message: media_pb2.Instance) -> Instance:
         vram_free_bytes=message.vram_free_bytes,
         unfit_configs=dict(message.unfit_configs),
     )
-
-
-class _Kept(Generic[T]):
-    """One answer for everybody who asks within a second; one question at a time."""
-
-    def __init__(self, ask: Callable[[], Awaitable[T]], clock: Clock) -> None:
-        self._ask = ask
-        self._clock = clock
-        self._lock = asyncio.Lock()
-        # In a list, because None is an answer too.
-        self._kept: list[T] = []
-        self._until = 0.0
-
-    async def get(self) -> T:
-        async with self._lock:
-            if not self._kept or self._clock.monotonic() >= self._until:
-                self._kept = [await self._ask()]
-                self._until = self._clock.monotonic() + KEPT_SECONDS
-            return self._kept[0]

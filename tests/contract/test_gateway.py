@@ -25,6 +25,8 @@ PIPELINE = "/api/pipeline/{run_id}"
 DECISIONS = "/api/runs/{run_id}/decisions"
 QUEUE = "/api/runs/{run_id}/queue"
 ROUTES = {
+    "/api/configs": "get",
+    "/api/configs/{name}": "get",
     "/api/schema/pipeline/execute": "post",
     f"{PIPELINE}/status": "get",
     f"{PIPELINE}/entities": "get",

@@ -49,6 +49,7 @@ def blocked(stage: int) -> run_pb2.RunError:
 VERDICT = (
     b'{"stage": 1, "decision": "blocked", "rule": "kids.violence", "terms": ["Messer"],'
     b' "explanation": "Das ist nichts fuer Kinder.", "suggestion": "Versuch es anders.",'
+    b' "alternative": "Ein Ritter und ein Drache",'
     b' "language": "de"}'
 )
 
@@ -141,6 +142,7 @@ async def test_a_blocked_run_explains_itself_without_terms_or_text(world: World)
         "rule": "kids.violence",
         "explanation": "Das ist nichts fuer Kinder.",
         "suggestion": "Versuch es anders.",
+        "alternative": "Ein Ritter und ein Drache",
         "language": "de",
     }
     assert answer["media_outputs"][0]["status"] == "blocked"

@@ -26,10 +26,12 @@ from services.gateway.limits import StartLimit
 from services.gateway.parts import Parts
 from services.gateway.previews import GatedWatcher, Turns
 from services.gateway.protocol import ConnectionLimits
+from services.gateway.recipes import Recipes
 from services.gateway.runs import Runs
 from services.gateway.system import System
 from services.kit.channel import open_channel
 from services.kit.clock import SystemClock
+from services.kit.errors import NotFound
 from services.kit.interceptors import Context
 from tests.fakes.orchestrator import FakeOrchestrator
 from tests.fakes.recorder import FakeRecorder
@@ -51,11 +53,34 @@ class _Safety(safety_pb2_grpc.SafetyServiceServicer):
         )
 
 
+def _recipe(name: str, order: int) -> interception_pb2.Recipe:
+    return interception_pb2.Recipe(
+        name=name,
+        order=order,
+        title={"de": "Dada", "en": "Dada"},
+        context={"de": "Schere und Zufall", "en": "Scissors and chance"},
+        color="#aa0000",
+        minimum_age=12,
+        plan=[interception_pb2.PassPlan(title={"en": "Cut"})],
+        default_output=common_pb2.MEDIA_KIND_IMAGE,
+        origin=interception_pb2.RECIPE_ORIGIN_LOCAL,
+    )
+
+
 class _Interception(interception_pb2_grpc.InterceptionServiceServicer):
     async def ListRecipes(
         self, request: interception_pb2.ListRecipesRequest, context: Context
     ) -> interception_pb2.ListRecipesResponse:
-        return interception_pb2.ListRecipesResponse(writers=["builtin"])
+        return interception_pb2.ListRecipesResponse(
+            writers=["builtin"], recipes=[_recipe("second", 2), _recipe("first", 1)]
+        )
+
+    async def GetRecipe(
+        self, request: interception_pb2.GetRecipeRequest, context: Context
+    ) -> interception_pb2.GetRecipeResponse:
+        if request.config_name != "first":
+            raise NotFound("CONFIG_NOT_FOUND", "there is no such recipe", field="config_name")
+        return interception_pb2.GetRecipeResponse(recipe=_recipe("first", 1))
 
     async def ListProviders(
         self, request: interception_pb2.ListProvidersRequest, context: Context
@@ -227,6 +252,7 @@ async def gateway(
             recorder=reading,
             fanout=fanout,
             system=system,
+            recipes=Recipes(channels["interception"], clock),
             start_limit=StartLimit(starts_per_minute, clock),
             wait_seconds=wait_seconds,
             audience=audience,
