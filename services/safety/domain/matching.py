@@ -277,6 +277,8 @@ def _is_one_word(
         return True
     length = end - start
     if all(bound[start : end + 1]):
+        if not _is_spelled_alone(pattern.term, letters, foreign, start, end):
+            return False
         return length >= MIN_SPELLED_INSIDE_LETTERS or (
             length >= MIN_COMPOUND_LETTERS and _is_all_that_is_spelled(letters, start, end)
         )
@@ -289,10 +291,27 @@ def _is_one_word(
     if not vocabulary.languages:
         return not loose and length >= MIN_HYPHENATED_LETTERS
     if not loose and length >= MIN_HYPHENATED_LETTERS:
-        return all(_is_one_chunk(letters, *word) for word in torn) or not _are_words(
-            letters, torn, vocabulary
-        )
+        # Of a phrase, only the ends have to stand alone: "A-K-47".
+        whole = (_is_one_chunk(letters, a, b, first=a == start, last=b == end) for a, b in torn)
+        return all(whole) or not _are_words(letters, torn, vocabulary)
     return length >= MIN_TORN_SHORT_LETTERS and not _are_words(letters, torn, vocabulary)
+
+
+def _is_spelled_alone(
+    term: Term, letters: Letters, foreign: Sequence[int], start: int, end: int
+) -> bool:
+    """Whether single letters are no part of a longer word that is spelled the same way.
+
+    Spaces end what is spelled with dots: "a.t i.t.s" and "s.p.r.i.t.z.p.i.s.t.o.l.e".
+    """
+    bound = letters.bound
+    if all(bound[k] == LOOSE for k in foreign) or end - start >= MIN_FREE_COMPOUND_LETTERS:
+        return True
+    return (
+        all(bound[k] == TIGHT for k in foreign)
+        and bound[start] == LOOSE
+        and (bound[end] == LOOSE or _rest(letters, end, LOOSE) in term.inflections)
+    )
 
 
 def _torn(
@@ -305,16 +324,18 @@ def _torn(
             yield a, b
 
 
-def _is_one_chunk(letters: Letters, start: int, end: int) -> bool:
+def _is_one_chunk(
+    letters: Letters, start: int, end: int, *, first: bool = True, last: bool = True
+) -> bool:
     """Whether these letters stand alone between spaces, parted by punctuation only: "pen-is"."""
     bound = letters.bound
     stop = end
     while stop - end < MAX_INFLECTION_LETTERS and not bound[stop]:
         stop += 1
     inside = bound[start + 1 : stop]
-    return (
-        bound[start] == LOOSE and bound[stop] == LOOSE and TIGHT in inside and LOOSE not in inside
-    )
+    begins = bound[start] == LOOSE or not first
+    ends = bound[stop] == LOOSE or not last
+    return begins and ends and TIGHT in inside and LOOSE not in inside
 
 
 def _are_words(letters: Letters, torn: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> bool:
