@@ -697,6 +697,7 @@ class GenerateMediaRequest(_message.Message):
     ALLOW_REUSE_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     ADOPT_ONLY_FIELD_NUMBER: _builtins.int
+    LOCAL_ONLY_FIELD_NUMBER: _builtins.int
     upload: _builtins.str
     """Format: runs/{run_id}/uploads/{upload_id}; the idempotency key. The
     backend job id is derived from it.
@@ -731,6 +732,11 @@ class GenerateMediaRequest(_message.Message):
     """Only take what an earlier attempt has made, or has come too late; nothing is
     made. NOT_FOUND LATE_RESULT_NOT_FOUND when there is no such thing.
     """
+    local_only: _builtins.bool
+    """Nothing of the job may reach a machine but one's own. Renderers elsewhere
+    are passed over, and the next of the chain of fallbacks takes over;
+    FAILED_PRECONDITION OUTPUT_REMOTE where none is left.
+    """
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Values for the config's typed slots (size, steps, cfg ...), as JSON
@@ -758,10 +764,11 @@ class GenerateMediaRequest(_message.Message):
         allow_reuse: _builtins.bool = ...,
         epoch: _builtins.int = ...,
         adopt_only: _builtins.bool = ...,
+        local_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "adopt_only", b"adopt_only", "allow_reuse", b"allow_reuse", "epoch", b"epoch", "input_images", b"input_images", "output_config", b"output_config", "output_index", b"output_index", "parameters", b"parameters", "prompt", b"prompt", "recipe", b"recipe", "seed", b"seed", "upload", b"upload", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "adopt_only", b"adopt_only", "allow_reuse", b"allow_reuse", "epoch", b"epoch", "input_images", b"input_images", "local_only", b"local_only", "output_config", b"output_config", "output_index", b"output_index", "parameters", b"parameters", "prompt", b"prompt", "recipe", b"recipe", "seed", b"seed", "upload", b"upload", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

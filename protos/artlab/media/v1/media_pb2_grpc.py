@@ -82,8 +82,8 @@ class MediaServiceServicer:
         the job that is already running, or returns its result. The job goes on
         for a short grace when the caller goes away, so that it can be joined.
 
-        NOT_FOUND CONFIG_NOT_FOUND, FAILED_PRECONDITION OUTPUT_NOT_AVAILABLE,
-        and the reasons COMFY_* and MEDIA_* of docs/errors.md.
+        NOT_FOUND CONFIG_NOT_FOUND, FAILED_PRECONDITION OUTPUT_NOT_AVAILABLE and
+        OUTPUT_REMOTE, and the reasons COMFY_* and MEDIA_* of docs/errors.md.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,8 +42,8 @@ class MediaServiceStub:
     the job that is already running, or returns its result. The job goes on
     for a short grace when the caller goes away, so that it can be joined.
 
-    NOT_FOUND CONFIG_NOT_FOUND, FAILED_PRECONDITION OUTPUT_NOT_AVAILABLE,
-    and the reasons COMFY_* and MEDIA_* of docs/errors.md.
+    NOT_FOUND CONFIG_NOT_FOUND, FAILED_PRECONDITION OUTPUT_NOT_AVAILABLE and
+    OUTPUT_REMOTE, and the reasons COMFY_* and MEDIA_* of docs/errors.md.
     """
     CancelMedia: _grpc.UnaryUnaryMultiCallable[_media_pb2.CancelMediaRequest, _media_pb2.CancelMediaResponse]
     """Stops exactly this job, pending or running."""
@@ -79,8 +79,8 @@ class MediaServiceAsyncStub(MediaServiceStub):
     the job that is already running, or returns its result. The job goes on
     for a short grace when the caller goes away, so that it can be joined.
 
-    NOT_FOUND CONFIG_NOT_FOUND, FAILED_PRECONDITION OUTPUT_NOT_AVAILABLE,
-    and the reasons COMFY_* and MEDIA_* of docs/errors.md.
+    NOT_FOUND CONFIG_NOT_FOUND, FAILED_PRECONDITION OUTPUT_NOT_AVAILABLE and
+    OUTPUT_REMOTE, and the reasons COMFY_* and MEDIA_* of docs/errors.md.
     """
     CancelMedia: _aio.UnaryUnaryMultiCallable[_media_pb2.CancelMediaRequest, _media_pb2.CancelMediaResponse]  # type: ignore[assignment]
     """Stops exactly this job, pending or running."""
@@ -119,8 +119,8 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         the job that is already running, or returns its result. The job goes on
         for a short grace when the caller goes away, so that it can be joined.
 
-        NOT_FOUND CONFIG_NOT_FOUND, FAILED_PRECONDITION OUTPUT_NOT_AVAILABLE,
-        and the reasons COMFY_* and MEDIA_* of docs/errors.md.
+        NOT_FOUND CONFIG_NOT_FOUND, FAILED_PRECONDITION OUTPUT_NOT_AVAILABLE and
+        OUTPUT_REMOTE, and the reasons COMFY_* and MEDIA_* of docs/errors.md.
         """
 
     @_abc_1.abstractmethod

@@ -25,51 +25,51 @@ _sym_db = _symbol_database.Default()
 from artlab.common.v1 import common_pb2 as artlab_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61rtlab/safety/v1/safety.proto\x12\x10\x61rtlab.safety.v1\x1a\x1d\x61rtlab/common/v1/common.proto\"\xb7\x01\n\x10\x43heckTextRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12,\n\x05level\x18\x02 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12*\n\x07purpose\x18\x03 \x01(\x0e\x32\x19.artlab.safety.v1.Purpose\x12\x10\n\x08language\x18\x04 \x01(\t\x12)\n\x04kind\x18\x05 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\"\xa1\x01\n\x11\x43heckImageRequest\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12*\n\x07purpose\x18\x02 \x01(\x0e\x32\x19.artlab.safety.v1.Purpose\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c\"V\n\x12\x43heckImageResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.artlab.safety.v1.Verdict\x12\x14\n\x0ckeep_blocked\x18\x02 \x01(\x08\"?\n\x11\x43heckTextResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.artlab.safety.v1.Verdict\"\xc7\x02\n\x07Verdict\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x1a.artlab.safety.v1.Decision\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\r\n\x05\x63odes\x18\x03 \x03(\t\x12\x0e\n\x06\x63hecks\x18\x04 \x03(\t\x12\r\n\x05terms\x18\x05 \x03(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\x12\x12\n\nsuggestion\x18\x07 \x01(\t\x12\x10\n\x08language\x18\x08 \x01(\t\x12*\n\x07purpose\x18\t \x01(\x0e\x32\x19.artlab.safety.v1.Purpose\x12,\n\x05level\x18\n \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12(\n\x04used\x18\x0b \x01(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12\x13\n\x0b\x61lternative\x18\x0c \x01(\t\"\x12\n\x10GetPolicyRequest\"\x9f\x03\n\x11GetPolicyResponse\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x0e\n\x06judges\x18\x02 \x03(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x39\n\x12image_check_levels\x18\x04 \x03(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x14\n\x0cimage_judges\x18\x05 \x03(\t\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\x16\n\x0e\x61lways_refused\x18\x07 \x03(\t\x12)\n\x04rows\x18\x08 \x03(\x0b\x32\x1b.artlab.safety.v1.PolicyRow\x12\x34\n\nimage_rows\x18\t \x03(\x0b\x32 .artlab.safety.v1.ImagePolicyRow\x12+\n\x05lists\x18\n \x03(\x0b\x32\x1c.artlab.safety.v1.PolicyList\x12\x30\n\x0bguard_codes\x18\x0b \x03(\x0b\x32\x1b.artlab.safety.v1.GuardCode\"\xc3\x01\n\tPolicyRow\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12*\n\x07purpose\x18\x02 \x01(\x0e\x32\x19.artlab.safety.v1.Purpose\x12-\n\x06\x63hecks\x18\x03 \x03(\x0b\x32\x1d.artlab.safety.v1.PolicyCheck\x12-\n\x05rules\x18\x04 \x03(\x0b\x32\x1e.artlab.safety.v1.CategoryRule\"\x86\x01\n\x0bPolicyCheck\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\'\n\x06on_hit\x18\x02 \x01(\x0e\x32\x17.artlab.safety.v1.OnHit\x12/\n\non_failure\x18\x03 \x01(\x0e\x32\x1b.artlab.safety.v1.OnFailure\x12\x0e\n\x06judges\x18\x04 \x03(\t\"o\n\x0c\x43\x61tegoryRule\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.artlab.safety.v1.Outcome\x12\x10\n\x08severity\x18\x03 \x01(\x05\x12\x0f\n\x07signals\x18\x04 \x01(\x05\"\xa3\x01\n\x0eImagePolicyRow\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x0f\n\x07\x63hecked\x18\x02 \x01(\x08\x12\x0e\n\x06judges\x18\x03 \x03(\t\x12,\n\x06limits\x18\x04 \x03(\x0b\x32\x1c.artlab.safety.v1.ImageLimit\x12\x14\n\x0ckeep_blocked\x18\x05 \x01(\x08\"K\n\nImageLimit\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\r\n\x05judge\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x01\"=\n\tGuardCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\x05\"M\n\nPolicyList\x12\x10\n\x08language\x18\x01 \x01(\t\x12\r\n\x05terms\x18\x02 \x01(\x05\x12\r\n\x05rules\x18\x03 \x01(\x05\x12\x0f\n\x07version\x18\x04 \x01(\t*\xd5\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_INPUT\x10\x01\x12\x18\n\x14PURPOSE_MEDIA_PROMPT\x10\x02\x12\x13\n\x0fPURPOSE_CONTEXT\x10\x03\x12\x10\n\x0cPURPOSE_CODE\x10\x04\x12\x17\n\x13PURPOSE_TRANSLATION\x10\x05\x12\x18\n\x14PURPOSE_INTERCEPTION\x10\x06\x12\x11\n\rPURPOSE_IMAGE\x10\x07\x12\x17\n\x13PURPOSE_INPUT_IMAGE\x10\x08*M\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_SAFE\x10\x01\x12\x14\n\x10\x44\x45\x43ISION_BLOCKED\x10\x02*E\n\x05OnHit\x12\x16\n\x12ON_HIT_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_HIT_CONTINUE\x10\x01\x12\x0f\n\x0bON_HIT_STOP\x10\x02*U\n\tOnFailure\x12\x1a\n\x16ON_FAILURE_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_FAILURE_ERROR\x10\x01\x12\x16\n\x12ON_FAILURE_BUILTIN\x10\x02*]\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_BLOCK\x10\x01\x12\x13\n\x0fOUTCOME_CONTEXT\x10\x02\x12\x11\n\rOUTCOME_ALLOW\x10\x03\x32\x96\x02\n\rSafetyService\x12T\n\tCheckText\x12\".artlab.safety.v1.CheckTextRequest\x1a#.artlab.safety.v1.CheckTextResponse\x12Y\n\nCheckImage\x12#.artlab.safety.v1.CheckImageRequest\x1a$.artlab.safety.v1.CheckImageResponse(\x01\x12T\n\tGetPolicy\x12\".artlab.safety.v1.GetPolicyRequest\x1a#.artlab.safety.v1.GetPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61rtlab/safety/v1/safety.proto\x12\x10\x61rtlab.safety.v1\x1a\x1d\x61rtlab/common/v1/common.proto\"\xcb\x01\n\x10\x43heckTextRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12,\n\x05level\x18\x02 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12*\n\x07purpose\x18\x03 \x01(\x0e\x32\x19.artlab.safety.v1.Purpose\x12\x10\n\x08language\x18\x04 \x01(\t\x12)\n\x04kind\x18\x05 \x01(\x0e\x32\x1b.artlab.common.v1.MediaKind\x12\x12\n\nlocal_only\x18\x06 \x01(\x08\"\xb5\x01\n\x11\x43heckImageRequest\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12*\n\x07purpose\x18\x02 \x01(\x0e\x32\x19.artlab.safety.v1.Purpose\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x12\n\nlocal_only\x18\x05 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\n \x01(\x0c\"V\n\x12\x43heckImageResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.artlab.safety.v1.Verdict\x12\x14\n\x0ckeep_blocked\x18\x02 \x01(\x08\"?\n\x11\x43heckTextResponse\x12*\n\x07verdict\x18\x01 \x01(\x0b\x32\x19.artlab.safety.v1.Verdict\"\xc7\x02\n\x07Verdict\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x1a.artlab.safety.v1.Decision\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\r\n\x05\x63odes\x18\x03 \x03(\t\x12\x0e\n\x06\x63hecks\x18\x04 \x03(\t\x12\r\n\x05terms\x18\x05 \x03(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\x12\x12\n\nsuggestion\x18\x07 \x01(\t\x12\x10\n\x08language\x18\x08 \x01(\t\x12*\n\x07purpose\x18\t \x01(\x0e\x32\x19.artlab.safety.v1.Purpose\x12,\n\x05level\x18\n \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12(\n\x04used\x18\x0b \x01(\x0b\x32\x1a.artlab.common.v1.ModelUse\x12\x13\n\x0b\x61lternative\x18\x0c \x01(\t\"\x12\n\x10GetPolicyRequest\"\x9f\x03\n\x11GetPolicyResponse\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x0e\n\x06judges\x18\x02 \x03(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x39\n\x12image_check_levels\x18\x04 \x03(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x14\n\x0cimage_judges\x18\x05 \x03(\t\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\x16\n\x0e\x61lways_refused\x18\x07 \x03(\t\x12)\n\x04rows\x18\x08 \x03(\x0b\x32\x1b.artlab.safety.v1.PolicyRow\x12\x34\n\nimage_rows\x18\t \x03(\x0b\x32 .artlab.safety.v1.ImagePolicyRow\x12+\n\x05lists\x18\n \x03(\x0b\x32\x1c.artlab.safety.v1.PolicyList\x12\x30\n\x0bguard_codes\x18\x0b \x03(\x0b\x32\x1b.artlab.safety.v1.GuardCode\"\xc3\x01\n\tPolicyRow\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12*\n\x07purpose\x18\x02 \x01(\x0e\x32\x19.artlab.safety.v1.Purpose\x12-\n\x06\x63hecks\x18\x03 \x03(\x0b\x32\x1d.artlab.safety.v1.PolicyCheck\x12-\n\x05rules\x18\x04 \x03(\x0b\x32\x1e.artlab.safety.v1.CategoryRule\"\x86\x01\n\x0bPolicyCheck\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\'\n\x06on_hit\x18\x02 \x01(\x0e\x32\x17.artlab.safety.v1.OnHit\x12/\n\non_failure\x18\x03 \x01(\x0e\x32\x1b.artlab.safety.v1.OnFailure\x12\x0e\n\x06judges\x18\x04 \x03(\t\"o\n\x0c\x43\x61tegoryRule\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.artlab.safety.v1.Outcome\x12\x10\n\x08severity\x18\x03 \x01(\x05\x12\x0f\n\x07signals\x18\x04 \x01(\x05\"\xa3\x01\n\x0eImagePolicyRow\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.artlab.common.v1.SafetyLevel\x12\x0f\n\x07\x63hecked\x18\x02 \x01(\x08\x12\x0e\n\x06judges\x18\x03 \x03(\t\x12,\n\x06limits\x18\x04 \x03(\x0b\x32\x1c.artlab.safety.v1.ImageLimit\x12\x14\n\x0ckeep_blocked\x18\x05 \x01(\x08\"K\n\nImageLimit\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\r\n\x05judge\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x01\"=\n\tGuardCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\x05\"M\n\nPolicyList\x12\x10\n\x08language\x18\x01 \x01(\t\x12\r\n\x05terms\x18\x02 \x01(\x05\x12\r\n\x05rules\x18\x03 \x01(\x05\x12\x0f\n\x07version\x18\x04 \x01(\t*\xd5\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_INPUT\x10\x01\x12\x18\n\x14PURPOSE_MEDIA_PROMPT\x10\x02\x12\x13\n\x0fPURPOSE_CONTEXT\x10\x03\x12\x10\n\x0cPURPOSE_CODE\x10\x04\x12\x17\n\x13PURPOSE_TRANSLATION\x10\x05\x12\x18\n\x14PURPOSE_INTERCEPTION\x10\x06\x12\x11\n\rPURPOSE_IMAGE\x10\x07\x12\x17\n\x13PURPOSE_INPUT_IMAGE\x10\x08*M\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_SAFE\x10\x01\x12\x14\n\x10\x44\x45\x43ISION_BLOCKED\x10\x02*E\n\x05OnHit\x12\x16\n\x12ON_HIT_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_HIT_CONTINUE\x10\x01\x12\x0f\n\x0bON_HIT_STOP\x10\x02*U\n\tOnFailure\x12\x1a\n\x16ON_FAILURE_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_FAILURE_ERROR\x10\x01\x12\x16\n\x12ON_FAILURE_BUILTIN\x10\x02*]\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_BLOCK\x10\x01\x12\x13\n\x0fOUTCOME_CONTEXT\x10\x02\x12\x11\n\rOUTCOME_ALLOW\x10\x03\x32\x96\x02\n\rSafetyService\x12T\n\tCheckText\x12\".artlab.safety.v1.CheckTextRequest\x1a#.artlab.safety.v1.CheckTextResponse\x12Y\n\nCheckImage\x12#.artlab.safety.v1.CheckImageRequest\x1a$.artlab.safety.v1.CheckImageResponse(\x01\x12T\n\tGetPolicy\x12\".artlab.safety.v1.GetPolicyRequest\x1a#.artlab.safety.v1.GetPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'artlab.safety.v1.safety_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PURPOSE']._serialized_start=2187
-  _globals['_PURPOSE']._serialized_end=2400
-  _globals['_DECISION']._serialized_start=2402
-  _globals['_DECISION']._serialized_end=2479
-  _globals['_ONHIT']._serialized_start=2481
-  _globals['_ONHIT']._serialized_end=2550
-  _globals['_ONFAILURE']._serialized_start=2552
-  _globals['_ONFAILURE']._serialized_end=2637
-  _globals['_OUTCOME']._serialized_start=2639
-  _globals['_OUTCOME']._serialized_end=2732
+  _globals['_PURPOSE']._serialized_start=2227
+  _globals['_PURPOSE']._serialized_end=2440
+  _globals['_DECISION']._serialized_start=2442
+  _globals['_DECISION']._serialized_end=2519
+  _globals['_ONHIT']._serialized_start=2521
+  _globals['_ONHIT']._serialized_end=2590
+  _globals['_ONFAILURE']._serialized_start=2592
+  _globals['_ONFAILURE']._serialized_end=2677
+  _globals['_OUTCOME']._serialized_start=2679
+  _globals['_OUTCOME']._serialized_end=2772
   _globals['_CHECKTEXTREQUEST']._serialized_start=83
-  _globals['_CHECKTEXTREQUEST']._serialized_end=266
-  _globals['_CHECKIMAGEREQUEST']._serialized_start=269
-  _globals['_CHECKIMAGEREQUEST']._serialized_end=430
-  _globals['_CHECKIMAGERESPONSE']._serialized_start=432
-  _globals['_CHECKIMAGERESPONSE']._serialized_end=518
-  _globals['_CHECKTEXTRESPONSE']._serialized_start=520
-  _globals['_CHECKTEXTRESPONSE']._serialized_end=583
-  _globals['_VERDICT']._serialized_start=586
-  _globals['_VERDICT']._serialized_end=913
-  _globals['_GETPOLICYREQUEST']._serialized_start=915
-  _globals['_GETPOLICYREQUEST']._serialized_end=933
-  _globals['_GETPOLICYRESPONSE']._serialized_start=936
-  _globals['_GETPOLICYRESPONSE']._serialized_end=1351
-  _globals['_POLICYROW']._serialized_start=1354
-  _globals['_POLICYROW']._serialized_end=1549
-  _globals['_POLICYCHECK']._serialized_start=1552
-  _globals['_POLICYCHECK']._serialized_end=1686
-  _globals['_CATEGORYRULE']._serialized_start=1688
-  _globals['_CATEGORYRULE']._serialized_end=1799
-  _globals['_IMAGEPOLICYROW']._serialized_start=1802
-  _globals['_IMAGEPOLICYROW']._serialized_end=1965
-  _globals['_IMAGELIMIT']._serialized_start=1967
-  _globals['_IMAGELIMIT']._serialized_end=2042
-  _globals['_GUARDCODE']._serialized_start=2044
-  _globals['_GUARDCODE']._serialized_end=2105
-  _globals['_POLICYLIST']._serialized_start=2107
-  _globals['_POLICYLIST']._serialized_end=2184
-  _globals['_SAFETYSERVICE']._serialized_start=2735
-  _globals['_SAFETYSERVICE']._serialized_end=3013
+  _globals['_CHECKTEXTREQUEST']._serialized_end=286
+  _globals['_CHECKIMAGEREQUEST']._serialized_start=289
+  _globals['_CHECKIMAGEREQUEST']._serialized_end=470
+  _globals['_CHECKIMAGERESPONSE']._serialized_start=472
+  _globals['_CHECKIMAGERESPONSE']._serialized_end=558
+  _globals['_CHECKTEXTRESPONSE']._serialized_start=560
+  _globals['_CHECKTEXTRESPONSE']._serialized_end=623
+  _globals['_VERDICT']._serialized_start=626
+  _globals['_VERDICT']._serialized_end=953
+  _globals['_GETPOLICYREQUEST']._serialized_start=955
+  _globals['_GETPOLICYREQUEST']._serialized_end=973
+  _globals['_GETPOLICYRESPONSE']._serialized_start=976
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1391
+  _globals['_POLICYROW']._serialized_start=1394
+  _globals['_POLICYROW']._serialized_end=1589
+  _globals['_POLICYCHECK']._serialized_start=1592
+  _globals['_POLICYCHECK']._serialized_end=1726
+  _globals['_CATEGORYRULE']._serialized_start=1728
+  _globals['_CATEGORYRULE']._serialized_end=1839
+  _globals['_IMAGEPOLICYROW']._serialized_start=1842
+  _globals['_IMAGEPOLICYROW']._serialized_end=2005
+  _globals['_IMAGELIMIT']._serialized_start=2007
+  _globals['_IMAGELIMIT']._serialized_end=2082
+  _globals['_GUARDCODE']._serialized_start=2084
+  _globals['_GUARDCODE']._serialized_end=2145
+  _globals['_POLICYLIST']._serialized_start=2147
+  _globals['_POLICYLIST']._serialized_end=2224
+  _globals['_SAFETYSERVICE']._serialized_start=2775
+  _globals['_SAFETYSERVICE']._serialized_end=3053
 # @@protoc_insertion_point(module_scope)

@@ -161,6 +161,7 @@ class CheckTextRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    LOCAL_ONLY_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """1 to 20 000 characters and at most 64 KiB."""
     level: _common_pb2.SafetyLevel.ValueType
@@ -172,6 +173,11 @@ class CheckTextRequest(_message.Message):
     """
     kind: _common_pb2.MediaKind.ValueType
     """What the text is for; required for MEDIA_PROMPT, unset otherwise."""
+    local_only: _builtins.bool
+    """The text may reach no machine but one's own. A judge on somebody else's is
+    then as if it were away: the row's on_failure decides, with
+    FAILED_PRECONDITION SAFETY_JUDGE_REMOTE for ON_FAILURE_ERROR.
+    """
     def __init__(
         self,
         *,
@@ -180,10 +186,11 @@ class CheckTextRequest(_message.Message):
         purpose: Global___Purpose.ValueType = ...,
         language: _builtins.str = ...,
         kind: _common_pb2.MediaKind.ValueType = ...,
+        local_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "language", b"language", "level", b"level", "purpose", b"purpose", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "language", b"language", "level", b"level", "local_only", b"local_only", "purpose", b"purpose", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -199,6 +206,7 @@ class CheckImageRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    LOCAL_ONLY_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     level: _common_pb2.SafetyLevel.ValueType
     """Required, and never laxer than the server's."""
@@ -208,6 +216,10 @@ class CheckImageRequest(_message.Message):
     """Language of the explanation, as in CheckTextRequest."""
     media_type: _builtins.str
     """e.g. "image/png", "video/mp4"."""
+    local_only: _builtins.bool
+    """The picture may reach no machine but one's own: FAILED_PRECONDITION
+    SAFETY_JUDGE_REMOTE where a judge on somebody else's would have to look.
+    """
     data: _builtins.bytes
     """At most 256 KiB a message."""
     def __init__(
@@ -217,11 +229,12 @@ class CheckImageRequest(_message.Message):
         purpose: Global___Purpose.ValueType = ...,
         language: _builtins.str = ...,
         media_type: _builtins.str = ...,
+        local_only: _builtins.bool = ...,
         data: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "language", b"language", "level", b"level", "media_type", b"media_type", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "language", b"language", "level", b"level", "local_only", b"local_only", "media_type", b"media_type", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
