@@ -12,6 +12,9 @@ from typing import Protocol
 
 from services.kit.ids import RunId
 
+# What a run's creator gets; whoever gets a higher one may find work of others.
+CREATORS_EPOCH = 1
+
 
 class ClaimLost(BaseException):
     """Somebody else drives the run, or it is over: stop at once, write nothing, tell nobody.

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from services.kit.clock import Clock
-from services.kit.errors import ArtlabError, NotFound
+from services.kit.errors import AlreadyExists, ArtlabError, NotFound
 from services.kit.ids import RunId
 from services.kit.log import facts
 from services.orchestrator.claims import Claim
 from services.orchestrator.domain.documents import is_retryable
 from services.orchestrator.domain.plan import Plan
-from services.orchestrator.domain.plan_document import plan_document
 from services.orchestrator.domain.question_config import waiting_seconds
 from services.orchestrator.domain.repeats import options_sha256
 from services.orchestrator.domain.run import EntityDraft, RunError
@@ -48,17 +47,35 @@ class Opening:
         self._clock = clock
         self._limit = run_limit_seconds
 
-    async def create(self, plan: Plan, claim: Claim | None) -> Created:
+    async def create(self, plan: Plan, document: str, claim: Claim | None) -> Created:
         """Create the run, with what was typed and the person's own rules.
 
-        Raises AlreadyExists REQUEST_ID_REUSED, FailedPrecondition PLAN_TOO_LARGE and what the
-        recorder raises.
+        `document` is the plan as it is recorded. Raises AlreadyExists REQUEST_ID_REUSED and what
+        the recorder raises; then nothing of this start is left open.
         """
-        document, recorder = plan_document(plan), self._services.recorder
+        recorder = self._services.recorder
         deadline, drafts = self._clock.now() + self._longest(plan), self._given(plan)
-        return await self._patiently(
-            lambda: recorder.create_run(plan, document, deadline, claim, drafts)
-        )
+        try:
+            return await self._patiently(
+                lambda: recorder.create_run(plan, document, deadline, claim, drafts)
+            )
+        except AlreadyExists:
+            raise
+        except ArtlabError as error:
+            if not recorder_may_recover(error):
+                await self._give_up_if_made(plan.run_id, document, deadline, error)
+            raise
+
+    async def _give_up_if_made(
+        self, run_id: RunId, document: str, deadline: datetime, error: ArtlabError
+    ) -> None:
+        # By a call whose answer was lost, say. A run of that id may as well be of another request.
+        try:
+            there = await self._services.recorder.get_run(run_id, with_plan=True)
+        except ArtlabError:
+            return  # it was never created, or the recorder ends it at its deadline
+        if (there.plan, there.deadline) == (document, deadline):
+            await self.give_up(run_id, error)
 
     async def record_input(self, plan: Plan) -> None:
         """Record the same into a run that may lack it, as one of an older version does."""

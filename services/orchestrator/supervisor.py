@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from services.kit.clock import Clock
@@ -20,10 +20,10 @@ from services.kit.errors import (
 from services.kit.ids import RunId
 from services.kit.log import facts, run_logged
 from services.orchestrator.admission import Admission
-from services.orchestrator.claims import Claim
+from services.orchestrator.claims import CREATORS_EPOCH, Claim
 from services.orchestrator.domain.lineage import Lineage
 from services.orchestrator.domain.plan import Plan, RunRequest, make_plan
-from services.orchestrator.domain.plan_document import plan_of
+from services.orchestrator.domain.plan_document import plan_document, plan_of
 from services.orchestrator.domain.repeats import require_same_request
 from services.orchestrator.driver import Driver, wake
 from services.orchestrator.ending import Endings, run_taken
@@ -38,6 +38,14 @@ from services.orchestrator.rerun import Reruns
 from services.orchestrator.run_in_work import Services
 
 log = logging.getLogger(__name__)
+
+
+class _Planned(NamedTuple):
+    """A run to come: its plan, that as it is recorded, a text in place of the intercepted one."""
+
+    plan: Plan
+    document: str
+    text: str
 
 
 class Supervisor:
@@ -156,13 +164,13 @@ class Supervisor:
             await asyncio.wait({begun})
         # Nearly every run is new, so that one is not asked for before it is made.
         try:
-            plan, text = await self._plan_new(request)
+            planned = await self._plan_new(request)
         except ArtlabError as error:
             if error.reason == "RECORDER_UNAVAILABLE" or not await self._is_there(run_id):
                 raise
             # What it was refused for concerns new runs only.
             return await self._begun(run_id, self._begin_again(request))
-        return await self._begun(run_id, self._begin(request, plan, text))
+        return await self._begun(run_id, self._begin(request, planned))
 
     async def _begun(
         self, run_id: RunId, beginning: Coroutine[Any, Any, Created | None]
@@ -174,21 +182,17 @@ class Supervisor:
         begun.add_done_callback(partial(self._has_begun, run_id))
         return await asyncio.shield(begun)
 
-    async def _begin(self, request: RunRequest, plan: Plan, text: str) -> Created | None:
+    async def _begin(self, request: RunRequest, planned: _Planned) -> Created | None:
+        plan = planned.plan
         try:
-            created = await self._create(plan)
+            created = await self._create(plan, planned.document)
         except AlreadyExists:
             self._driver.unpromise(plan.run_id)
             self._admission.withdraw(request.user_id)
             await self._begin_again(request)
             return None
-        except ArtlabError as error:
-            if not recorder_may_recover(error):
-                # It may have been made all the same.
-                await self._opening.give_up(plan.run_id, error)
-            raise
         try:
-            await self._reruns.take_over(plan, text)
+            await self._reruns.take_over(plan, planned.text)
         except ArtlabError as error:
             if error.reason == "RUN_FINAL":
                 self._driver.unpromise(plan.run_id)
@@ -196,8 +200,9 @@ class Supervisor:
             if not recorder_may_recover(error):
                 await self._opening.give_up(plan.run_id, error)
             raise
-        if created.epoch and plan.lineage is None:
-            # What goes on from another run has more recorded than its input: that is read back.
+        if created.epoch == CREATORS_EPOCH and plan.lineage is None:
+            # What goes on from another run has more recorded than its input: that is read back, as
+            # is what others may have driven while the answer of the recorder was lost.
             self._driver.expect(plan, created.epoch)
         await self._tell_queue(plan.run_id, plan.request.user_id, created.epoch)
         if self._draining:
@@ -252,7 +257,7 @@ class Supervisor:
             # Its caller may be gone.
             log.info("run not begun", extra=facts(run=str(run_id)))
 
-    async def _create(self, plan: Plan) -> Created:
+    async def _create(self, plan: Plan, document: str) -> Created:
         claim = None
         if self._admission.has_line or not self._driver.room:
             self._admission.queued()
@@ -260,7 +265,7 @@ class Supervisor:
             # Driven here and at once: nobody need be told, and nobody else looks at it.
             self._driver.promise(plan.run_id)
             claim = self._claim
-        created = await self._opening.create(plan, claim)
+        created = await self._opening.create(plan, document, claim)
         if not created.epoch:
             self._driver.unpromise(plan.run_id)
         return created
@@ -272,10 +277,11 @@ class Supervisor:
             return False  # or nobody can tell: then the first refusal counts
         return True
 
-    async def _plan_new(self, request: RunRequest) -> tuple[Plan, str]:
+    async def _plan_new(self, request: RunRequest) -> _Planned:
         await self._admission.admit(request.user_id, self._driver.room)
         try:
-            return await self._plan(request)
+            plan, text = await self._plan(request)
+            return _Planned(plan, plan_document(plan), text)
         except BaseException:
             self._admission.withdraw(request.user_id)
             raise

@@ -263,6 +263,16 @@ async def test_a_run_that_is_started_here_is_claimed_and_driven_without_further_
     await one.supervisor.drain()
 
 
+async def test_a_run_that_others_had_before_its_creation_was_answered_is_read_back() -> None:
+    recorder = CountingRecorder()
+    recorder.epochs[RUN] = 1  # somebody else's, given back
+    one = _orchestrator(recorder)
+    await one.supervisor.start(REQUEST)
+    assert await one.final() == "succeeded"
+    assert "get_run" in recorder.__dict__["calls"]
+    await one.supervisor.drain()
+
+
 async def test_a_cut_start_is_woken_by_who_repeats_it() -> None:
     one = _orchestrator()
     await _left_in_stage_4(one)

@@ -16,6 +16,7 @@ from services.kit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
+    InvalidArgument,
     ResourceExhausted,
     Unavailable,
 )
@@ -70,6 +71,7 @@ class ScriptedRecorder(FakeRecorder):
         for draft in drafts:
             self._next(draft.type)
         created = await super().create_run(plan, document, deadline, claim, drafts)
+        self._next("created")
         if self.gate is not None:
             self.entered.set()
             await self.gate.wait()
@@ -341,6 +343,45 @@ async def test_a_run_whose_input_cannot_be_recorded_is_none() -> None:
     with pytest.raises(ResourceExhausted, match="STORAGE_FULL"):
         await stage.supervisor.start(REQUEST)
     assert stage.recorder.runs == {}
+
+
+async def test_a_start_that_is_refused_ends_only_what_it_made_itself() -> None:
+    stage = _stage()
+    stage.media.frozen = True
+    await stage.supervisor.start(REQUEST)
+    await eventually(lambda: bool(stage.media.jobs))
+    stage.recorder.failures = [InvalidArgument("MEDIA_TOO_LARGE", "too much")]
+    with pytest.raises(InvalidArgument, match="MEDIA_TOO_LARGE"):
+        await stage.supervisor.start(replace(REQUEST, input_text="Ein Baum", user_id="ben"))
+    assert stage.recorder.state(RUN) == "running", "the other person's run goes on"
+    await stage.supervisor.cancel(RUN)
+
+
+async def test_a_run_that_was_made_though_its_start_was_refused_is_ended() -> None:
+    stage = _stage()
+    stage.recorder.script = {"created": [Internal("INTERNAL", "internal error")]}
+    with pytest.raises(Internal):
+        await stage.supervisor.start(REQUEST)
+    assert stage.recorder.state(RUN) == "failed"
+
+
+async def test_a_plan_that_is_too_large_says_nothing_of_a_run_that_is_there() -> None:
+    stage = _stage()
+    stage.media.frozen = True
+    await stage.supervisor.start(REQUEST)
+    stage.media.offers = tuple(
+        OutputOffer(f"{n}_{'x' * 60}", "image", available=True, image_slots=("y" * 60_000,))
+        for n in range(5)
+    )
+    names = tuple(offer.name for offer in stage.media.offers)
+    large = replace(REQUEST, output_configs=names, input_images=1)
+    with pytest.raises(AlreadyExists, match="REQUEST_ID_REUSED"):
+        await stage.supervisor.start(large)
+    other = RunId("528e5af9-59b3-4551-b101-27e13dd6e43f")
+    with pytest.raises(FailedPrecondition, match="PLAN_TOO_LARGE"):
+        await stage.supervisor.start(replace(large, run_id=other))
+    assert stage.recorder.state(RUN) == "running"
+    await stage.supervisor.cancel(RUN)
 
 
 async def test_a_start_under_way_when_the_process_stops_is_told_so() -> None:
