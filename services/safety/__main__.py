@@ -78,6 +78,7 @@ def compose_texts(
             settings.judge_timeout_seconds,
             settings.judge_at_once,
             settings.judge_waiting,
+            passes_on=settings.judge_is_remote,
         )
         form = settings.judge_format
         judge = LanguageModelJudge(model, form, safety.policy.language_model)
@@ -107,6 +108,7 @@ def compose_images(settings: SafetySettings, safety: Safety, stack: AsyncExitSta
             settings.vision_api_key.get_secret_value(),
             settings.vision_timeout_seconds,
             settings.vision_at_once,
+            passes_on=settings.vision_is_remote,
         )
         judges.append(VisionJudge(server, safety.images.categories))
     spools = Spools(settings.spool_dir, settings.images_at_once, settings.images_waiting)

@@ -15,6 +15,7 @@ from services.safety.domain.safety import Safety
 from services.safety.domain.tokens import Letters
 from services.safety.domain.verdict import Hit, ModelUsed, Verdict
 from services.safety.domain.wordlist import MAX_TERMS_SHOWN, Finding
+from services.safety.judge_errors import judge_is_remote
 from services.safety.ports import Judge, Opinion, Question
 from services.safety.workers import Workers
 
@@ -26,13 +27,14 @@ PERSONAL_SEVERITY = 2
 
 @dataclass(frozen=True, slots=True)
 class TextToCheck:
-    """A parsed request."""
+    """A parsed request; `local_only`: the text may reach no machine but one's own."""
 
     text: str
     level: Level
     purpose: Purpose
     language: str = ""
     kind: MediaKind | None = None
+    local_only: bool = False
 
 
 class _Examination:
@@ -87,8 +89,8 @@ class TextChecker:
         """Return the verdict.
 
         A check that fails raises: there is no verdict then, and certainly no safe one.
-        Raises PermissionDenied SAFETY_LEVEL_TOO_LAX, FailedPrecondition TEXT_JUDGE_MISSING, and
-        what the judges raise.
+        Raises PermissionDenied SAFETY_LEVEL_TOO_LAX, FailedPrecondition TEXT_JUDGE_MISSING and
+        SAFETY_JUDGE_REMOTE, and what the judges raise.
         """
         if request.level > self.level:
             raise PermissionDenied(
@@ -137,10 +139,15 @@ class TextChecker:
             question = Question(
                 text, folded, readings, request.level, request.purpose, request.kind
             )
-            await self._ask_judges(question, step, row, examination)
+            await self._ask_judges(question, step, row, examination, request.local_only)
 
     async def _ask_judges(
-        self, question: Question, step: Step, row: Row, examination: _Examination
+        self,
+        question: Question,
+        step: Step,
+        row: Row,
+        examination: _Examination,
+        local_only: bool,
     ) -> None:
         policy = self.safety.policy
         for judge in self.judges:
@@ -149,6 +156,11 @@ class TextChecker:
                 if so_far.category:
                     # One no is enough, and what was refused here is not sent elsewhere.
                     return
+            if local_only and judge.remote:
+                if step.on_failure is not OnFailure.BUILTIN:
+                    raise judge_is_remote(judge.version)
+                log.info("judged without a judge that is remote", extra=facts(judge=judge.version))
+                continue
             opinion = await _opinion(judge, question, step.on_failure)
             if opinion is not None:
                 examination.used = opinion.used

@@ -46,12 +46,13 @@ class Judge(Protocol):
     """Judges a whole text. Categories are those of the policy.
 
     `name` is that of the policy, `version` goes into verdicts. `elsewhere` says that texts leave
-    this process.
+    this process, `remote` that they reach a machine that is not one's own.
     """
 
     name: str
     version: str
     elsewhere: bool
+    remote: bool
 
     async def judge(self, question: Question) -> Opinion:
         """Return an opinion; raise an ArtlabError when none could be formed, never guess.
@@ -87,10 +88,14 @@ class ImageOpinion:
 
 
 class ImageJudge(Protocol):
-    """Judges pictures. `name` is that of the policy, `version` goes into verdicts."""
+    """Judges pictures. `name` is that of the policy, `version` goes into verdicts.
+
+    `remote` says that pictures reach a machine that is not one's own.
+    """
 
     name: str
     version: str
+    remote: bool
 
     async def load(self) -> None:
         """Get ready, so that the first picture does not wait. Raises ArtlabError."""

@@ -28,6 +28,11 @@ class SafetySettings(Settings):
         description="whether no text and no picture may leave this machine and its private "
         "network; a judge that is further away is refused at start",
     )
+    judge_is_remote: bool = Field(
+        False,
+        description="says that a near server passes texts on to somebody else's machine, so that "
+        "it isn't asked where nothing may leave",
+    )
     judge_base_url: str = Field(
         "",
         max_length=2000,
@@ -65,6 +70,11 @@ class SafetySettings(Settings):
         True,
         description="whether the built-in classifier looks at pictures; without it a policy that "
         "requires it lets none be checked",
+    )
+    vision_is_remote: bool = Field(
+        False,
+        description="says that a near server passes pictures on to somebody else's machine, so "
+        "that it isn't asked where nothing may leave",
     )
     vision_base_url: str = Field(
         "",
@@ -112,8 +122,12 @@ class SafetySettings(Settings):
     @classmethod
     def _is_base_url(cls, value: str, info: ValidationInfo) -> str:
         url = parse_base_url(value)
-        if url and info.data.get("local_only") and not is_near(urlsplit(url).hostname or ""):
-            raise ValueError("is not near, and ARTLAB_SAFETY_LOCAL_ONLY is set")
+        remote = str(info.field_name).replace("_base_url", "_is_remote")
+        if url and info.data.get("local_only"):
+            if not is_near(urlsplit(url).hostname or ""):
+                raise ValueError("is not near, and ARTLAB_SAFETY_LOCAL_ONLY is set")
+            if info.data.get(remote):
+                raise ValueError(f"ARTLAB_SAFETY_LOCAL_ONLY and …_{remote.upper()} are both set")
         return url
 
     @field_validator("vision_model", "judge_model")

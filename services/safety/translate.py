@@ -64,7 +64,8 @@ def parse_check_text(request: safety_pb2.CheckTextRequest) -> TextToCheck:
     if purpose is None:
         raise InvalidArgument("INVALID_PURPOSE", "what the text is for", field="purpose")
     language = _parse_language(request.language)
-    return TextToCheck(text, level, purpose, language, _parse_kind(request, purpose))
+    kind = _parse_kind(request, purpose)
+    return TextToCheck(text, level, purpose, language, kind, request.local_only)
 
 
 async def parse_check_image(
@@ -81,7 +82,8 @@ async def parse_check_image(
         raise InvalidArgument("INVALID_PURPOSE", "image or input_image", field="purpose")
     language = _parse_language(first.language)
     media_type = parse_media_type(first.media_type)
-    return ImageToCheck(level, purpose, language, media_type), _pieces(first, requests)
+    asked = ImageToCheck(level, purpose, language, media_type, first.local_only)
+    return asked, _pieces(first, requests)
 
 
 async def _pieces(

@@ -16,6 +16,7 @@ from services.safety.domain.verdict import ModelUsed, Verdict
 from services.safety.images.decoder import Decoder
 from services.safety.images.media_types import FILMS, HEAD_BYTES, check_media_type
 from services.safety.images.spool import Spool, Spools
+from services.safety.judge_errors import judge_is_remote
 from services.safety.ports import ImageJudge, ImageOpinion, Look
 
 log = logging.getLogger(__name__)
@@ -23,12 +24,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ImageToCheck:
-    """What was said of the bytes before they came, parsed."""
+    """What was said of the bytes before they came, parsed.
+
+    `local_only`: they may reach no machine but one's own.
+    """
 
     level: Level
     purpose: ImagePurpose
     language: str
     media_type: str
+    local_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ class ImageChecker:
 
         What cannot be received, decoded or judged raises: there is no verdict then, and certainly
         no safe one. Raises PermissionDenied SAFETY_LEVEL_TOO_LAX, FailedPrecondition
-        IMAGE_JUDGE_MISSING, InvalidArgument for the bytes, and what decoder and judges raise.
+        IMAGE_JUDGE_MISSING and SAFETY_JUDGE_REMOTE, InvalidArgument for the bytes, and what decoder
+        and judges raise.
         """
         row = self._row(request.level)
         # To the end, because the place is also what bounds how many are judged at a time.
@@ -116,6 +122,9 @@ class ImageChecker:
         decision = ImageDecision("", (), False)
         checks: list[str] = []
         for judge in self.judges:
+            if request.local_only and judge.remote:
+                # No level does without a judge of pictures that is set up.
+                raise judge_is_remote(judge.version)
             opinions = await _opinions(judge, looks, request.level)
             sightings += (sighting for opinion in opinions for sighting in opinion.sightings)
             refused += (category for opinion in opinions for category in opinion.refused)

@@ -13,6 +13,7 @@ class BuiltinJudge:
 
     name = BUILTIN
     elsewhere = False
+    remote = False
 
     def __init__(self, rules: RuleBook, workers: Workers) -> None:
         self.version = f"{BUILTIN}:{rules.version}"

@@ -42,6 +42,7 @@ class LanguageModelJudge:
 
     def __init__(self, server: ModelServer, form: str, policy: LanguageModelPolicy) -> None:
         self.version = f"openai:{server.model}"
+        self.remote = server.is_remote
         complaints = OfTexts()
         self._client = ModelClient(server, complaints)
         self._form = FORMS[form](policy, complaints)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import openai
 
@@ -20,6 +21,7 @@ from services.kit.bounded_http import bounded_client
 from services.kit.deadline import budget
 from services.kit.errors import ResourceExhausted, Unavailable
 from services.kit.log import facts
+from services.kit.near import is_near
 from services.safety.judge.answers import Answer, read_completion
 from services.safety.judge.complaints import Complaints
 from services.safety.judge.model_errors import model_errors
@@ -37,7 +39,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ModelServer:
-    """Which model where, how long it may take, how often at once it is asked, and who may wait."""
+    """Which model where, how long it may take, how often at once it is asked, and who may wait.
+
+    `passes_on` says that a server near by hands what it gets to somebody else's machine.
+    """
 
     base_url: str
     model: str
@@ -45,6 +50,12 @@ class ModelServer:
     timeout_seconds: float = 30.0
     at_once: int = 2
     waiting: int = 1000
+    passes_on: bool = False
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether what is sent there reaches a machine that is not one's own."""
+        return self.passes_on or not is_near(urlsplit(self.base_url).hostname or "")
 
     def __repr__(self) -> str:
         # A key must not end in a log by way of a traceback.

@@ -35,6 +35,7 @@ class NudenetJudge:
     """Sees exposed and covered body parts and faces, and nothing else. Close it with `aclose`."""
 
     name = NAME
+    remote = False
 
     def __init__(self, limits: Limits = LIMITS, task: str = TASK) -> None:
         self._processes = LimitedProcesses(task, limits)

@@ -32,6 +32,7 @@ class VisionJudge:
 
     def __init__(self, server: ModelServer, categories: Sequence[str]) -> None:
         self.version = f"openai:{server.model}"
+        self.remote = server.is_remote
         self._categories = tuple(categories)
         self._complaints = OfPictures()
         self._client = ModelClient(server, self._complaints)

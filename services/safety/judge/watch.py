@@ -48,6 +48,7 @@ class WatchedJudge:
     ) -> None:
         self.name = judge.name
         self.version = judge.version
+        self.remote = judge.remote
         self._judge = judge
         self._set_serving = set_serving
         self._missed = asyncio.Event()

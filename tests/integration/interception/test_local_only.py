@@ -21,30 +21,11 @@ from services.kit.catalogue import CONFIGS
 from services.kit.channel import is_serving, open_channel
 from tests.fakes.openai_server import FakeOpenAI
 from tests.integration.interception.composition import ECO, FAST, heard, request
+from tests.support.elsewhere import Elsewhere
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 TASKS = ("interception", "translation", "media_prompt")
-
-
-class Elsewhere:
-    """A listener that stands for somebody else's machine and counts who comes."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.port = 0
-
-    async def __aenter__(self) -> Elsewhere:
-        self._server = await asyncio.start_server(self._count, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-
-    async def _count(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        writer.close()
 
 
 @asynccontextmanager

@@ -52,25 +52,28 @@ async def serving(*judges: ImageJudge, **options: Any) -> AsyncIterator[Stub]:
         yield safety_pb2_grpc.SafetyServiceStub(channel)
 
 
-def messages(data: bytes, media_type: str) -> Iterator[safety_pb2.CheckImageRequest]:
+def messages(data: bytes, media_type: str, **fields: Any) -> Iterator[safety_pb2.CheckImageRequest]:
     yield safety_pb2.CheckImageRequest(
         level=common_pb2.SAFETY_LEVEL_KIDS,
         purpose=safety_pb2.PURPOSE_IMAGE,
         media_type=media_type,
         language="de",
+        **fields,
     )
     for start in range(0, len(data), CHUNK_BYTES):
         yield safety_pb2.CheckImageRequest(data=data[start : start + CHUNK_BYTES])
 
 
 async def check(
-    stub: Stub, data: bytes, media_type: str = "image/png"
+    stub: Stub, data: bytes, media_type: str = "image/png", **fields: Any
 ) -> safety_pb2.CheckImageResponse:
-    return await send(stub, messages_of(data, media_type))
+    return await send(stub, messages_of(data, media_type, **fields))
 
 
-async def messages_of(data: bytes, media_type: str) -> AsyncIterator[safety_pb2.CheckImageRequest]:
-    for message in messages(data, media_type):
+async def messages_of(
+    data: bytes, media_type: str, **fields: Any
+) -> AsyncIterator[safety_pb2.CheckImageRequest]:
+    for message in messages(data, media_type, **fields):
         yield message
 
 

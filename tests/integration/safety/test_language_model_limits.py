@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
 from artlab.safety.v1 import safety_pb2
-from services.safety.domain.policy import Check, OnFailure
-from services.safety.domain.safety import Safety
+from services.safety.domain.policy import OnFailure
 from services.safety.judge.text_pieces import OVERLAP_CHARACTERS, PIECE_CHARACTERS
 from tests.fakes.openai_server import Answering, Asked, Never, Say, Status
-from tests.integration.safety.text_server import answers, check, finds, judging
+from tests.integration.safety.text_server import answers, check, finds, judging, with_failure
 from tests.support.eventually import eventually
 from tests.support.rpc import refused
-from tests.unit.safety.support import safety
 
 SECRET = "Ein Quastenflosser im Regen"
 
@@ -75,20 +72,6 @@ async def test_more_than_may_wait_are_sent_away_and_told_when_to_come_back() -> 
         await asyncio.gather(first, second, return_exceptions=True)
         async with asyncio.timeout(5):
             await fake.abandoned.wait()
-
-
-def with_failure(on_failure: OnFailure) -> Safety:
-    rows = {
-        key: replace(
-            row,
-            steps=tuple(
-                replace(step, on_failure=on_failure) if step.check is Check.JUDGE else step
-                for step in row.steps
-            ),
-        )
-        for key, row in safety().policy.rows.items()
-    }
-    return replace(safety(), policy=replace(safety().policy, rows=rows))
 
 
 async def test_where_the_policy_says_so_the_rules_are_enough_while_the_model_is_away() -> None:

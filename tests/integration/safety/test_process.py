@@ -137,6 +137,15 @@ async def test_without_a_judge_of_pictures_it_says_so_at_start_and_fails_closed(
             {"LOCAL_ONLY": "1", "VISION_BASE_URL": "https://api.example/v1", "VISION_MODEL": "m"},
             "ARTLAB_SAFETY_VISION_BASE_URL: is not near",
         ),
+        (
+            {
+                "LOCAL_ONLY": "1",
+                "JUDGE_BASE_URL": "http://127.0.0.1/v1",
+                "JUDGE_MODEL": "m",
+                "JUDGE_IS_REMOTE": "1",
+            },
+            "JUDGE_IS_REMOTE",
+        ),
         ({"JUDGE_FORMAT": "yaml"}, "ARTLAB_SAFETY_JUDGE_FORMAT"),
         ({"NUDENET": "perhaps"}, "ARTLAB_SAFETY_NUDENET"),
     ],

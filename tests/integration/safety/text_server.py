@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import grpc.aio
@@ -14,6 +15,7 @@ from artlab.common.v1 import common_pb2
 from artlab.safety.v1 import safety_pb2, safety_pb2_grpc
 from services.safety.checker import TextChecker
 from services.safety.domain.levels import Level
+from services.safety.domain.policy import Check, OnFailure
 from services.safety.domain.safety import Safety
 from services.safety.judge.builtin import BuiltinJudge
 from services.safety.judge.language_model import LanguageModelJudge
@@ -63,6 +65,21 @@ def answers(more: dict[str, Any], verdict: str = "safe", **categories: int) -> A
     return Answering(make)
 
 
+def with_failure(on_failure: OnFailure) -> Safety:
+    """The policy with this in every row, for what a judge that is away leads to."""
+    rows = {
+        key: replace(
+            row,
+            steps=tuple(
+                replace(step, on_failure=on_failure) if step.check is Check.JUDGE else step
+                for step in row.steps
+            ),
+        )
+        for key, row in safety().policy.rows.items()
+    }
+    return replace(safety(), policy=replace(safety().policy, rows=rows))
+
+
 @asynccontextmanager
 async def judging(
     *script: Line,
@@ -71,11 +88,11 @@ async def judging(
     level: Level = Level.RESEARCH,
     **options: Any,
 ) -> AsyncIterator[tuple[Stub, FakeOpenAI]]:
-    """A stub of a server that asks such a model, and the model."""
+    """A stub of a server that asks such a model, and the model; `base_url` is another one's."""
     ours = policy or safety()
     async with FakeOpenAI() as fake, image_checker() as images:
         fake.script(*script)
-        server = ModelServer(fake.base_url, MODEL, KEY, **options)
+        server = ModelServer(options.pop("base_url", fake.base_url), MODEL, KEY, **options)
         judge = LanguageModelJudge(server, form, ours.policy.language_model)
         workers = Workers()
         rules = BuiltinJudge(ours.rules, workers)
@@ -91,7 +108,9 @@ async def judging(
             await judge.aclose()
 
 
-async def check(stub: Stub, text: str, level: Level = Level.KIDS) -> safety_pb2.Verdict:
+async def check(
+    stub: Stub, text: str, level: Level = Level.KIDS, **fields: Any
+) -> safety_pb2.Verdict:
     """The verdict about what somebody typed."""
     answer = await stub.CheckText(
         safety_pb2.CheckTextRequest(
@@ -99,6 +118,7 @@ async def check(stub: Stub, text: str, level: Level = Level.KIDS) -> safety_pb2.
             level=common_pb2.SafetyLevel.ValueType(level),
             purpose=safety_pb2.PURPOSE_INPUT,
             language="de",
+            **fields,
         ),
         timeout=20,
     )

@@ -30,6 +30,7 @@ class MagentaJudge:
 
     name = "nudenet"
     version = "magenta:1"
+    remote = False
 
     def __init__(self) -> None:
         self.looks: list[Look] = []

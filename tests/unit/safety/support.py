@@ -31,10 +31,12 @@ class AnsweringJudge:
         name: str = BUILTIN,
         *,
         elsewhere: bool = False,
+        remote: bool = False,
     ) -> None:
         self.name = name
         self.version = f"{name}:1"
         self.elsewhere = elsewhere
+        self.remote = remote
         self.asked: list[str] = []
         self._answer = answer
 
