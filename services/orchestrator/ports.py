@@ -105,6 +105,14 @@ class PassJob:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipeTexts:
+    """What a recipe tells a model, and what it shows to who chooses."""
+
+    told: tuple[str, ...]
+    shown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RewriteJob:
     """A checked text to put as a medium wants it; `recipe` is the one it went through."""
 
@@ -290,8 +298,8 @@ class Interception(Protocol):
         """Return one recipe. Raises NotFound CONFIG_NOT_FOUND."""
         ...
 
-    async def recipe_texts(self, name: str, sha256: str) -> tuple[str, ...]:
-        """Return what a model is told by a recipe, in each of its languages.
+    async def recipe_texts(self, name: str, sha256: str) -> RecipeTexts:
+        """Return what a recipe says, in each of its languages.
 
         Raises FailedPrecondition RECIPE_CHANGED when it has another digest by now.
         """

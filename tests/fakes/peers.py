@@ -46,6 +46,7 @@ from services.orchestrator.ports import (
     PassJob,
     Position,
     Reading,
+    RecipeTexts,
     RewriteJob,
     RunHistory,
     TextUpdate,
@@ -398,10 +399,10 @@ class FakeInterception:
     async def detect_language(self, text: str) -> str:
         return "de"
 
-    async def recipe_texts(self, name: str, sha256: str) -> tuple[str, ...]:
+    async def recipe_texts(self, name: str, sha256: str) -> RecipeTexts:
         if sha256 != self.recipe_.sha256:
             raise FailedPrecondition("RECIPE_CHANGED", "it is another one now")
-        return self.texts
+        return RecipeTexts(self.texts)
 
     async def intercept(self, job: PassJob) -> AsyncIterator[TextUpdate]:
         self.asked.append((job.config_name, job.text, job.context, job.number))

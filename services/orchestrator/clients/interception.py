@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
 import grpc.aio
@@ -18,7 +18,7 @@ from services.kit.run_metadata import run_metadata
 from services.kit.status import remote_errors
 from services.kit.text import parse_text
 from services.orchestrator.domain.run import Kind, ModelUse, PassResult, PassText, Recipe
-from services.orchestrator.ports import LinePlace, PassJob, RewriteJob, TextUpdate
+from services.orchestrator.ports import LinePlace, PassJob, RecipeTexts, RewriteJob, TextUpdate
 
 CALL_SECONDS = 5.0
 # Longer than any pass may take by the interception service's own settings, which end it first.
@@ -62,7 +62,7 @@ class InterceptionClient:
             answer = await self._stub.DetectLanguage(request, timeout=budget(CALL_SECONDS))
         return answer.language or "und"
 
-    async def recipe_texts(self, name: str, sha256: str) -> tuple[str, ...]:
+    async def recipe_texts(self, name: str, sha256: str) -> RecipeTexts:
         """See the port."""
         request = interception_pb2.GetRecipeRequest(config_name=name)
         with remote_errors("interception"):
@@ -72,8 +72,10 @@ class InterceptionClient:
             raise FailedPrecondition(
                 "RECIPE_CHANGED", f"{name} was changed while the run went through it; start again"
             )
-        told = [*recipe.title.values(), *recipe.description.values(), *recipe.context.values()]
-        return tuple(text for text in dict.fromkeys(told) if text.strip())
+        return RecipeTexts(
+            told=_texts(recipe.context.values()),
+            shown=_texts([*recipe.title.values(), *recipe.description.values()]),
+        )
 
     async def intercept(self, job: PassJob) -> AsyncIterator[TextUpdate]:
         """Yield deltas, and its place while it waits, then the result of one pass."""
@@ -114,6 +116,10 @@ class InterceptionClient:
                 update = _update(answer)
                 if update is not None:
                     yield update
+
+
+def _texts(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text for text in dict.fromkeys(texts) if text.strip())
 
 
 def _update(

@@ -66,11 +66,10 @@ class Interception:
         await run.journal.stage(2, scope.step)
         began = run.journal.begin()
         written = await _recorded(run, place)
-        if len(written) < recipe.passes:
-            await _check_recipe(run, place)
+        told = await _check_recipe(run, place) if len(written) < recipe.passes else ()
         for number in range(len(written) + 1, recipe.passes + 1):
             given = _given(recipe.given(number), text, written)
-            await _check_before(run, place, given, number)
+            await _check_before(run, place, told, given, number)
             written.append(await _write(run, place, given, number))
         if not written:
             raise Internal("NO_PASSES", f"{recipe.name} has no passes")
@@ -144,23 +143,29 @@ async def _recorded(run: RunInWork, place: Place) -> list[Written]:
     return written
 
 
-async def _check_recipe(run: RunInWork, place: Place) -> None:
+async def _check_recipe(run: RunInWork, place: Place) -> tuple[str, ...]:
+    """Return what a recipe of somebody here tells a model, checked; nothing of a shipped one."""
     # What somebody here wrote into a recipe goes to a model like a person's own rules.
     recipe = run.plan.recipe
     if not recipe.is_local:
-        return
+        return ()
     texts = await run.steady(
         lambda: run.services.interception.recipe_texts(recipe.name, recipe.sha256)
     )
-    await _check_all(run, place, [("context", text) for text in texts], 0)
+    await _check_all(run, place, [("context", text) for text in (*texts.told, *texts.shown)], 0)
+    return texts.told
 
 
-async def _check_before(run: RunInWork, place: Place, text: str, number: int) -> None:
+async def _check_before(
+    run: RunInWork, place: Place, told: Sequence[str], text: str, number: int
+) -> None:
     # A pass may say what its input did not; the next model must not see it unchecked. The person's
     # own rules go to the same model, and no other step need have looked at them.
     context = run.plan.request.context
     given: list[tuple[Purpose, str]] = [("interception", text)]
     given += [("context", context), ("context", seam(context, text))] if context else []
+    # In the order in which a model reads them.
+    given += [("context", seam(one, context or text)) for one in told]
     await _check_all(run, place, given, number - 1)
 
 

@@ -84,17 +84,18 @@ class MediaPrompt:
 
 
 async def _rewrite(run: RunInWork, output: PlannedOutput, text: str) -> PassResult:
-    request = run.plan.request
+    request, recipe = run.plan.request, run.plan.recipe
     job = RewriteJob(
         text=text,
         style=output.prompt_style,
         kind=output.kind,
         # Not of what the person wrote: the recipe may have changed it.
         language="",
-        mode=request.mode,
+        # A promise of the plan's, whatever has become of the recipe meanwhile.
+        mode="eco" if recipe.local_only else request.mode,
         seed=output.seed,
         user_id=request.user_id,
-        recipe=run.plan.recipe.name,
+        recipe=recipe.name,
     )
     updates = run.services.interception.rewrite(job)
     return await followed(run, updates, "media_prompt", output_index=output.index)

@@ -74,6 +74,13 @@ async def test_a_recipe_whose_words_stay_is_never_put_otherwise() -> None:
     assert "media_prompt" not in stage.recorder.types
 
 
+async def test_a_recipe_that_keeps_texts_here_has_its_prompts_written_here_too() -> None:
+    for promises, mode in ((True, "eco"), (False, "fast")):
+        stage = _stage(replace(DADA, local_only=promises))
+        await stage.run(replace(BOTH, mode="fast"))
+        assert [job.mode for job in stage.interception.rewritten] == [mode]
+
+
 async def test_who_looks_at_the_text_before_it_is_made_gets_just_that_made() -> None:
     stage = _stage()
     await stage.supervisor.start(replace(BOTH, pause_before_render=True))

@@ -79,6 +79,18 @@ async def test_a_recipe_of_somebody_here_is_checked_before_a_model_gets_it() -> 
     assert json.loads(evidence.data)["terms"] == ["verboten"]
 
 
+async def test_a_recipe_of_somebody_here_is_checked_where_a_text_goes_on() -> None:
+    stage = stage_with(replace(LOCAL, translates_input=False))
+    stage.interception.texts = ("Male mir eine",)
+    stage.safety.forbidden = ("eine\neine",)
+    assert await stage.run() == "blocked"
+    assert stage.interception.asked == []
+    with_rules = stage_with(replace(LOCAL, translates_input=False))
+    with_rules.interception.texts = ("Male mir eine",)
+    with_rules.safety.forbidden = ("eine\nnur",)
+    assert await with_rules.run(replace(REQUEST, context="nur Dreiecke")) == "blocked"
+
+
 async def test_a_recipe_of_somebody_here_that_is_safe_is_used_as_it_was_checked() -> None:
     stage = stage_with(LOCAL)
     stage.interception.texts = ("Sei freundlich",)
