@@ -19,6 +19,8 @@ from services.kit.errors import ArtlabError
 # Less than a page that asks is patient, and a look for all who ask within some seconds.
 LOOK_SECONDS = 1.5
 KEPT_SECONDS = 3.0
+NEVER = "local only: it is never called"
+NOT_IN_ECO = "it is elsewhere: eco mode never calls it"
 # Where a name leads changes rarely.
 PLACE_KEPT_SECONDS = 30.0
 # The worst of several models is the provider's state.
@@ -94,23 +96,32 @@ class ProviderList:
         Those that may not be asked in any of the modes are told as refused.
         """
         for name, provider in self._providers.items():
-            models = dict.fromkeys(
-                model for mode in modes for model in self._table.models_of(name, mode)
-            )
-            for model in models:
-                async with aclosing(self._warm(name, provider, model, fetch=fetch)) as sights:
+            used_in: dict[str, list[ExecutionMode]] = {}
+            for mode in modes:
+                for model in self._table.models_of(name, mode):
+                    used_in.setdefault(model, []).append(mode)
+            for model, modes_of in used_in.items():
+                must_stay = self.local_only or "fast" not in modes_of
+                warming = self._warm(name, provider, model, fetch=fetch, must_stay=must_stay)
+                async with aclosing(warming) as sights:
                     async for sight in sights:
                         yield Warming(name, model, sight)
 
     async def _warm(
-        self, name: str, provider: ProviderInUse | Keyless, model: str, *, fetch: bool
+        self,
+        name: str,
+        provider: ProviderInUse | Keyless,
+        model: str,
+        *,
+        fetch: bool,
+        must_stay: bool,
     ) -> AsyncGenerator[Sight, None]:
         if isinstance(provider, Keyless):
             yield Sight("refused", provider.reason)
             return
         try:
-            if self.local_only and not await provider.endpoint.is_local():
-                yield Sight("refused", "local only: it is never called")
+            if must_stay and not await provider.endpoint.is_local():
+                yield Sight("refused", NEVER if self.local_only else NOT_IN_ECO)
                 return
             async with self._locks[name], aclosing(provider.chat.warm(model, fetch=fetch)) as all_:
                 async for sight in all_:
@@ -166,7 +177,7 @@ class ProviderList:
 
     def _from_afar(self, provider: ProviderInUse, models: Sequence[str]) -> Sight:
         if self.local_only:
-            return Sight("refused", "local only: it is never called")
+            return Sight("refused", NEVER)
         unknown = Sight("unknown", "nobody has asked it yet")
         return _worst([provider.seen.get(model, unknown) for model in models])
 

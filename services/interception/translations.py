@@ -18,11 +18,14 @@ from services.kit.clock import Clock
 MAX_KEPT = 256
 KEPT_SECONDS = 600.0
 
-Key = tuple[str, str, str, str, str, str]
+Key = tuple[str, ...]
 
 
 class Translations:
-    """The last ones, by run, person, text, languages and who wrote; each for ten minutes."""
+    """The last ones, each for ten minutes.
+
+    By run, person, text, languages, the recipe's name and words, and who wrote.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -61,6 +64,8 @@ class RememberingWriter:
             task.text,
             task.from_language,
             task.to_language,
+            task.name,
+            *(text for each in sorted(task.context.items()) for text in each),
             self.name,
         )
         kept = self._translations.find(key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+
 # Qwen, DeepSeek; Magistral; Open Thoughts; the channels of gpt-oss.
 _OPEN = (
     "<think>",
@@ -22,6 +24,8 @@ _CLOSE = (
     "<|end_of_thought|>",
     "<|channel|>final<|message|>",
 )
+# Of ASCII letters only: other ones may get longer by it, and places would be wrong.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _LONGEST = max(map(len, _OPEN + _CLOSE))
 
 
@@ -43,7 +47,7 @@ class ThoughtFilter:
         shown: list[str] = []
         while True:
             tags = _CLOSE if self._thinking else _OPEN
-            lowered = self._held.lower()
+            lowered = self._held.translate(_LOWER)
             places = [(place, tag) for tag in tags if (place := lowered.find(tag)) >= 0]
             if not places:
                 break
@@ -68,13 +72,13 @@ class ThoughtFilter:
 
 def after_thoughts(text: str) -> str:
     """What follows the last thought that was closed but never opened, as some models leave it."""
-    lowered = text.lower()
+    lowered = text.translate(_LOWER)
     ends = [place + len(tag) for tag in _CLOSE if (place := lowered.rfind(tag)) >= 0]
     return text[max(ends) :] if ends else text
 
 
 def _partial(held: str, tags: tuple[str, ...]) -> int:
-    tail = held[-_LONGEST:].lower()
+    tail = held[-_LONGEST:].translate(_LOWER)
     for size in range(len(tail), 0, -1):
         if any(tag.startswith(tail[-size:]) for tag in tags):
             return size

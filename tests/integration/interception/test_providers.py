@@ -73,6 +73,9 @@ async def test_one_that_is_elsewhere_is_never_asked_how_it_is() -> None:
         server = chat_server(fake.base_url, remote=True)
         async with interception(server) as stub:
             assert (await listed(stub))[0].state == UNKNOWN
+            (not_in_eco,) = await warmed(stub, execution_mode=common_pb2.EXECUTION_MODE_ECO)
+            assert not_in_eco.state == REFUSED
+            assert fake.requests == []
             fake.script(Status(401))
             async with refused("FAILED_PRECONDITION", "LLM_NOT_AUTHORIZED"):
                 await heard(

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
 from services.interception.domain.models import ModelRef
-from services.interception.ports import Written
-from services.interception.translations import KEPT_SECONDS, MAX_KEPT, Key, Translations
+from services.interception.domain.recipe import Sampling
+from services.interception.domain.writing import WritingTask
+from services.interception.ports import Waiting, Written
+from services.interception.translations import (
+    KEPT_SECONDS,
+    MAX_KEPT,
+    Key,
+    RememberingWriter,
+    Translations,
+)
 from services.kit.clock import ManualClock
 from services.kit.run_metadata import KEY, run_of
 from tests.fakes.openai_server import FakeOpenAI, Say
@@ -49,6 +59,34 @@ async def test_another_person_or_another_text_is_another_translation() -> None:
         for text, who in (("Ein Hund", "anna"), ("Ein Hund", "ben"), ("Zwei Hunde", "ben")):
             await heard(stub, request("translation_en", text, language="de", user_id=who), RUN)
     assert len(fake.requests) == 3
+
+
+async def test_another_recipe_that_translates_is_asked_for_its_own_words() -> None:
+    ours = WritingTask(
+        task="translation",
+        name="translation_en",
+        text="Ein Hund",
+        context={"en": "Translate."},
+        sampling=Sampling(0.0, 1.0, 100),
+        from_language="de",
+        to_language="en",
+        seed=7,
+        run_id=RUN,
+    )
+    asked: list[WritingTask] = []
+
+    class Writes:
+        name = "openai:m"
+
+        async def write(self, task: WritingTask) -> AsyncGenerator[str | Waiting | Written, None]:
+            asked.append(task)
+            yield Written("A dog", "openai", "m")
+
+    writer = RememberingWriter(Writes(), Translations(ManualClock()))
+    others = replace(ours, name="verse_en"), replace(ours, context={"en": "Translate in verse."})
+    for task in (ours, *others, ours, *others):
+        assert [update async for update in writer.write(task)]
+    assert asked == [ours, *others]
 
 
 async def test_an_attitude_is_never_remembered_and_a_failure_is_not() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from services.interception.domain.guard import capped, checked, leaks
 from services.interception.domain.markup import without_control
 from services.interception.domain.refusals import is_refusal
-from services.interception.domain.thoughts import ThoughtFilter
+from services.interception.domain.thoughts import ThoughtFilter, after_thoughts
 from services.kit.errors import FailedPrecondition
 from services.kit.text import MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS
 
@@ -31,6 +31,11 @@ def test_a_thought_is_taken_out_wherever_the_pieces_are_cut() -> None:
 
 def test_tags_are_found_in_any_case_and_kind() -> None:
     assert filtered("<THINK>a</Think>b<thinking>c</thinking>d") == "bd"
+
+
+def test_letters_that_get_longer_in_lower_case_shift_nothing() -> None:
+    assert filtered("İİ<THINK>İİİ</THINK>İstanbul") == "İİİstanbul"
+    assert after_thoughts("İİ no</think>İstanbul") == "İstanbul"
 
 
 def test_an_unfinished_thought_shows_nothing() -> None:
