@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 FALLBACK_FROM = "fallback_from"
 NOT_AVAILABLE = "OUTPUT_NOT_AVAILABLE"
+REMOTE = "OUTPUT_REMOTE"
 NOT_FOUND = "LATE_RESULT_NOT_FOUND"
+# What says that a config was not even tried.
+_NOT_BEGUN = (NOT_AVAILABLE, REMOTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class FallbackChains:
 
         `given` is what the request set. The caller keeps the time for all of them together. What
         took over is told in the product's metadata. Raises what the first one raised that failed,
-        else OUTPUT_NOT_AVAILABLE.
+        else OUTPUT_NOT_AVAILABLE or OUTPUT_REMOTE.
         """
         passed: list[str] = []
         failure: ArtlabError | None = None
@@ -74,7 +77,7 @@ class FallbackChains:
                     error = raised
             passed.append(f"{config.name} ({error.reason})")
             # What failed at work says more than what could not begin.
-            if failure is None or (failure.reason == NOT_AVAILABLE != error.reason):
+            if failure is None or (failure.reason in _NOT_BEGUN and error.reason not in _NOT_BEGUN):
                 failure = error
             log.info("config cannot", extra=facts(config=config.name, reason=error.reason))
             report(RenderProgress("queued"))
@@ -85,6 +88,8 @@ class FallbackChains:
 
     async def adopt(self, job: RenderJob, given: Mapping[str, Value]) -> Rendered:
         """Take what an earlier attempt has made, by whichever config of the chain; begin nothing.
+
+        Nobody elsewhere is asked about a job that may not leave: none was begun there.
 
         Raises NotFound LATE_RESULT_NOT_FOUND, and what the backends raise.
         """
@@ -116,13 +121,27 @@ class FallbackChains:
 
     async def _adopted(self, job: RenderJob) -> Product | None:
         backend: object = self._backends.get(job.config.backend)
+        if self._may_not_leave(job):
+            return None
         return await backend.adopt(job) if isinstance(backend, Resuming) else None
 
+    def _may_not_leave(self, job: RenderJob) -> bool:
+        """Whether making it here would take it to a machine it may not reach."""
+        backend = self._backends.get(job.config.backend)
+        return job.local_only and backend is not None and backend.remote
+
     async def _unavailable(self, job: RenderJob) -> ArtlabError | None:
+        if self._may_not_leave(job):
+            return FailedPrecondition(
+                REMOTE,
+                f"{job.config.name} is made on somebody else's machine, and nothing of this may "
+                "leave one's own",
+                metadata={"output_config": job.config.name},
+            )
         reason = await self._reason(job.config)
         if reason is None or await self._began(job.config, job.upload):
             return None
-        return FailedPrecondition("OUTPUT_NOT_AVAILABLE", reason)
+        return FailedPrecondition(NOT_AVAILABLE, reason)
 
     async def _reason(self, config: OutputConfig) -> str | None:
         backend = self._backends.get(config.backend)

@@ -25,6 +25,11 @@ class Unconfigured:
         self.name = name
         self._account = account
 
+    @property
+    def remote(self) -> bool:
+        """Whether it would be asked on somebody else's machine."""
+        return self._account.remote
+
     async def unavailable_reason(self, config: OutputConfig) -> str | None:
         """Which setting lacks."""
         return self._account.reason()
@@ -58,7 +63,9 @@ def hosted_backends(
         key_optional=True,
     )
 
-    def account(title: str, api: str, *, key_optional: bool = False) -> Account:
+    def account(
+        title: str, api: str, *, key_optional: bool = False, passes_on: bool = False
+    ) -> Account:
         return Account(
             title=title,
             base_url=getattr(settings, f"{api}_base_url"),
@@ -68,10 +75,15 @@ def hosted_backends(
             clock=clock,
             local_only=settings.local_only,
             key_optional=key_optional,
+            passes_on=passes_on,
         )
 
     def author(account: Account, limits: Limits) -> HostedBackend:
         return _author(account, limits, settings)
+
+    writer = account(
+        "the language model", "code", key_optional=True, passes_on=settings.code_is_remote
+    )
 
     parts: list[tuple[str, Account, Make]] = [
         ("swarmui", swarmui, _swarmui),
@@ -79,7 +91,7 @@ def hosted_backends(
         ("openrouter", account("OpenRouter", "openrouter"), _openrouter),
         ("huggingface", account("Hugging Face", "huggingface"), _huggingface),
         ("replicate", account("Replicate", "replicate"), _replicate),
-        ("code", account("the language model", "code", key_optional=True), author),
+        ("code", writer, author),
     ]
     backends: list[Backend] = []
     for name, one, make in parts:

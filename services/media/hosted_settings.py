@@ -42,6 +42,11 @@ class HostedSettings(Settings):
         "an OpenAI-compatible server whose model writes sketches, e.g. http://127.0.0.1:11434/v1 "
         "for Ollama; empty means the built-in author",
     )
+    code_is_remote: bool = Field(
+        False,
+        description="says that a near server passes texts on to somebody else's machine, so that "
+        "it isn't asked where nothing may leave",
+    )
     code_model: str = Field(
         "", max_length=200, validate_default=True, description="the model; goes with its address"
     )

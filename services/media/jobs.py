@@ -97,8 +97,8 @@ class Jobs:
 
         Raises AlreadyExists JOB_DIFFERS (the name was used for another request), ResourceExhausted
         MEDIA_BUSY, DeadlineExceeded DEADLINE, Cancelled MEDIA_CANCELLED, FailedPrecondition FENCED
-        (another driver has the run) and OUTPUT_NOT_AVAILABLE, NotFound LATE_RESULT_NOT_FOUND, and
-        what the backend and the recorder raise.
+        (another driver has the run), OUTPUT_NOT_AVAILABLE and OUTPUT_REMOTE, NotFound
+        LATE_RESULT_NOT_FOUND, and what the backend and the recorder raise.
         """
         while (job := self._join(request)) is None:
             # What comes after its end is a job of its own.

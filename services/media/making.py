@@ -85,9 +85,9 @@ class Making:
     async def make(self, work: Work) -> Result:
         """Return what is recorded under this name, made if need be and may be.
 
-        Raises AlreadyExists JOB_DIFFERS, FailedPrecondition FENCED and OUTPUT_NOT_AVAILABLE,
-        NotFound LATE_RESULT_NOT_FOUND (when nothing may be made), and what the backend and the
-        recorder raise.
+        Raises AlreadyExists JOB_DIFFERS, FailedPrecondition FENCED, OUTPUT_NOT_AVAILABLE and
+        OUTPUT_REMOTE, NotFound LATE_RESULT_NOT_FOUND (when nothing may be made), and what the
+        backend and the recorder raise.
         """
         request, board = work.request, work.board
         config = self.config(request.output_config)
@@ -107,6 +107,7 @@ class Making:
             user_id=request.user_id,
             images=await self._recording.earlier.images(request.input_images),
             standing=work,
+            local_only=request.local_only,
         )
         board.report(RenderProgress("queued"))
         if request.allow_reuse and request.user_id and not found and not request.adopt_only:

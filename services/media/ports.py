@@ -64,6 +64,8 @@ class RenderJob:
     # A picture for every image slot of the config.
     images: Mapping[str, InputImage] = field(default_factory=dict)
     standing: Standing = field(default_factory=Undisputed)
+    # Nothing of it may reach a machine but one's own.
+    local_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,11 @@ class Backend(Protocol):
     """Makes outputs of the configs that name it."""
 
     name: str
+
+    @property
+    def remote(self) -> bool:
+        """Whether its jobs reach, or may reach, a machine that is not one's own."""
+        ...
 
     async def unavailable_reason(self, config: OutputConfig) -> str | None:
         """Why this config cannot run here now, for people; None when it can."""

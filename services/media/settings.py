@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from services.kit.catalogue import CONFIGS
 from services.kit.settings import (
@@ -72,3 +72,10 @@ class MediaSettings(HostedSettings):
         " where that cannot be written the system's folder for temporary files",
     )
     configs: Path = Field(CONFIGS, description="folder of the catalogue")
+
+    @field_validator("allow_remote_comfyui")
+    @classmethod
+    def _keeps_the_lock(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("local_only"):
+            raise ValueError("ARTLAB_MEDIA_LOCAL_ONLY forbids what is not on our own network")
+        return value

@@ -64,6 +64,7 @@ def parse_generate(request: media_pb2.GenerateMediaRequest) -> MediaRequest:
         allow_reuse=request.allow_reuse,
         epoch=request.epoch,
         adopt_only=request.adopt_only,
+        local_only=request.local_only,
     )
 
 

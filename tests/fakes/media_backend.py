@@ -28,6 +28,7 @@ class ScriptedBackend:
     name: str = "builtin"
     data: bytes = picture_bytes(1000)
     reason: str | None = None
+    remote: bool = False
     failure: Exception | None = None
     go: asyncio.Event = field(default_factory=asyncio.Event)
     started: asyncio.Event = field(default_factory=asyncio.Event)

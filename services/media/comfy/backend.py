@@ -16,6 +16,7 @@ from services.kit.errors import (
 )
 from services.kit.ids import UploadName
 from services.kit.log import facts
+from services.kit.near import is_near
 from services.media.comfy.address import SETTING, parse_address
 from services.media.comfy.adoption import Adoption
 from services.media.comfy.calling_off import CallingOff
@@ -114,6 +115,11 @@ class ComfyBackend:
         await asyncio.gather(*(instance.close() for instance in self._instances))
         if self._previews is not None:
             await self._previews.close()
+
+    @property
+    def remote(self) -> bool:
+        """Whether any instance is on somebody else's machine: a job may get to each of them."""
+        return any(not is_near(instance.address.host) for instance in self._instances)
 
     async def unavailable_reason(self, config: OutputConfig) -> str | None:
         """Why no instance can make this output now, for people; None when one can."""

@@ -8,6 +8,7 @@ from services.kit.errors import ArtlabError
 
 _ADVICE: Mapping[tuple[str, ...], str] = {
     ("OUTPUT_NOT_AVAILABLE",): "`artlab backends` says what lacks where",
+    ("OUTPUT_REMOTE",): "choose an output that is made here, or give this one such a `fallback`",
     (
         "COMFY_UNAVAILABLE",
     ): "is ComfyUI running there, and is ARTLAB_MEDIA_COMFYUI_URLS right? `artlab backends` tells",

@@ -16,6 +16,7 @@ OUTSIDE = frozenset(("code", "openai_images", "openrouter", "huggingface", "repl
 _HELPED = frozenset(
     (
         "OUTPUT_NOT_AVAILABLE",
+        "OUTPUT_REMOTE",
         "BACKEND_TIMEOUT",
         "BACKEND_NOT_AUTHORIZED",
         "BACKEND_NO_CREDIT",

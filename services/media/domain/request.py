@@ -45,6 +45,8 @@ class MediaRequest:
     epoch: int = 0
     # Only take what was made before: nothing is begun.
     adopt_only: bool = False
+    # Nothing of it may reach a machine but one's own.
+    local_only: bool = False
 
     def drawn_seed(self) -> int:
         """The seed asked for, or one drawn from the upload's name.
@@ -70,6 +72,9 @@ class MediaRequest:
         ]
         if self.input_images:
             facts.append(sorted((slot, str(name)) for slot, name in self.input_images.items()))
+        if self.local_only:
+            # Who may not let it leave does not join what is made elsewhere.
+            facts.append("local_only")
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

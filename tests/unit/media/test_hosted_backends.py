@@ -26,8 +26,8 @@ SHIPPED = {
 }
 
 
-async def reasons(environ: dict[str, str]) -> dict[str, str | None]:
-    """Why each shipped config cannot run, with these settings."""
+async def reasons(environ: dict[str, str], *more: str) -> dict[str, str | None]:
+    """Why each shipped config, and these more, cannot run with these settings."""
     settings = load_settings("media", MediaSettings, environ)
     configs = load_output_catalogue(settings.configs).configs
     async with AsyncExitStack() as stack:
@@ -35,7 +35,7 @@ async def reasons(environ: dict[str, str]) -> dict[str, str | None]:
         backends: dict[str, Backend] = {backend.name: backend for backend in made}
         return {
             name: await backends[configs[name].backend].unavailable_reason(configs[name])
-            for name in SHIPPED
+            for name in (*SHIPPED, *more)
         }
 
 
@@ -70,6 +70,20 @@ async def test_nothing_leaves_the_house_when_that_is_forbidden() -> None:
     del found["swarmui_image"]
     assert all("ARTLAB_MEDIA_LOCAL_ONLY" in (reason or "") for reason in found.values())
     assert set((await reasons(keys)).values()) == {None, SHIPPED["swarmui_image"]}
+    gateway = {
+        "ARTLAB_MEDIA_CODE_BASE_URL": "http://127.0.0.1:4000/v1",
+        "ARTLAB_MEDIA_CODE_MODEL": "m",
+        "ARTLAB_MEDIA_CODE_IS_REMOTE": "true",
+    }
+    assert (await reasons(gateway, "p5js_code"))["p5js_code"] is None
+    found = await reasons({**gateway, "ARTLAB_MEDIA_LOCAL_ONLY": "true"}, "p5js_code")
+    assert "ARTLAB_MEDIA_LOCAL_ONLY" in (found["p5js_code"] or "")
+
+
+def test_a_lock_and_what_it_forbids_are_not_set_together() -> None:
+    both = {"ARTLAB_MEDIA_LOCAL_ONLY": "true", "ARTLAB_MEDIA_ALLOW_REMOTE_COMFYUI": "true"}
+    with pytest.raises(SettingsError, match="ARTLAB_MEDIA_ALLOW_REMOTE_COMFYUI"):
+        load_settings("media", MediaSettings, both)
 
 
 @pytest.mark.parametrize("url", ["http://api.example/v1", "https://key@api.example", "nonsense"])

@@ -24,6 +24,7 @@ class BuiltinBackend:
     """Needs no GPU, account or model. `concurrency` outputs are made at once, others wait."""
 
     name = NAME
+    remote = False
 
     def __init__(self, concurrency: int = 2) -> None:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="builtin-renderer")

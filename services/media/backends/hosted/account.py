@@ -29,6 +29,7 @@ class Account:
         clock: for how long a refusal is remembered.
         local_only: the operator forbids what leaves the house.
         key_optional: it may be asked without one.
+        passes_on: a server near by that hands what it gets to somebody else's machine.
     """
 
     title: str
@@ -39,13 +40,21 @@ class Account:
     clock: Clock
     local_only: bool = False
     key_optional: bool = False
+    passes_on: bool = False
     _refusal: tuple[str, float] | None = field(default=None, init=False)
+
+    @property
+    def remote(self) -> bool:
+        """Whether what is sent there reaches a machine that is not one's own."""
+        return bool(self.base_url) and (
+            self.passes_on or not is_near(urlsplit(self.base_url).hostname or "")
+        )
 
     def reason(self) -> str | None:
         """Why it cannot be asked now, for people; None when nothing is known against it."""
         if not self.base_url:
             return f"set {self.url_setting} to use {self.title}"
-        if self.local_only and not is_near(urlsplit(self.base_url).hostname or ""):
+        if self.local_only and self.remote:
             return f"{self.title} is outside, and ARTLAB_MEDIA_LOCAL_ONLY forbids to send texts out"
         if not self.key_optional and not self.key.get_secret_value():
             setting = self.key_setting

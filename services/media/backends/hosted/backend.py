@@ -60,6 +60,11 @@ class HostedBackend(ABC):
         """The API's name, for people."""
         return self.account.title
 
+    @property
+    def remote(self) -> bool:
+        """Whether the API is on somebody else's machine."""
+        return self.account.remote
+
     @abstractmethod
     async def close(self) -> None:
         """Close all connections."""
