@@ -26,7 +26,6 @@ from services.recorder.domain.outcome import DEADLINE_REASON, OutputEnd, RunErro
 from services.recorder.domain.plan import Plan
 from services.recorder.domain.run import Run, run_deleted
 from services.recorder.domain.vocabulary import RunState
-from services.recorder.library import Library
 from services.recorder.ports import Store
 from services.recorder.table import RunTable
 from services.recorder.threads import Threads
@@ -48,7 +47,6 @@ class Lifecycle:
         store: Store,
         table: RunTable,
         uploads: Uploads,
-        library: Library,
         threads: Threads,
         clock: Clock,
         run_limit: timedelta,
@@ -58,7 +56,6 @@ class Lifecycle:
         self._store = store
         self._table = table
         self._uploads = uploads
-        self._library = library
         self._threads = threads
         self._clock = clock
         self._run_limit = run_limit
@@ -124,12 +121,17 @@ class Lifecycle:
     async def _create(
         self, run_id: RunId, plan: Plan, by: Claimant | None, small: Sequence[SmallEntity]
     ) -> tuple[Run, int]:
+        was_open = self._table.is_open(run_id)
         async with self._table.locked(run_id, absent_ok=True) as held:
             if held.run is not None:
                 if held.run.request_digest != plan.digest():
                     raise AlreadyExists("REQUEST_ID_REUSED", "the id belongs to another request")
                 if not held.run.is_final:
-                    self._library.saved(held.run)  # left by a creation that failed
+                    if not was_open:
+                        # Left by a creation that could not be undone, so that nobody heard of it
+                        # and it need not be durable.
+                        run = await self._threads.run(self._store.reload_run, run_id)
+                        self._table.advance(held, run)
                     await self._uploads.record_held(held, small)
                 if by is None:
                     return held.current, 0

@@ -75,7 +75,6 @@ class Recorder:
             store,
             self._table,
             self._uploads,
-            self._library,
             self._threads,
             clock,
             timedelta(seconds=run_limit_seconds),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from artlab.recorder.v1 import run_pb2
@@ -25,6 +26,7 @@ from tests.integration.recorder.harness import (
     digest_of,
     entity,
     picture,
+    plan,
     stream,
     world_of,
 )
@@ -236,6 +238,29 @@ async def test_a_failed_creation_can_be_repeated(
     listed = await disk.call("ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH))
     assert [run.name for run in listed.runs] == [name]
     await healthy(disk, name, [])
+
+
+async def test_a_creation_that_cannot_even_be_undone_is_settled_by_who_repeats_it(
+    disk: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = pb.Claim(owner="one", ttl=Duration(seconds=5))
+    request = pb.CreateRunRequest(
+        request_id="528e5af9-59b3-4551-b101-27e13dd6e43e", run=plan(), claim=claim
+    )
+    # Its folder is in place, its name is not synced, and it cannot be taken back.
+    with (
+        failing(monkeypatch, "fsync", 3, errno.EIO),
+        failing(monkeypatch, "rename", 2, errno.EIO),
+    ):
+        assert await outcome(disk.call("CreateRun", request)) == "STORAGE_ERROR"
+    with failing(monkeypatch, "fsync", 1, errno.EIO, for_ever=True):
+        assert await outcome(disk.call("CreateRun", request)) == "STORAGE_ERROR"
+    created = await disk.call("CreateRun", request)
+    assert isinstance(created, pb.CreateRunResponse)
+    assert created.epoch
+    listed = await disk.call("ListRuns", pb.ListRunsRequest(audience=run_pb2.AUDIENCE_RESEARCH))
+    assert [run.name for run in listed.runs] == [created.run.name]
+    await healthy(disk, created.run.name, [])
 
 
 @pytest.mark.parametrize("at", range(1, 4))
