@@ -6,7 +6,10 @@ from dataclasses import replace
 
 from services.kit.errors import FailedPrecondition
 from services.orchestrator.domain.run import OutputOffer, Recipe
+from services.orchestrator.run_in_work import Services
+from tests.support.eventually import eventually
 from tests.support.stage import DADA, REQUEST, Stage, stage_with
+from tests.support.supervised import supervise
 
 FILM = OutputOffer("film", "video", available=True, prompt_style="shot_list")
 PLAIN = OutputOffer("plain", "image", available=True)
@@ -64,6 +67,26 @@ async def test_what_cannot_be_put_otherwise_is_made_as_it_is_and_says_so() -> No
     assert [(index, one.reason) for index, one in stage.recorder.warnings] == [
         (1, "PROMPT_NOT_REWRITTEN")
     ]
+
+
+async def test_what_is_made_of_a_text_as_it_is_stays_so_for_who_goes_on() -> None:
+    stage = _stage()
+    film = replace(BOTH, output_configs=("film",))
+    stage.interception.rewrite_failures = [FailedPrecondition("LLM_REFUSED", "no")]
+    stage.media.frozen = True
+    await stage.supervisor.start(film)
+    await eventually(lambda: bool(stage.media.jobs))
+    await stage.supervisor.drain()
+    asked = len(stage.interception.rewritten)
+    stage.media.frozen = False
+    stage.supervisor = supervise(
+        Services(stage.recorder, stage.safety, stage.interception, stage.media)
+    )
+    assert await stage.final() == "succeeded"
+    assert len(stage.interception.rewritten) == asked
+    assert {job.prompt for job in stage.media.jobs} == {"Eine Blume+1"}
+    assert len(stage.recorder.warnings) == 1
+    await stage.supervisor.drain()
 
 
 async def test_a_recipe_whose_words_stay_is_never_put_otherwise() -> None:
