@@ -7,7 +7,8 @@ capital eta looks like H, the small one like n. UTS 39 has one class for I, l, 1
 of it without being an i or an l itself is folded to 1, which is read both ways.
 
 Left alone: digits (they are read as letters where they stand among letters), and the letters of
-Arabic, Hangul, Kana and Han, whose words would fall apart.
+Hangul, Kana and Han, whose words would fall apart. Of Arabic only letters that are written for one
+another are folded.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ _PAIRS = (
     "ıi ȷj ɑa ɡg ɩi øo Øo đd Đd łl Łl ħh Ħh ŧt Ŧt ƶz ɨi ʉu ƀb ɓb ɗd ðd Ðd ɛe Ɛe ɔc ŋn Ŋn ƙk ƴy "
     "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz "
     "ᴉi ᴙr ɐa ǝe ɟf ƃg ɥh ʞk ɯm ɹr ʇt ʌv ʍw ʎy ꓕt "
+    # Arabic letters that are written for one another, and those of Persian keyboards
+    "ىي یي ےي ةه ھه ہه کك ٱا "
     # Signs that are drawn or typed for letters
     "×x ❌x ✖x ✕x ✗x ⭕o 💲$ ❗! ❕! ¡! ¢c £l ¥y μu "
     # Symbols drawn with other characters: svasti signs of Tibet, koppa written as a sig rune

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from services.safety.domain.spelling import LongTerm, Speller
 from services.safety.domain.tokens import Letters, replace_words
-from services.safety.domain.vocabulary import MAX_COMPOUND_LETTERS, Vocabulary
+from services.safety.domain.vocabulary import MAX_COMPOUND_LETTERS, Vocabulary, is_latin
 
 _DOUBLED = re.compile(r"(.)\1")
 # Shorter words are other words when they are turned round.
@@ -71,6 +71,7 @@ class Guesser:
             MIN_LETTERS <= len(word) <= MAX_COMPOUND_LETTERS
             and word not in self._forms
             and word.isalpha()
+            and is_latin(word)
             and not self._vocabulary.knows(word)
         )
 

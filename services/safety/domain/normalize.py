@@ -31,6 +31,8 @@ _UMLAUTS = {"a": "ä", "o": "ö", "u": "ü"}
 _LINE_BREAKS = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
 # Letters and symbols by category, but blank on every screen.
 _BLANK = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# Stretches Arabic words and is no letter of theirs.
+_KASHIDA = "\u0640"
 _UNSEEN = frozenset(("Cf", "Cc", "Cs", "Co", "Cn"))
 _MARKS = frozenset(("Mn", "Me"))
 # A word no term has, so that what is hidden neither goes on nor spoils what is spelled before it.
@@ -136,6 +138,8 @@ def _fold_character(character: str) -> str:
     if character.isspace():
         return SPACE
     if character in _BLANK or unicodedata.category(character) in _UNSEEN:
+        return ""
+    if character == _KASHIDA:
         return ""
     seen = "".join(CONFUSABLES.get(part, part) for part in unicodedata.normalize("NFKD", character))
     folded = unicodedata.normalize("NFKD", seen.casefold())

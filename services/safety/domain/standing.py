@@ -21,7 +21,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from services.safety.domain.tokens import INSIDE, LOOSE, TIGHT, Letters
-from services.safety.domain.vocabulary import Vocabulary
+from services.safety.domain.vocabulary import Vocabulary, is_latin
 
 MAX_INFLECTION_LETTERS = 5
 MIN_COMPOUND_LETTERS = 3
@@ -232,8 +232,12 @@ def _are_words(letters: Letters, torn: Sequence[tuple[int, int]], vocabulary: Vo
             stop += 1
         cuts = [start, *(k for k in range(start + 1, stop) if bound[k]), stop]
         for a, b in pairwise(cuts):
-            # A single letter proves nothing: "Peter's hit" tears no word apart.
-            if b - a >= MIN_PIECE_LETTERS and not vocabulary.knows(text[a:b]):
+            # A single letter proves nothing: "Peter's hit" tears no word apart. Nor does what is in
+            # another script, of which no words are known ("아홉 시 발표회").
+            piece = text[a:b]
+            if b - a < MIN_PIECE_LETTERS or not is_latin(piece):
+                continue
+            if not vocabulary.knows(piece):
                 return False
     return True
 

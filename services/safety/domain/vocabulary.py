@@ -81,6 +81,11 @@ class Vocabulary:
         return False
 
 
+def is_latin(word: str) -> bool:
+    """Whether folded letters are all Latin. Words of other scripts are in no vocabulary."""
+    return word.translate(_UMLAUTS).isascii()
+
+
 def fold_words(words: Mapping[str, object]) -> frozenset[str]:
     """Return words as they are looked up."""
     return frozenset(_fold(word) for word in words if len(word) > 1)
@@ -89,7 +94,7 @@ def fold_words(words: Mapping[str, object]) -> frozenset[str]:
 def _fold(word: str) -> str:
     # Half a million words: what can be done without looking at single letters is.
     plain = word.lower().replace("ß", "ss")
-    return plain if plain.translate(_UMLAUTS).isascii() else fold_word(word)
+    return plain if is_latin(plain) else fold_word(word)
 
 
 NO_VOCABULARY = Vocabulary({})

@@ -22,6 +22,8 @@ class Entry:
     """One entry of a list: terms that are the same thing.
 
     `unless` are words that make it innocent when they stand within `UNLESS_WORDS` words.
+    `prefixes` are what the language writes together with a word ("and", "the"): both are found
+    with one of them, too.
     """
 
     language: str
@@ -31,6 +33,12 @@ class Entry:
     terms: tuple[str, ...]
     inflections: frozenset[str]
     unless: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+
+    def prefixed(self, words: Sequence[str]) -> list[str]:
+        """Return words as they stand, and behind each of the prefixes; parts (*x) stand anywhere."""
+        whole = [word for word in words if not word.startswith("*")]
+        return [*words, *(f"{prefix}{word}" for word in whole for prefix in self.prefixes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +78,10 @@ class Wordlist:
         terms: list[Term] = []
         for number, entry in enumerate(entries):
             owner = self._role("entry", number)
-            terms += [Term(t, owner, entry.mode, entry.inflections) for t in entry.terms]
+            found = entry.prefixed(entry.terms)
+            terms += [Term(term, owner, entry.mode, entry.inflections) for term in found]
             owner = self._role("unless", number)
-            terms += [starred(word, owner) for word in entry.unless]
+            terms += [starred(word, owner) for word in entry.prefixed(entry.unless)]
         owner = self._role("allow", 0)
         terms += [
             Term(t.text, owner, t.mode, t.inflections, t.apart, t.contracted) for t in allowed
