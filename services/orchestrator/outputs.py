@@ -13,6 +13,7 @@ from services.orchestrator.domain.outcome import End
 from services.orchestrator.domain.plan import PlannedOutput
 from services.orchestrator.domain.recorded_documents import error_of
 from services.orchestrator.domain.run import FinalState, RenderWarning, RunError
+from services.orchestrator.engine.each_output import NOT_AVAILABLE
 from services.orchestrator.engine.graph import EACH_OUTPUT
 from services.orchestrator.engine.observer import OutputEnd, OutputState, Unobserved
 from services.orchestrator.engine.step import StepResult
@@ -187,7 +188,7 @@ class Outputs(Unobserved):
 
 
 def _as_fault(why: RunError) -> End:
-    missing = why.reason == "OUTPUT_NOT_AVAILABLE"
+    missing = why.reason in NOT_AVAILABLE
     return End("not_available" if missing else "failed", why)
 
 

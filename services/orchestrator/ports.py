@@ -152,6 +152,8 @@ class MediaJob:
     epoch: int = 0
     # Only take what an earlier attempt has made, or has come too late.
     adopt_only: bool = False
+    # Nothing of it may reach a machine but one's own.
+    local_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,15 +281,33 @@ class Safety(Protocol):
         ...
 
     async def check_text(
-        self, text: str, level: Level, purpose: Purpose, language: str, kind: Kind | None = None
+        self,
+        text: str,
+        level: Level,
+        purpose: Purpose,
+        language: str,
+        kind: Kind | None = None,
+        *,
+        local_only: bool,
     ) -> Verdict:
-        """Judge one text. An error is never a verdict."""
+        """Judge one text, which `local_only` keeps on one's own machines.
+
+        An error is never a verdict; FailedPrecondition SAFETY_JUDGE_REMOTE when a judge that has
+        to be asked is elsewhere.
+        """
         ...
 
     async def check_image(
-        self, level: Level, purpose: Purpose, language: str, media_type: str, read: Reading
+        self,
+        level: Level,
+        purpose: Purpose,
+        language: str,
+        media_type: str,
+        read: Reading,
+        *,
+        local_only: bool,
     ) -> ImageVerdict:
-        """Judge one picture, or a film by several of its frames. An error is never a verdict."""
+        """Judge one picture, or a film by several of its frames; else as `check_text`."""
         ...
 
 

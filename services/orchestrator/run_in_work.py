@@ -149,7 +149,12 @@ class RunInWork:
         await self.know_language()
         verdict, attempt = await self.counted(
             lambda: self.services.safety.check_text(
-                text, self.plan.level, purpose, self.language, kind
+                text,
+                self.plan.level,
+                purpose,
+                self.language,
+                kind,
+                local_only=self.plan.recipe.local_only,
             )
         )
         return replace(verdict, attempt=attempt)
@@ -159,7 +164,12 @@ class RunInWork:
         await self.know_language()
         found, attempt = await self.counted(
             lambda: self.services.safety.check_image(
-                self.plan.level, purpose, self.language, media_type, read
+                self.plan.level,
+                purpose,
+                self.language,
+                media_type,
+                read,
+                local_only=self.plan.recipe.local_only,
             ),
             look_may_recover,
         )

@@ -328,6 +328,8 @@ class FakeSafety:
     looked_at: list[tuple[Purpose, str, bytes]] = field(default_factory=list)
     image_failures: list[ArtlabError] = field(default_factory=list)
     asked: list[tuple[Purpose, str]] = field(default_factory=list)
+    # Of each text and picture, whether it might not leave.
+    kept_here: list[bool] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
     failures: list[ArtlabError] = field(default_factory=list)
     code_failures: list[ArtlabError] = field(default_factory=list)
@@ -336,23 +338,39 @@ class FakeSafety:
         return Policy(self.level, self.image_check_levels)
 
     async def check_text(
-        self, text: str, level: Level, purpose: Purpose, language: str, kind: Kind | None = None
+        self,
+        text: str,
+        level: Level,
+        purpose: Purpose,
+        language: str,
+        kind: Kind | None = None,
+        *,
+        local_only: bool,
     ) -> Verdict:
         if self.failures:
             raise self.failures.pop(0)
         if purpose == "code" and self.code_failures:
             raise self.code_failures.pop(0)
         self.asked.append((purpose, text))
+        self.kept_here.append(local_only)
         self.languages.append(language)
         return self._verdict(purpose, text)
 
     async def check_image(
-        self, level: Level, purpose: Purpose, language: str, media_type: str, read: Reading
+        self,
+        level: Level,
+        purpose: Purpose,
+        language: str,
+        media_type: str,
+        read: Reading,
+        *,
+        local_only: bool,
     ) -> ImageVerdict:
         if self.image_failures:
             raise self.image_failures.pop(0)
         data = b"".join([chunk async for chunk in read()])
         self.looked_at.append((purpose, media_type, data))
+        self.kept_here.append(local_only)
         self.languages.append(language)
         return ImageVerdict(self._verdict(purpose, data.decode("latin-1")), self.keep_blocked)
 

@@ -161,6 +161,7 @@ def _request(job: MediaJob) -> media_pb2.GenerateMediaRequest:
         allow_reuse=job.allow_reuse,
         epoch=job.epoch,
         adopt_only=job.adopt_only,
+        local_only=job.local_only,
     )
 
 

@@ -49,7 +49,14 @@ class SafetyClient:
         return Policy(cast("Level", level), frozenset(cast("set[Level]", checked)))
 
     async def check_text(
-        self, text: str, level: Level, purpose: Purpose, language: str, kind: Kind | None = None
+        self,
+        text: str,
+        level: Level,
+        purpose: Purpose,
+        language: str,
+        kind: Kind | None = None,
+        *,
+        local_only: bool,
     ) -> Verdict:
         """Judge one text. Raises Internal SAFETY_PROTOCOL for an answer that is no verdict."""
         request = safety_pb2.CheckTextRequest(
@@ -58,13 +65,21 @@ class SafetyClient:
             purpose=value_of(safety_pb2.Purpose, purpose),
             language="" if language == "und" else language,
             kind=value_of(common_pb2.MediaKind, kind or ""),
+            local_only=local_only,
         )
         with remote_errors("safety"):
             answer = await self._stub.CheckText(request, timeout=budget(CHECK_SECONDS))
         return _verdict(answer.verdict, purpose)
 
     async def check_image(
-        self, level: Level, purpose: Purpose, language: str, media_type: str, read: Reading
+        self,
+        level: Level,
+        purpose: Purpose,
+        language: str,
+        media_type: str,
+        read: Reading,
+        *,
+        local_only: bool,
     ) -> ImageVerdict:
         """Judge one picture or film. Raises Internal SAFETY_PROTOCOL as `check_text` does."""
         head = safety_pb2.CheckImageRequest(
@@ -72,6 +87,7 @@ class SafetyClient:
             purpose=value_of(safety_pb2.Purpose, purpose),
             language="" if language == "und" else language,
             media_type=media_type,
+            local_only=local_only,
         )
 
         async def requests() -> AsyncIterator[safety_pb2.CheckImageRequest]:

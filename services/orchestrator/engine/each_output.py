@@ -17,7 +17,8 @@ from services.orchestrator.engine.work import Work, end_tasks
 if TYPE_CHECKING:
     from services.orchestrator.engine.flow_run import FlowEnd
 
-NOT_AVAILABLE = "OUTPUT_NOT_AVAILABLE"
+# Errors of a step that say that an output cannot be made here.
+NOT_AVAILABLE = frozenset(("OUTPUT_NOT_AVAILABLE", "OUTPUT_REMOTE"))
 
 Body = Callable[[Flow, JsonObject, int], Awaitable["FlowEnd"]]
 
@@ -100,7 +101,7 @@ class _Outputs:
                     return
             failed = end.failed_step
             state: OutputState = end.state
-            if failed is not None and failed.error == NOT_AVAILABLE:
+            if failed is not None and failed.error in NOT_AVAILABLE:
                 state = "not_available"
             self.steps += end.steps
             told = OutputEnd(index, state, end.output, failed)

@@ -131,6 +131,7 @@ def job_of(run: RunInWork, output: PlannedOutput, text: str) -> MediaJob:
         input_images=dict(zip(output.image_slots, run.record.input_images(), strict=False)),
         allow_reuse=request.allow_reuse,
         epoch=run.epoch,
+        local_only=run.plan.recipe.local_only,
     )
 
 

@@ -39,11 +39,18 @@ class BrokenSafety(FakeSafety):
     broken: tuple[str, ...] = ()
 
     async def check_text(
-        self, text: str, level: Level, purpose: Purpose, language: str, kind: Kind | None = None
+        self,
+        text: str,
+        level: Level,
+        purpose: Purpose,
+        language: str,
+        kind: Kind | None = None,
+        *,
+        local_only: bool,
     ) -> Verdict:
         if text in self.broken:
             raise Internal("SAFETY_PROTOCOL", "no decision")
-        return await super().check_text(text, level, purpose, language, kind)
+        return await super().check_text(text, level, purpose, language, kind, local_only=local_only)
 
 
 def image(*names: str, kind: Kind = "image") -> tuple[OutputOffer, ...]:

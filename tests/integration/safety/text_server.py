@@ -20,6 +20,7 @@ from services.safety.domain.safety import Safety
 from services.safety.judge.builtin import BuiltinJudge
 from services.safety.judge.language_model import LanguageModelJudge
 from services.safety.judge.model_client import ModelServer
+from services.safety.ports import ImageJudge
 from services.safety.servicer import SafetyServicer
 from services.safety.workers import Workers
 from tests.fakes.openai_server import Answering, Asked, FakeOpenAI, Line, Say
@@ -89,10 +90,24 @@ async def judging(
     **options: Any,
 ) -> AsyncIterator[tuple[Stub, FakeOpenAI]]:
     """A stub of a server that asks such a model, and the model; `base_url` is another one's."""
-    ours = policy or safety()
-    async with FakeOpenAI() as fake, image_checker() as images:
+    async with FakeOpenAI() as fake:
         fake.script(*script)
         server = ModelServer(options.pop("base_url", fake.base_url), MODEL, KEY, **options)
+        async with connected(server, form=form, policy=policy, level=level) as channel:
+            yield safety_pb2_grpc.SafetyServiceStub(channel), fake
+
+
+@asynccontextmanager
+async def connected(
+    server: ModelServer,
+    *looking: ImageJudge,
+    form: str = "json",
+    policy: Safety | None = None,
+    level: Level = Level.RESEARCH,
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a service that asks this model about texts, and these judges about pictures."""
+    ours = policy or safety()
+    async with image_checker(*looking, level=level) as images:
         judge = LanguageModelJudge(server, form, ours.policy.language_model)
         workers = Workers()
         rules = BuiltinJudge(ours.rules, workers)
@@ -103,7 +118,7 @@ async def judging(
 
         try:
             async with channel_to("safety", register) as channel:
-                yield safety_pb2_grpc.SafetyServiceStub(channel), fake
+                yield channel
         finally:
             await judge.aclose()
 

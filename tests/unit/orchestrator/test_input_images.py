@@ -228,10 +228,10 @@ async def test_a_picture_is_settled_when_its_sender_has_gone(stage: Stage) -> No
     looking, go_on = asyncio.Event(), asyncio.Event()
     check = stage.safety.check_image
 
-    async def look(*arguments: Any, **__: Any) -> ImageVerdict:
+    async def look(*arguments: Any, **promise: Any) -> ImageVerdict:
         looking.set()
         await go_on.wait()
-        return await check(*arguments)
+        return await check(*arguments, **promise)
 
     stage.safety.check_image = look  # type: ignore[method-assign]
     await stage.supervisor.start(REQUEST)
