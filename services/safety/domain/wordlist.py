@@ -36,7 +36,7 @@ class Entry:
     prefixes: tuple[str, ...] = ()
 
     def prefixed(self, words: Sequence[str]) -> list[str]:
-        """Return words as they stand, and behind each of the prefixes; parts (*x) stand anywhere."""
+        """Return words as they stand and behind the prefixes; parts (*x) stand anywhere."""
         whole = [word for word in words if not word.startswith("*")]
         return [*words, *(f"{prefix}{word}" for word in whole for prefix in self.prefixes)]
 
