@@ -322,7 +322,7 @@ class RecipeSummary(BaseModel):
     )
     output_configs: list[str] = Field(description="the outputs it asks for; empty: the default")
     default_output: str = Field(description="a kind; empty: text only")
-    local_only: bool = Field(description="whether its texts go to no machine but one's own")
+    local_only: bool = Field(description="whether nothing of it reaches a machine but one's own")
     origin: str = Field(description="shipped, or local: somebody here wrote it")
 
 

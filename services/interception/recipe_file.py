@@ -161,7 +161,8 @@ class RecipeFile(Strict):
         "(usual in a split)",
     )
     local_only: bool = Field(
-        False, description="its texts go to no machine but one's own, whatever the mode"
+        False,
+        description="nothing of a run with it reaches a machine but one's own, whatever the mode",
     )
     tags: list[_Tag] = Field(default_factory=list, max_length=20)
     meta: dict[_Tag, _LongText] = Field(

@@ -65,7 +65,7 @@ class Recipe:
     accepts_context: bool
     requires_context: bool
     translates_input: bool
-    # Its texts go to no machine but one's own, whatever the mode.
+    # Nothing of a run with it reaches a machine but one's own, whatever the mode.
     local_only: bool
     origin: Origin
     minimum_age: int

@@ -652,7 +652,10 @@ class Recipe(_message.Message):
     result: Global___PassText.ValueType
     """What comes of it: PREVIOUS, the text of the last pass, or ALL."""
     local_only: _builtins.bool
-    """Whether its texts may go to no machine but one's own, whatever the mode."""
+    """Whether nothing of a run with it may reach a machine but one's own, whatever
+    the mode. Kept here for passes, translation and media prompts; whoever
+    drives the run asks safety and media with the same promise.
+    """
     origin: Global___RecipeOrigin.ValueType
     icon: _builtins.str
     """How it is shown: an emoji, "#rrggbb", its place among the others."""
