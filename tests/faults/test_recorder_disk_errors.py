@@ -48,6 +48,8 @@ CALL_SECONDS = 10.0
 ANSWER_SECONDS = 1.0
 ALL = run_pb2.AUDIENCE_RESEARCH
 SMALL, LARGE, PIECE = b"Eine Blume", picture(3069), 1024
+# What is recorded in one call, after what the run is created with.
+BOTH = ("02_translation", "03_interception")
 # What a disk that fails may be answered with. A file that cannot be opened counts as damaged.
 REASONS = {"STORAGE_FULL", "STORAGE_ERROR", "METADATA_CORRUPT"}
 
@@ -93,8 +95,9 @@ class Watched:
         folder, uploads = self.root / run_id, self.root / ".uploads"
         staged = staged_of(folder)
         files = [folder / "metadata.json.tmp", folder / "metadata.json"]
-        files += [staged, staged / "metadata.json"]
-        for upload in ("small", "large"):
+        files += [staged, staged / "metadata.json", staged / "01_input.txt"]
+        files += [folder / f"{name}.txt{end}" for name in BOTH for end in ("", ".tmp")]
+        for upload in ("large",):
             stem = f"{run_id}.{upload}"
             ends = ("data", "json", "json.tmp", "intent", "intent.tmp")
             files += [uploads / f"{stem}.{end}" for end in ends]
@@ -189,7 +192,8 @@ def durable_changes(calls: list[Call], folder: Path) -> int:
             )
             is_shown = names[0] < names[1] and not call.failed
             if is_shown:
-                assert filled >= {f"{staged}>", f"{staged}/metadata.json>"}, "all of it is synced"
+                files = ("", "/metadata.json", "/01_input.txt")
+                assert filled >= {f"{staged}{file}>" for file in files}, "all of it is synced"
         elif is_sync and is_shown and call.descriptor.endswith(f"<{folder.parent}>"):
             changes += 1
             is_shown = False
@@ -218,7 +222,7 @@ def folder_of(call: Call) -> str:
 
 @dataclass
 class Life:
-    """A run that is created, gets a small entity and a large one in two streams, and ends."""
+    """A run that is created with an entity, gets two at once and a large one, and ends."""
 
     run: str = field(default_factory=lambda: f"runs/{uuid.uuid4()}")
     entities: dict[str, run_pb2.Entity] = field(default_factory=dict)
@@ -243,13 +247,14 @@ class Life:
             return ""
 
     async def _live(self, stub: recorder_pb2_grpc.RecorderServiceAsyncStub) -> None:
-        create = pb.CreateRunRequest(request_id=self.folder, run=plan())
-        await self._changed(stub.CreateRun(create, timeout=CALL_SECONDS))
+        create = pb.CreateRunRequest(request_id=self.folder, run=plan(), entities=[_new("input")])
+        created = await self._changed(stub.CreateRun(create, timeout=CALL_SECONDS))
         self.is_created = True
-        small = f"{self.run}/uploads/small"
-        record = pb.RecordEntityRequest(upload=small, entity=entity("interception"), data=SMALL)
-        answer = await self._changed(stub.RecordEntity(record, timeout=CALL_SECONDS))
-        self.entities[small] = answer.entity
+        self.entities["input"] = created.run.entities[0]
+        both = [_new("translation"), _new("interception")]
+        record = pb.RecordEntitiesRequest(name=self.run, entities=both)
+        answer = await self._changed(stub.RecordEntities(record, timeout=CALL_SECONDS))
+        self.entities.update({one.type: one for one in answer.entities})
         large = f"{self.run}/uploads/large"
         start = await self._committed(stub, large)
         if start == 0:
@@ -299,9 +304,14 @@ class Life:
             assert present == self.final
         for upload, acknowledged in self.entities.items():
             assert acknowledged in present.entities, f"{upload} was acknowledged"
-        digests = [digest_of(SMALL), digest_of(LARGE)]
+        digests = [*[digest_of(SMALL)] * 3, digest_of(LARGE)]
+        assert len(present.entities) in (1, 3, 4), "what is recorded together is there together"
         assert [one.digest for one in present.entities] == digests[: len(present.entities)]
         assert verify_run(root / self.folder) == []
+
+
+def _new(entity_type: str) -> pb.NewEntity:
+    return pb.NewEntity(upload_id=entity_type, entity=entity(entity_type), data=SMALL)
 
 
 async def takes_new(recorder: Watched) -> bool:

@@ -35,6 +35,8 @@ from tests.integration.recorder.harness import digest_of, entity, picture_of, pl
 
 CLIENTS = 4
 TTL = Duration(seconds=60)
+# What a run is created with, and what is recorded in one call.
+FIRST, BOTH = "first", ("one", "other")
 
 
 @contextmanager
@@ -75,10 +77,18 @@ class Client:
     async def create(self) -> str:
         claim = pb.Claim(owner="creator", ttl=TTL)
         request = pb.CreateRunRequest(request_id=str(uuid.uuid4()), run=plan(), claim=claim)
+        upload = f"runs/{request.request_id}/uploads/{FIRST}"
+        request.entities.append(self.new(upload, b"first"))
         answer = await self.stub.CreateRun(request, timeout=5)
         self.note("created", answer.run.name)
+        self.note("entity", upload, answer.run.entities[0])
         self.note("claimed", answer.run.name, size=answer.epoch)
         return answer.run.name
+
+    def new(self, upload: str, data: bytes) -> pb.NewEntity:
+        self.sent[upload] = data
+        name = upload.rpartition("/")[2]
+        return pb.NewEntity(upload_id=name, entity=entity("interception"), data=data)
 
     async def claim(self, run: str, owner: str) -> None:
         claim = pb.Claim(owner=owner, ttl=TTL)
@@ -91,6 +101,14 @@ class Client:
         request = pb.RecordEntityRequest(upload=upload, entity=entity("interception"), data=data)
         answer = await self.stub.RecordEntity(request, timeout=5)
         self.note("entity", upload, answer.entity)
+
+    async def record_both(self, run: str) -> None:
+        uploads = [f"{run}/uploads/{name}" for name in BOTH]
+        entities = [self.new(upload, upload.encode()) for upload in uploads]
+        request = pb.RecordEntitiesRequest(name=run, entities=entities)
+        answer = await self.stub.RecordEntities(request, timeout=5)
+        for upload, one in zip(uploads, answer.entities, strict=True):
+            self.note("entity", upload, one)
 
     async def write(self, upload: str, data: bytes, start: int, end: int) -> None:
         self.sent[upload] = data
@@ -131,10 +149,11 @@ class Client:
         await self.write(f"{run}/uploads/output", picture, 0, 150 * 1024)
         await self.write(f"{run}/uploads/half", picture, 0, 100 * 1024)
         await self.record(f"{run}/uploads/text", b"text " * 1000)
+        await self.record_both(run)
         await self.write(f"{run}/uploads/output", picture, 192 * 1024, len(picture))
         await self.delete(other)
         await self.record(f"{run}/uploads/more", b"more")
-        await self.erase(f"{run}/entities/2")
+        await self.erase(f"{run}/entities/3")
         await self.finalize(run)
 
 
@@ -151,6 +170,8 @@ def is_true_after_a_power_cut(disk: LossyDisk, client: Client, position: int) ->
         runs = {run_id.name: store.load_run(run_id) for run_id in contents.run_ids}
         for name, run in runs.items():
             assert verify_run(Path(folder) / name.removeprefix("runs/")) == []
+            assert run.entity_of_upload(FIRST), "a run is never seen without its first entity"
+            assert len({run.entity_of_upload(one) is None for one in BOTH}) == 1, "both or none"
             for one in run.entities:
                 sent = client.sent[f"{name}/uploads/{one.upload_id}"]
                 assert one.sha256 == digest_of(sent).sha256
