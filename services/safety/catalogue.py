@@ -2,8 +2,8 @@
 
 policy.yaml                   level and purpose to checks and outcomes
 context.yaml                  signs of history and teaching
-terms/<language>.yaml         what to look for, with examples
-rules/<language>.yaml         words that mean something together
+terms/<language>….yaml        what to look for, with examples
+rules/<language>….yaml        words that mean something together
 personal.yaml                 what tells real persons from those of stories
 explanations/<language>.yaml  what a person is told
 """
@@ -23,7 +23,7 @@ from services.safety.domain.levels import LEVELS_BY_LABEL, Level
 from services.safety.domain.matching import Mode, Term, starred
 from services.safety.domain.normalize import fold_word
 from services.safety.domain.reader import Reader
-from services.safety.domain.rules import Rule, RuleBook
+from services.safety.domain.rules import RuleBook
 from services.safety.domain.safety import Safety
 from services.safety.domain.spelling import LongTerm
 from services.safety.domain.wordlist import Entry, Wordlist
@@ -31,6 +31,7 @@ from services.safety.image_policy_file import build_image_policy
 from services.safety.list_facts import list_facts
 from services.safety.personal_file import load_personal
 from services.safety.policy_file import build_policy
+from services.safety.rules_file import build_rules, check_rules
 from services.safety.schema import (
     ContextFile,
     ExplanationsFile,
@@ -44,6 +45,8 @@ from services.safety.vocabulary_file import load_vocabulary
 
 VERSION_CHARACTERS = 8
 REQUIRED_LANGUAGES = ("de", "en")
+# Languages of the lists in Latin letters; of other scripts no words are asked for.
+VOCABULARIES = ("de", "en", "es", "fr")
 
 
 def load_safety(folder: Path) -> Safety:
@@ -57,7 +60,7 @@ def load_safety(folder: Path) -> Safety:
     if policy_file is not None:
         policy = build_policy(policy_file, defects)
         _check_terms(terms, policy.categories, defects)
-        _check_rules(rules, policy.categories, defects)
+        check_rules(rules, policy.categories, defects)
         images = build_image_policy(policy_file.images, defects)
         instead = {
             (language, group): getattr(file.alternatives, group)
@@ -75,7 +78,7 @@ def load_safety(folder: Path) -> Safety:
     personal = load_personal(folder, defects)
     if defects or policy_file is None or context is None or personal is None:
         raise CatalogueError(defects)
-    vocabulary = load_vocabulary(tuple(sorted({file.language for file in terms.values()})))
+    vocabulary = load_vocabulary(VOCABULARIES)
     entries = [entry for file in terms.values() for entry in _entries(file)]
     forms = frozenset(form for entry in entries for form in _forms(entry))
     allowed = [term for file in terms.values() for term in _allowed(file, forms)]
@@ -90,7 +93,7 @@ def load_safety(folder: Path) -> Safety:
         vocabulary,
     )
     book = RuleBook(
-        [rule for file in rules.values() for rule in _rules(file)],
+        build_rules(rules, terms),
         allowed,
         _digest(folder, ("rules", "terms"), tables),
         vocabulary,
@@ -154,6 +157,7 @@ def _entries(file: TermsFile) -> Iterable[Entry]:
                 tuple(spec.terms),
                 inflections,
                 tuple(spec.unless),
+                tuple(file.prefixes),
             )
 
 
@@ -185,20 +189,8 @@ def _allowed(file: TermsFile, forms: frozenset[str]) -> Iterable[Term]:
             contracted = "'" in word
             apart = (contracted or len(word.split()) > 1) and letters in forms
             text = word.replace("'", " ")
-            yield Term(text, 0, Mode.WORD, inflections, apart, contracted)
-
-
-def _rules(file: RulesFile) -> Iterable[Rule]:
-    for spec in file.rules:
-        groups = tuple(tuple(group) for group in spec.all)
-        yield Rule(
-            f"{file.language}.{spec.name}",
-            spec.category,
-            spec.severity,
-            spec.within,
-            groups,
-            tuple(spec.unless),
-        )
+            for prefix in ("", *file.prefixes):
+                yield Term(f"{prefix}{text}", 0, Mode.WORD, inflections, apart, contracted)
 
 
 def _check_terms(
@@ -224,21 +216,6 @@ def _check_terms(
         for word in file.allow:
             if not any(map(str.isalnum, fold_word(word))):
                 defects.append(Defect(where, "allow", "a word without letters"))
-
-
-def _check_rules(
-    files: Mapping[str, RulesFile], categories: Sequence[str], defects: list[Defect]
-) -> None:
-    for stem, file in files.items():
-        names: set[str] = set()
-        for number, rule in enumerate(file.rules):
-            field = f"rules.{number}"
-            if rule.category not in categories:
-                reason = f"unknown category {rule.category}"
-                defects.append(Defect(f"rules/{stem}.yaml", f"{field}.category", reason))
-            if rule.name in names:
-                defects.append(Defect(f"rules/{stem}.yaml", f"{field}.name", "a second one"))
-            names.add(rule.name)
 
 
 def _explanations(

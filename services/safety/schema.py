@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.safety.domain.levels import Purpose
 from services.safety.domain.matching import Mode
@@ -134,31 +134,50 @@ class GroupSpec(SafetyFile):
 
 
 class TermsFile(SafetyFile):
-    """``terms/<language>.yaml``, or ``terms/<language>_<topic>.yaml``. `allow` are innocent words and phrases (a star ends a stem)."""
+    """``terms/<language>.yaml``, or ``terms/<language>_<topic>.yaml``.
+
+    `allow` are innocent words and phrases (a star ends a stem).
+    """
 
     language: Language
+    prefixes: list[Annotated[str, Field(pattern=r"^[^\W\d_]{1,4}$")]] = []
     inflections: list[Annotated[str, Field(pattern=r"^[^\W\d_]{1,6}$")]]
     allow: list[Word]
     groups: Annotated[list[GroupSpec], Field(min_length=1)]
 
 
+# A word, a stem with a star, a word with a tilde for its inflections, or @name for a word group.
+RuleWord = Word
+
+
 class RuleSpec(Examples):
-    """One rule: a word of each of `all`, within so many words."""
+    """One rule: a word of each of `all`, within so many words, `ordered` as they are written."""
 
     name: Name
     category: Name
     severity: Severity
     source: Sentence
     within: Annotated[int, Field(ge=1, le=20)]
-    all: Annotated[list[Annotated[list[Word], Field(min_length=1)]], Field(min_length=2)]
-    unless: list[Word] = []
+    ordered: bool = False
+    all: Annotated[list[Annotated[list[RuleWord], Field(min_length=1)]], Field(min_length=2)]
+    unless: list[RuleWord] = []
 
 
 class RulesFile(SafetyFile):
-    """``rules/<language>.yaml``."""
+    """``rules/<language>.yaml``, or ``rules/<language>_<topic>.yaml``.
+
+    `groups` are words by a name; all rules of the language may have them as ``@name``.
+    """
 
     language: Language
-    rules: Annotated[list[RuleSpec], Field(min_length=1)]
+    groups: dict[Name, Annotated[list[RuleWord], Field(min_length=1)]] = {}
+    rules: list[RuleSpec] = []
+
+    @model_validator(mode="after")
+    def _says_something(self) -> RulesFile:
+        if not self.rules and not self.groups:
+            raise ValueError("rules or groups of words")
+        return self
 
 
 class ContextFile(SafetyFile):

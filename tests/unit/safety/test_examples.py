@@ -14,8 +14,8 @@ LANGUAGES = ("de", "en")
 
 def entries() -> Iterator[tuple[int, EntrySpec]]:
     number = 0
-    for language in LANGUAGES:
-        file = TermsFile.model_validate(read(FOLDER / "terms" / f"{language}.yaml"))
+    for path in sorted((FOLDER / "terms").iterdir()):
+        file = TermsFile.model_validate(read(path))
         for group in file.groups:
             for entry in group.entries:
                 yield number, entry
@@ -23,10 +23,10 @@ def entries() -> Iterator[tuple[int, EntrySpec]]:
 
 
 def rules() -> Iterator[tuple[str, RuleSpec]]:
-    for language in LANGUAGES:
-        file = RulesFile.model_validate(read(FOLDER / "rules" / f"{language}.yaml"))
+    for path in sorted((FOLDER / "rules").iterdir()):
+        file = RulesFile.model_validate(read(path))
         for rule in file.rules:
-            yield f"{language}.{rule.name}", rule
+            yield f"{file.language}.{rule.name}", rule
 
 
 ENTRIES = list(entries())
