@@ -36,7 +36,7 @@ _KASHIDA = "\u0640"
 _UNSEEN = frozenset(("Cf", "Cc", "Cs", "Co", "Cn"))
 _MARKS = frozenset(("Mn", "Me"))
 # A word no term has, so that what is hidden neither goes on nor spoils what is spelled before it.
-_HIDDEN_BREAK = f"{STOP}\x01\x01{STOP}"
+_HIDDEN_BREAK = f"{SPACE}\x01\x01{SPACE}"
 _TAGS = range(0xE0020, 0xE007F)
 
 

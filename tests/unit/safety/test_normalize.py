@@ -56,13 +56,13 @@ def test_a_text_folds_to_what_is_seen(text: str, units: str) -> None:
 def test_text_hidden_in_tag_characters_is_read_as_words_of_its_own() -> None:
     hidden = "".join(chr(0xE0000 + ord(c)) for c in "nazi flag")
     folded = fold(f"Ein Hund{hidden} im Regen")
-    assert folded.units == "ein hund im regen.\x01\x01.nazi flag"
+    assert folded.units == "ein hund im regen \x01\x01 nazi flag"
     assert folded.as_it_stands(21, 24) == "nazi"
 
 
 def test_the_flag_of_scotland_is_not_a_secret() -> None:
     flag = "\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in "gbsct") + "\U000e007f"
-    assert fold_word(flag) == "..\x01\x01.gbsct"
+    assert fold_word(flag) == ". \x01\x01 gbsct"
 
 
 @given(st.text(max_size=200))
