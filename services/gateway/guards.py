@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.problems import problem, problem_of
-from services.gateway.strict_json import parse_json
 from services.kit.errors import ArtlabError
+from services.kit.strict_json import parse_json
 
 MAX_BODY_BYTES = 1024 * 1024
 RECEIVE_TIMEOUT_SECONDS = 15.0

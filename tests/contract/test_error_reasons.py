@@ -11,7 +11,7 @@ from services.kit.errors import BY_CODE
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "errors.md"
 # What makes an error, or passes a reason on to what does.
-MAKERS = {kind.__name__ for kind in BY_CODE.values()} | {"RunError", "_bad"}
+MAKERS = {kind.__name__ for kind in BY_CODE.values()} | {"RunError", "JsonError", "_bad"}
 REASON = re.compile(r"[A-Z][A-Z0-9_]{2,62}")
 # Made by services.kit.status from a peer's name and code when the peer did not answer itself.
 DERIVED = re.compile(r"(RECORDER|SAFETY|INTERCEPTION|MEDIA|ORCHESTRATOR)_[A-Z_]+")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,46 @@ def test_all_defects_are_told_with_file_field_and_reason(tmp_path: Path) -> None
         ("latin.yaml", ""),
     }
     assert "8 defects" in str(CatalogueError(defects))
+
+
+def test_json_is_read_as_programs_write_it(tmp_path: Path) -> None:
+    written = {"name": "Brücke \U0001f600 \\ / \t", "sizes": [1e3, -0.5, 12], "none": None}
+    path = tmp_path / "thing.json"
+    for text in (json.dumps(written), json.dumps(written, ensure_ascii=False, indent="\t")):
+        for mark in ("", "\ufeff"):
+            path.write_text(mark + text, encoding="utf-8")
+            assert load_document(path) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"name": "x", "name": "y"}', "a key is given twice: 'name'"),
+        ('{"things": [{"n\\u0061me": 1, "name": 2}]}', "a key is given twice: 'name'"),
+        ('{"size": NaN}', "NaN"),
+        ('{"size": -Infinity}', "NaN and Infinity"),
+        ('{"size": 1e999}', "too large"),
+        ('{"name": ["\\ud83d"]}', r"half of a surrogate pair: name\[0\]"),
+        ('{"name": "x",}', "not JSON: line 1, column"),
+        ("{\n  name: x\n}", "not JSON: line 2, column 3"),
+        ("# a remark\n{}", "not JSON: line 1"),
+        ("", "not JSON"),
+        ("[" * 100_000, "nested deeper than 64"),
+        ('"' + "x" * 1024 * 1024 + '"', "larger than"),
+    ],
+)
+def test_what_json_leaves_open_is_a_defect(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "thing.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=why):
+        load_document(path)
+
+
+def test_yaml_that_is_nested_too_deeply_is_a_defect_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "thing.yaml"
+    path.write_text("[" * 20_000 + "]" * 20_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        load_document(path)
 
 
 def test_an_empty_catalogue_is_a_defect(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.strict_json import MAX_DEPTH, parse_json
 from services.kit.errors import InvalidArgument
+from services.kit.strict_json import MAX_DEPTH, parse_json
 
 SCALARS = (
     st.none()

@@ -13,14 +13,33 @@ from typing import Any, NoReturn
 
 from services.kit.errors import InvalidArgument
 
+# Of what a client sends; files of ours may go deeper.
 MAX_DEPTH = 16
 MAX_DIGITS = 40
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
+class JsonError(ValueError):
+    """A text that is no strict JSON.
+
+    Attributes:
+        reason: as in docs/errors.md.
+        message: what is wrong, without a word of the text.
+        where: for whoever wrote the text: a line and a column, or the key.
+        field: the path of the value, if known.
+    """
+
+    def __init__(self, reason: str, message: str, where: str = "", field: str = "") -> None:
+        super().__init__(f"{message}: {where}" if where else message)
+        self.reason = reason
+        self.message = message
+        self.where = where
+        self.field = field
+
+
 def parse_json(body: bytes) -> Any:
-    """Return the value of a JSON text.
+    """Return the value of a JSON text that a client sent.
 
     Raises InvalidArgument INVALID_UTF8, MALFORMED_JSON, DUPLICATE_KEY, INVALID_NUMBER,
     INVALID_UNICODE, INVALID_CHARACTER or TOO_DEEP; never with a word of the text.
@@ -29,14 +48,22 @@ def parse_json(body: bytes) -> Any:
         text = body.decode()
     except UnicodeDecodeError:
         raise InvalidArgument("INVALID_UTF8", "the body is not UTF-8") from None
-    text = text.removeprefix(_BYTE_ORDER_MARK)
-    _check_depth(text)
+    try:
+        return read_json(text.removeprefix(_BYTE_ORDER_MARK))
+    except JsonError as error:
+        raise InvalidArgument(error.reason, error.message, field=error.field or None) from None
+
+
+def read_json(text: str, max_depth: int = MAX_DEPTH) -> Any:
+    """Return the value of a JSON text. Raises JsonError."""
+    _check_depth(text, max_depth)
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
         if error.msg.startswith("Invalid control character"):
-            raise InvalidArgument("INVALID_CHARACTER", "a raw control character") from None
-        raise InvalidArgument("MALFORMED_JSON", "the body is not JSON") from None
+            raise JsonError("INVALID_CHARACTER", "a raw control character", where) from None
+        raise JsonError("MALFORMED_JSON", "this is not JSON", where) from None
     _check_unicode(value, "")
     return value
 
@@ -44,23 +71,25 @@ def parse_json(body: bytes) -> Any:
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise InvalidArgument("DUPLICATE_KEY", "a key is given twice")
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise JsonError("DUPLICATE_KEY", "a key is given twice", repr(twice[:64]))
     return found
 
 
 def _no_constant(_: str) -> NoReturn:
-    raise InvalidArgument("INVALID_NUMBER", "NaN and Infinity are not JSON")
+    raise JsonError("INVALID_NUMBER", "NaN and Infinity are not JSON")
 
 
 def _number(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise InvalidArgument("INVALID_NUMBER", "a number is too large")
+        raise JsonError("INVALID_NUMBER", "a number is too large")
     return value
 
 
 def _integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise InvalidArgument("INVALID_NUMBER", "a number has too many digits")
+        raise JsonError("INVALID_NUMBER", "a number has too many digits")
     return int(text)
 
 
@@ -72,9 +101,9 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _check_depth(text: str) -> None:
+def _check_depth(text: str, most: int) -> None:
     # Before parsing: the parser recurses.
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+    if text.count("[") + text.count("{") <= most:
         return
     depth, in_string, escaped = 0, False, False
     for character in text:
@@ -89,8 +118,8 @@ def _check_depth(text: str) -> None:
             in_string = True
         elif character in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                raise InvalidArgument("TOO_DEEP", f"nested deeper than {MAX_DEPTH} levels")
+            if depth > most:
+                raise JsonError("TOO_DEEP", f"nested deeper than {most} levels")
         elif character in "]}":
             depth -= 1
 
@@ -99,7 +128,7 @@ def _check_unicode(value: Any, path: str) -> None:
     # Depth is bounded above, so this recursion is too.
     if isinstance(value, str):
         if _SURROGATE.search(value):
-            raise InvalidArgument("INVALID_UNICODE", "half of a surrogate pair", field=path or None)
+            raise JsonError("INVALID_UNICODE", "half of a surrogate pair", path, path)
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_unicode(key, path)
