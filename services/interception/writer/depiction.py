@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# What a sentence may speak of: subject, surroundings, another thing, the text itself, its
-# adjectives, the other things as a list.
-PLACES = frozenset("abctqx")
+# What a sentence may speak of: subject, surroundings, another thing, the text itself, how it
+# begins, its adjectives, the other things as a list.
+PLACES = frozenset("abctsqx")
 # A text always has these; a depiction must be able to speak with them alone.
-ALWAYS = frozenset("at")
+ALWAYS = frozenset("ats")
 BREAKS: Mapping[str, str] = {"/": "\n", "//": "\n\n"}
 
 _PLACE = re.compile(r"\{(?:\w+ )?(\w+)\}")

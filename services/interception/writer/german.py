@@ -50,6 +50,12 @@ _CONTRACT = {
 }  # fmt: skip
 _DATIVE_PREPOSITIONS = frozenset("mit bei nach von zu aus seit gegenüber außer".split())
 _ENDINGS = ("en", "em", "er", "es", "e")
+# Nouns that take -n or -en in all cases but the nominative.
+_WEAK_NOUNS = frozenset(
+    ("Löwe", "Affe", "Hase", "Bär", "Mensch", "Junge", "Prinz", "Held", "Narr", "Riese", "Satellit",
+     "Planet", "Komet", "Drache", "Bauer", "Nachbar", "Elefant", "Diamant", "Buchstabe",
+     "Astronaut", "Pirat", "Superheld", "Krake")
+)  # fmt: skip
 
 
 def definite(case: str, gender: str) -> str:
@@ -89,6 +95,13 @@ def case_of(determiner: str, gender: str, preposition: str, *, subject: bool) ->
     if "n" in cases and "a" in cases:
         return "n" if subject else "a"
     return cases[0]
+
+
+def inflected(name: str, case: str, gender: str) -> str:
+    """A noun in a case; only the endings of weak nouns."""
+    if gender == "m" and case in "adg" and name in _WEAK_NOUNS:
+        return f"{name}n" if name.endswith("e") else f"{name}en"
+    return name
 
 
 def inflect_determiner(determiner: str, case: str, gender: str) -> str:

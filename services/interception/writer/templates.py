@@ -30,12 +30,6 @@ _GERMAN_PRONOUNS = {
 }  # fmt: skip
 _GERMAN_PREPOSITIONS = {"vom": "von", "zum": "zu", "beim": "bei", "im": "in", "am": "an"}
 MAX_NAME_CHARACTERS = 60
-# Nouns that take -n or -en in all cases but the nominative.
-_WEAK_NOUNS = frozenset(
-    ("Löwe", "Affe", "Hase", "Bär", "Mensch", "Junge", "Prinz", "Held", "Narr", "Riese", "Satellit",
-     "Planet", "Komet", "Drache", "Bauer", "Nachbar", "Elefant", "Diamant", "Buchstabe",
-     "Astronaut", "Pirat", "Superheld", "Krake")
-)  # fmt: skip
 
 Value = str | Noun | Phrase
 
@@ -89,7 +83,7 @@ def _with_article(article: str, value: Value, language: str) -> str:
         word = (
             german.definite(case, gender) if kind == "definite" else german.indefinite(case, gender)
         )
-        return f"{word} {_inflected(name, case, gender)}".strip()
+        return f"{word} {german.inflected(name, case, gender)}".strip()
     if article == "the" and noun.category == "feeling":
         # "fear", "freedom": what has no edges has no article.
         return name
@@ -104,9 +98,3 @@ def english_article(noun: str) -> str:
     if lower.startswith(("uni", "use", "eu", "one")):
         return "a"
     return "an" if lower[:1] in "aeiou" or lower.startswith("hour") else "a"
-
-
-def _inflected(name: str, case: str, gender: str) -> str:
-    if gender == "m" and case in "adg" and name in _WEAK_NOUNS:
-        return f"{name}n" if name.endswith("e") else f"{name}en"
-    return name

@@ -190,6 +190,10 @@ def test_overdrive_intensifies_what_is_there() -> None:
         ("Ich habe keine Angst.", "de", "Ich habe Angst."),
         ("Er hat keinen Hund", "de", "Er hat einen Hund"),
         ("Das Xyz ist da", "de", "Das Xyz ist nicht da"),
+        ("Draußen fährt ein rotes Schiff", "de", "Drinnen fährt ein grünes Auto"),
+        ("Draußen lacht ein kleines Mädchen", "de", "Drinnen weint ein großer Junge"),
+        ("Draußen sieht sie ein kleines Mädchen", "de", "Drinnen sieht sie einen großen Jungen"),
+        ("Er lacht und sieht ein Mädchen", "de", "Er weint und sieht einen Jungen"),
         ("A lonely robot in the rain", "en", "A sociable human in the sunshine"),
         ("An old king", "en", "A young fool"),
         ("A blue planet", "en", "An orange planet"),
@@ -338,3 +342,21 @@ def test_a_list_becomes_layers_from_the_back_to_the_front() -> None:
     assert lines[2].startswith("2. Wiese, überall: ")
     assert lines[3].startswith("3. Ball, (200, 270): ")
     assert lines[3].endswith("; Rot.")
+
+
+def test_a_sketch_has_no_more_colours_and_no_thing_in_the_place_of_another() -> None:
+    things = "Burg Junge Mädchen Möwe Schiff Hund Katze Haus Ball Tisch Baum".split()
+    scene = "\n".join(f"{number}. {thing}" for number, thing in enumerate(things, 1))
+    for seed in range(5):
+        layers = written("p5js_simplifier", scene, number=2, seed=seed).splitlines()[2:13]
+        assert len({layer.rpartition("; ")[2] for layer in layers}) <= 4
+        places = re.findall(r"\(\d+, \d+\)", "\n".join(layers))
+        assert len(places) == len(things) == len(set(places))
+
+
+def test_a_chorus_is_a_line_and_no_whole_story() -> None:
+    story = "Zwei Kinder bauen eine Burg. Die Flut kommt immer näher, und niemand sieht die Möwen. "
+    made = written("lyrics_from_theme", story + "Ein Schiff fährt vorbei.")
+    assert made.count("[chorus]\nZwei Kinder bauen eine Burg.\n") == 2
+    english = written("lyrics_from_theme", "We walk along the river, " + "on and on " * 20, "en")
+    assert "[chorus]\nWe walk along the river…\n" in english

@@ -38,6 +38,11 @@ _NEGATED = {
     "en": (frozenset("is are was were am can could will would should must has".split()), "not"),
 }
 
+# Words that are a subject by themselves, so that no noun of their clause is one.
+_SUBJECTS = frozenset(
+    "ich du er sie es wir ihr man wer was jemand niemand einer keiner jeder alle viele das".split()
+)
+
 
 def antonyms(material: Material) -> str:
     """The text, turned round clause by clause; denied as a whole where nothing could be turned."""
@@ -96,6 +101,7 @@ class _Exchange:
         self._reading = reading
         self._texts = [token.text for token in reading.tokens]
         self._nouns = {phrase.at for phrase in reading.phrases}
+        self._inverted = _subject_after_verb(reading) if self._german else -1
         # Words that need no more: "auf der Wiese" with another ground is turned round already.
         self._done: set[int] = set()
 
@@ -127,9 +133,10 @@ class _Exchange:
                 phrase.determiner,
                 phrase.gender or "m",
                 phrase.preposition,
-                subject=not phrase.after_verb,
+                subject=not phrase.after_verb or phrase.at == self._inverted,
             )
             self._agree(phrase, case, gender)
+            self._texts[phrase.at] = german.inflected(self._texts[phrase.at], case, gender)
             if gender == "p" and case == "d" and name[-1:] not in "ns":
                 self._texts[phrase.at] += "n"
         self._qualities(phrase, gender, case)
@@ -222,6 +229,20 @@ class _Exchange:
                 other = german.with_ending(other, ending)
         if other is not None:
             self._texts[at] = like(other, word)
+
+
+def _subject_after_verb(reading: Reading) -> int:
+    """Where the subject stands if it follows its verb: "weit draußen fährt ein Schiff"; else -1.
+
+    A clause that begins with its verb shares the subject of the one before: "und baut ein Haus".
+    """
+    words = [at for at, token in enumerate(reading.tokens) if token.is_word]
+    if not reading.verbs_at or words[0] == reading.verbs_at[0]:
+        return -1
+    if any(reading.tokens[at].text.lower() in _SUBJECTS for at in words):
+        return -1
+    bare = [phrase for phrase in reading.phrases if not phrase.preposition]
+    return bare[0].at if bare and bare[0].after_verb else -1
 
 
 def _negated_verb(sentence: str, language: str) -> str:

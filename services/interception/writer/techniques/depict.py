@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from services.interception.writer.depiction import Depiction, role_of
@@ -13,9 +14,12 @@ from services.interception.writer.tokens import capitalised
 
 # How much of a text is told in its own words.
 MAX_TOLD_CHARACTERS = 400
+# How much of its beginning is said where only a line of it is wanted.
+MAX_LINE_CHARACTERS = 80
 MAX_OTHERS = 4
 MAX_QUALITIES = 3
 _END_MARKS = ".!?…。！？"
+_SENTENCE_END = re.compile(r"[.!?…](?=\s)|[。！？]")
 
 
 def depict(material: Material, name: str = "") -> str:
@@ -68,6 +72,7 @@ def _values(material: Material) -> tuple[Mapping[str, Value], Mapping[str, str]]
     values: dict[str, Value] = {
         "a": subject if subject is not None else motif_noun(material),
         "t": told(material.text),
+        "s": first_line(material.text),
     }
     if ground is not None:
         values["b"] = ground
@@ -88,6 +93,22 @@ def _kind(phrase: Phrase | None) -> str:
 def _listed(material: Material, others: list[Phrase]) -> str:
     template = "{der x}" if material.voice == "de" else "{the x}"
     return ", ".join(fill(template, material.voice, {"x": each}) for each in others)
+
+
+def first_line(text: str) -> str:
+    """How a text begins, in a line to be sung or said: its first sentence, or the clause before."""
+    line = " ".join(text.split())
+    if len(line) <= MAX_LINE_CHARACTERS:
+        return told(line)
+    end = _SENTENCE_END.search(line)
+    sentence = line[: end.start() + 1] if end else line
+    if len(sentence) > MAX_LINE_CHARACTERS:
+        cut = sentence[:MAX_LINE_CHARACTERS]
+        at = max(cut.rfind(mark) for mark in ",;:–—")
+        at = at if at > 0 else cut.rfind(" ")
+        sentence = cut[: at if at > 0 else len(cut)]
+        return f"{sentence.rstrip(' ,;:–—')}…"
+    return told(sentence)
 
 
 def told(text: str) -> str:

@@ -17,11 +17,17 @@ from services.interception.writer.templates import MAX_NAME_CHARACTERS
 from services.interception.writer.tokens import capitalised, words
 
 MAX_LAYERS = 12
+# With that of the ground; the last line of a sketch says so.
+MAX_COLOURS = 5
 # Between a thing and what is said of it.
 DASH = " – "
 _NUMBER = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s*")
 # Places on a canvas of 400 by 400 for things before the background, in order.
-_PLACES = ((200, 270), (90, 300), (310, 290), (130, 150), (290, 140), (60, 90))
+# The first is for what stands in front; there are as many as layers.
+_PLACES = (
+    (200, 270), (90, 300), (310, 290), (130, 150), (290, 140), (60, 90),
+    (340, 90), (50, 210), (360, 200), (210, 80), (150, 360), (270, 360),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +65,13 @@ def shapes(material: Material) -> str:
     words_of, draw = material.vocabulary, material.draw
     things = _things(material)[:MAX_LAYERS]
     said = words_of.sketch_words
-    palette = draw.shuffled(words_of.sketch["colours"])
+    palette = _palette(things, draw.shuffled(words_of.sketch["colours"]))
     lines = [said["canvas"], f"1. {said['ground']}: {draw.one(words_of.sketch['grounds'])}."]
     place = 0
     # What comes last in the list stands in the middle, in front.
     front = len(things) - 1
     for number, thing in enumerate(things):
-        colour = thing.colour or palette[number % len(palette)]
+        colour = thing.colour if thing.colour in palette else palette[number % len(palette)]
         forms = words_of.shapes.get(thing.category, words_of.shapes["any"])
         form = draw.one(forms)
         if thing.category in words_of.shapes_everywhere:
@@ -78,6 +84,12 @@ def shapes(material: Material) -> str:
     lines.append(draw.one(words_of.sketch["motions"]))
     lines.append(said["rule"])
     return "\n".join(lines)
+
+
+def _palette(things: Sequence[_Thing], drawn: Sequence[str]) -> list[str]:
+    """As many colours as the rule allows beside the ground's: those the text names come first."""
+    named = [thing.colour for thing in things if thing.colour]
+    return list(dict.fromkeys([*named, *drawn]))[: MAX_COLOURS - 1]
 
 
 def _things(material: Material) -> list[_Thing]:
