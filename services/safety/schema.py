@@ -136,7 +136,8 @@ class GroupSpec(SafetyFile):
 class TermsFile(SafetyFile):
     """``terms/<language>.yaml``, or ``terms/<language>_<topic>.yaml``.
 
-    `allow` are innocent words and phrases (a star ends a stem).
+    `prefixes` and `inflections` are what may stand before and after a term within its word, in
+    any mode. `allow` are innocent words and phrases (a star ends a stem).
     """
 
     language: Language
