@@ -120,3 +120,26 @@ def test_hangul_is_read_by_its_letters() -> None:
     # A stem goes on within a syllable; a consonant before the vowel is not the one after it.
     assert fold_word("죽인다").startswith(fold_word("죽이"))
     assert not fold_word("각오").startswith(fold_word("가고"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Une leçon d'histoire au musée : la croix gammée",
+        "Una clase de historia en el museo sobre la esvástica",
+        "Tarih dersinde müzede gamalı haç",
+        "Урок історії в музеї про свастику",
+        "درس في المتحف عن تاريخ الصليب المعقوف",
+        "박물관 역사 수업: 하켄크로이츠",
+    ],
+)
+async def test_signs_may_be_taught_about_in_every_language(text: str) -> None:
+    assert not (await check(text)).blocked
+    assert (await check(text, purpose=Purpose.MEDIA_PROMPT)).blocked
+
+
+async def test_full_names_are_told_from_stories_in_ukrainian() -> None:
+    named = await check("Мене звати Олена Коваленко і я люблю малювати.")
+    assert "personal_data" in named.codes
+    for text in ("Мене звати Олена і я люблю малювати.", "Олена Пчілка писала казки."):
+        assert not (await check(text)).blocked
