@@ -56,7 +56,7 @@ async def compose(settings: InterceptionSettings, program: Program) -> None:
         Translations(SystemClock()),
         local_only=settings.local_only,
     )
-    interceptor = Interceptor(recipes, writers, detector)
+    interceptor = Interceptor(recipes, writers, detector, defect_of=recipes.defect_of)
     servicer = InterceptionServicer(
         interceptor,
         Rewriter(styles, interceptor.recipe, writers, detector),

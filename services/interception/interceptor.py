@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from services.interception.ports import (
     Writers,
 )
 from services.interception.writing import Update, write
+from services.kit.defects import Defect
 from services.kit.errors import FailedPrecondition, InvalidArgument, NotFound
 
 UNKNOWN = "und"
@@ -40,14 +41,23 @@ class PassRequest:
 
 
 class Interceptor:
-    """Knows the recipes and who can write them."""
+    """Knows the recipes and who can write them.
+
+    `defect_of` says what is wrong with a recipe's file, for a name that has no recipe.
+    """
 
     def __init__(
-        self, recipes: Mapping[str, Recipe], writers: Writers, languages: LanguageDetector
+        self,
+        recipes: Mapping[str, Recipe],
+        writers: Writers,
+        languages: LanguageDetector,
+        *,
+        defect_of: Callable[[str], Defect | None] = lambda _: None,
     ) -> None:
         self._recipes = recipes
         self._writers = writers
         self._languages = languages
+        self._defect_of = defect_of
 
     def recipes(self) -> list[Recipe]:
         """All recipes, by name."""
@@ -56,6 +66,12 @@ class Interceptor:
     def recipe(self, name: str) -> Recipe:
         """One recipe. Raises NotFound CONFIG_NOT_FOUND."""
         if name not in self._recipes:
+            if defect := self._defect_of(name):
+                raise NotFound(
+                    "CONFIG_NOT_FOUND",
+                    f"its file has a defect: {defect}; `artlab check` lists all of them",
+                    field="config_name",
+                )
             known = ", ".join(sorted(self._recipes)[:MAX_NAMES_TOLD])
             more = ", …" if len(self._recipes) > MAX_NAMES_TOLD else ""
             raise NotFound(

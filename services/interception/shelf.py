@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from services.interception.domain.recipe import Recipe
 from services.interception.local_recipes import LocalRecipes
@@ -41,6 +42,10 @@ class RecipeShelf(Mapping[str, Recipe]):
         # Shipped ones would win; the reader refuses their names, so that nobody wonders.
         self._all = {**self._local.recipes, **self._shipped}
         log.info("recipes of our own read", extra=facts(names=sorted(self._local.recipes)))
+
+    def defect_of(self, name: str) -> Defect | None:
+        """What is wrong with the file of a recipe of people here that cannot be used."""
+        return next((one for one in self._defects if Path(one.file).stem == name), None)
 
     async def watch(self) -> None:
         """Read the folder every second, until cancelled."""

@@ -8,7 +8,7 @@ elsewhere than stage 1, and a recipe that somebody here wrote: nothing unchecked
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.kit.errors import FailedPrecondition, Internal
 from services.kit.text import MAX_TEXT_BYTES, MAX_TEXT_CHARACTERS
@@ -20,6 +20,17 @@ from services.orchestrator.steps.passes import one_pass, seam, told_of
 from services.orchestrator.steps.place import Place, place_of, run_of, text_in
 
 TYPE = "interception"
+# Said instead of what the check says: that speaks of the text of the person, who wrote another one.
+_RECIPE_REFUSED = {
+    "de": (
+        "Es liegt nicht an deinem Text. Im Rezept steht etwas, das hier nicht erlaubt ist.",
+        "Nimm ein anderes Rezept. Sag der Person Bescheid, die dieses geschrieben hat.",
+    ),
+    "en": (
+        "Your text is not the reason. The recipe says something that is not allowed here.",
+        "Choose another recipe. Tell the person who wrote this one.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +163,8 @@ async def _check_recipe(run: RunInWork, place: Place) -> tuple[str, ...]:
     texts = await run.steady(
         lambda: run.services.interception.recipe_texts(recipe.name, recipe.sha256)
     )
-    await _check_all(run, place, [("context", text) for text in (*texts.told, *texts.shown)], 0)
+    given: list[tuple[Purpose, str]] = [("context", one) for one in (*texts.told, *texts.shown)]
+    await _check_all(run, place, given, 0, of_recipe=True)
     return texts.told
 
 
@@ -170,7 +182,12 @@ async def _check_before(
 
 
 async def _check_all(
-    run: RunInWork, place: Place, given: Sequence[tuple[Purpose, str]], pass_number: int
+    run: RunInWork,
+    place: Place,
+    given: Sequence[tuple[Purpose, str]],
+    pass_number: int,
+    *,
+    of_recipe: bool = False,
 ) -> None:
     began, verdicts = run.journal.begin(), list[Verdict]()
     try:
@@ -178,7 +195,10 @@ async def _check_all(
             if not run.is_checked(one):
                 await run.check(2, verdicts, purpose, one)
                 run.mark_checked(one)
-    except Blocked:
+    except Blocked as blocked:
+        if of_recipe:
+            verdicts[-1] = _of_recipe(verdicts[-1])
+            blocked.verdict = verdicts[-1]
         await run.journal.verdicts(
             _upload(place, pass_number),
             "safety",
@@ -189,6 +209,12 @@ async def _check_all(
             metadata=place.marks,
         )
         raise
+
+
+def _of_recipe(no: Verdict) -> Verdict:
+    language = no.language if no.language in _RECIPE_REFUSED else "en"
+    explanation, suggestion = _RECIPE_REFUSED[language]
+    return replace(no, explanation=explanation, suggestion=suggestion, language=language)
 
 
 def _upload(place: Place, pass_number: int) -> str:

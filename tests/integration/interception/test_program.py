@@ -11,6 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
+import pytest
+
 from artlab.interception.v1 import interception_pb2, interception_pb2_grpc
 from services.kit.catalogue import CONFIGS
 from services.kit.channel import is_serving, open_channel
@@ -45,10 +48,14 @@ async def test_the_process_serves_and_sees_recipes_that_come_and_stops_on_a_sign
     try:
         await eventually(lambda: is_serving(f"127.0.0.1:{port}"), 30, "health")
         # Its name decides which it is; everything else of it is as good as any other.
+        (tmp_path / "broken.yaml").write_text("pipeline: single\n")
         shutil.copy(CONFIGS / "interception" / "tellastory.yaml", tmp_path / "mine.yaml")
         async with open_channel(f"127.0.0.1:{port}") as channel:
             stub = interception_pb2_grpc.InterceptionServiceStub(channel)
             await eventually(lambda: _is_local(stub, "mine"), 10, "the new recipe")
+            # Whoever asks for one that is broken learns what is wrong with it.
+            with pytest.raises(grpc.aio.AioRpcError, match=r"broken\.yaml: \w+: Field required"):
+                await stub.GetRecipe(interception_pb2.GetRecipeRequest(config_name="broken"))
         process.send_signal(signal.SIGTERM)
         _, errors = await asyncio.wait_for(process.communicate(), 15)
     finally:

@@ -77,6 +77,11 @@ async def test_a_recipe_of_somebody_here_is_checked_before_a_model_gets_it() -> 
     assert [config for config, *_ in stage.interception.asked] == ["translation_en"]
     evidence = [d for d in stage.recorder.drafts if d.type == "safety"][-1]
     assert json.loads(evidence.data)["terms"] == ["verboten"]
+    # The person wrote nothing that is forbidden, and is not told so.
+    told = [json.loads(d.data) for d in stage.recorder.drafts if d.type == "explanation"]
+    assert [one["explanation"].partition(".")[0] for one in told] == [
+        "Es liegt nicht an deinem Text"
+    ]
 
 
 async def test_a_recipe_of_somebody_here_is_checked_where_a_text_goes_on() -> None:
