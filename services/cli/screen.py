@@ -116,6 +116,8 @@ class Lines:
         self._told = place
 
     def _coarse_progress(self, output: OutputView) -> None:
+        if output.status != "running":
+            return
         before = self._rendered.get(output.index)
         if before is None or output.fraction >= before + _PROGRESS_STEP:
             self._rendered[output.index] = output.fraction

@@ -92,7 +92,7 @@ def test_a_refusal_names_the_parameter_the_bound_and_the_value() -> None:
     error = caught.value
     assert (error.reason, error.field) == ("INVALID_PARAMETER", "parameters.width")
     expected = "integer from 64 to 2048, a multiple of 16"
-    assert error.message == f"flux2 takes {expected} there, not 4096"
+    assert error.message == f"expected {expected} for flux2, not 4096"
     assert error.metadata == {"output_config": "flux2", "expected": expected, "given": "4096"}
 
 

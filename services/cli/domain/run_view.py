@@ -187,6 +187,9 @@ class RunView:
 
     def _render_progress(self, event: Event) -> None:
         output = self.output(event.number("output_index"))
+        if output.status not in ("pending", "running"):
+            # Hints go another way than facts, and may come after the end that they are about.
+            return
         self._begin(output)
         output.phase = event.text("phase")
         output.fraction = event.fraction("fraction")

@@ -71,7 +71,7 @@ def check_bounds(parameters: Mapping[str, Value], offers: Sequence[OutputOffer])
                 expected, given = spec.describe(), json.dumps(value, ensure_ascii=False)[:100]
                 raise InvalidArgument(
                     "INVALID_PARAMETER",
-                    f"{offer.name} takes {expected} there, not {given}",
+                    f"expected {expected} for {offer.name}, not {given}",
                     field=_path(name),
                     metadata={"output_config": offer.name, "expected": expected, "given": given},
                 )

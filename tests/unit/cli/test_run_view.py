@@ -67,6 +67,14 @@ def test_render_progress_is_kept_per_output() -> None:
     assert (view.outputs[2].phase, view.outputs[2].queue_position) == ("queued", 3)
 
 
+def test_progress_that_comes_after_the_end_of_an_output_changes_nothing() -> None:
+    view = view_of(
+        Event("output_finished", {"index": 1, "config": "flux2", "status": "not_available"}, 7),
+        Event("render_progress", {"output_index": 1, "phase": "queued", "fraction": 0.0}),
+    )
+    assert (view.outputs[1].status, view.outputs[1].phase) == ("not_available", "")
+
+
 @pytest.mark.parametrize("state", ["succeeded", "partial", "blocked", "failed", "cancelled"])
 def test_every_final_state_ends_the_run(state: str) -> None:
     assert view_of(Event("state_changed", {"state": state, "error": None}, 1)).final
