@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 
 from services.kit.errors import ArtlabError
 from services.kit.ids import RunId
@@ -53,9 +54,10 @@ class HintSender:
     def place(self, entity_type: str, position: int, output_index: int = 0) -> None:
         """Say where a text stands in the line before its model; 0 once its turn has come."""
         last = self._waiting[-1] if self._waiting else None
-        if isinstance(last, WritingHint) and last.entity_type == entity_type:
+        hint = WritingHint(entity_type, position, output_index)
+        if isinstance(last, WritingHint) and replace(last, position=position) == hint:
             self._waiting.pop()
-        self._waiting.append(WritingHint(entity_type, position, output_index))
+        self._waiting.append(hint)
         self._wake.set()
 
     def render(self, output_index: int, progress: RenderProgress) -> None:

@@ -453,6 +453,8 @@ class FakeInterception:
 
     async def rewrite(self, job: RewriteJob) -> AsyncIterator[TextUpdate]:
         self.rewritten.append(job)
+        for place in self.line:
+            yield LinePlace(place)
         if self.rewrite_failures:
             raise self.rewrite_failures.pop(0)
         answer = f"{job.style}: {job.text}"

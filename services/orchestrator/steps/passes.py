@@ -59,21 +59,26 @@ async def followed(
 ) -> PassResult:
     """Return what comes of a text that is written, and hint how it grows."""
     offset, waits = 0, False
-    async for update in updates:
-        if isinstance(update, PassResult):
-            return update
-        if isinstance(update, LinePlace):
-            waits = True
-            run.hints.place(entity_type, update.position, output_index)
-            continue
+    try:
+        async for update in updates:
+            if isinstance(update, PassResult):
+                return update
+            if isinstance(update, LinePlace):
+                waits = True
+                run.hints.place(entity_type, update.position, output_index)
+                continue
+            if waits:
+                waits = False
+                run.hints.place(entity_type, 0, output_index)
+            # Several outputs may have their prompts written at once, and a hint does not tell them
+            # apart: those come whole.
+            if not output_index:
+                run.hints.text(entity_type, pass_number, offset, update)
+            offset += len(update)
+    finally:
         if waits:
-            waits = False
+            # Whatever came of it, it stands in no line any more.
             run.hints.place(entity_type, 0, output_index)
-        # Several outputs may have their prompts written at once, and a hint does not tell them
-        # apart: those come whole.
-        if not output_index:
-            run.hints.text(entity_type, pass_number, offset, update)
-        offset += len(update)
     raise Internal("INTERCEPTION_PROTOCOL", "the stream ended without a result")
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from services.kit.errors import FailedPrecondition
 from services.orchestrator.domain.run import OutputOffer, Recipe
+from services.orchestrator.hints import HintSender
+from services.orchestrator.ports import WritingHint
 from services.orchestrator.run_in_work import Services
+from tests.fakes.peers import FakeRecorder
 from tests.support.eventually import eventually
 from tests.support.stage import DADA, REQUEST, Stage, stage_with
 from tests.support.supervised import supervise
@@ -66,6 +70,31 @@ async def test_what_cannot_be_put_otherwise_is_made_as_it_is_and_says_so() -> No
     assert [job.prompt for job in stage.media.jobs] == ["Eine Blume+1"]
     assert [(index, one.reason) for index, one in stage.recorder.warnings] == [
         (1, "PROMPT_NOT_REWRITTEN")
+    ]
+
+
+async def test_a_prompt_that_came_to_nothing_stands_in_no_line_any_more() -> None:
+    stage = _stage()
+    stage.interception.line = (2, 1)
+    stage.interception.rewrite_failures = [FailedPrecondition("LLM_REFUSED", "no")]
+    stage.media.frozen = True  # so that hints are sent
+    await stage.supervisor.start(replace(BOTH, output_configs=("film",)))
+    gone = WritingHint("media_prompt", 0, 1)
+    await eventually(lambda: gone in stage.recorder.hints)
+    await stage.supervisor.cancel(BOTH.run_id)
+
+
+async def test_the_place_of_one_output_is_not_taken_for_that_of_another() -> None:
+    recorder = FakeRecorder()
+    sender = HintSender(BOTH.run_id, recorder)
+    for position, output in ((2, 1), (0, 1), (3, 2)):
+        sender.place("media_prompt", position, output)
+    sending = asyncio.create_task(sender.forward())
+    await eventually(lambda: bool(recorder.hints))
+    sending.cancel()
+    assert recorder.hints == [
+        WritingHint("media_prompt", 0, 1),
+        WritingHint("media_prompt", 3, 2),
     ]
 
 
