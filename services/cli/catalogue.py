@@ -38,12 +38,15 @@ class Findings:
     defects: tuple[Defect, ...]
 
 
-def check_catalogue(configs: Path, recipes_dir: Path | None = None) -> Findings:
+def check_catalogue(
+    configs: Path, recipes_dir: Path | None = None, models_file: Path | None = None
+) -> Findings:
     """Read everything below `configs` as the services do; return what was found.
 
-    `recipes_dir` is the folder of recipes of one's own, whose files are named with its path. Where
-    one part cannot be read, the rules across files that need it are left out: its own defects come
-    first.
+    `recipes_dir` is the folder of recipes of one's own, `models_file` a table of models that takes
+    the place of the shipped one, which is checked all the same; what is wrong in them is told with
+    their path. Where one part cannot be read, the rules across files that need it are left out: its
+    own defects come first.
     """
     defects: list[Defect] = []
     recipes = outputs = pipelines = safety = None
@@ -81,7 +84,10 @@ def check_catalogue(configs: Path, recipes_dir: Path | None = None) -> Findings:
         defects += (
             replace(defect, file=str(recipes_dir / defect.file)) for defect in local.defects
         )
-    defects += _models(configs, {*(recipes or ()), *(recipe.name for recipe in own.values())})
+    names = {*(recipes or ()), *(recipe.name for recipe in own.values())}
+    defects += _models(configs / "models.yaml", "models.yaml", names)
+    if models_file is not None:
+        defects += _models(models_file, str(models_file), names)
     if recipes is not None and outputs is not None:
         for name in recipes:
             defects += _outputs_of(recipes[name], outputs, f"interception/{name}.yaml")
@@ -119,15 +125,15 @@ def _corpus(configs: Path, safety: Safety) -> Iterator[Defect]:
         yield from _placed(error, configs, "safety/corpus")
 
 
-def _models(configs: Path, recipes: Collection[str]) -> Iterator[Defect]:
-    """What is wrong with the table of models; chains of recipes that are not there, too."""
+def _models(path: Path, told_as: str, recipes: Collection[str]) -> Iterator[Defect]:
+    """What is wrong with a table of models; chains of recipes that are not there, too."""
     try:
-        table = load_models(configs / "models.yaml")
+        table = load_models(path)
     except CatalogueError as error:
-        yield from error.defects
+        yield from (replace(defect, file=told_as) for defect in error.defects)
         return
     for name in sorted({name for _, name in table.recipes} - set(recipes)):
-        yield Defect("models.yaml", f"recipes.{name}", "there is no such recipe")
+        yield Defect(told_as, f"recipes.{name}", "there is no such recipe")
 
 
 def _without_translation(recipes: Mapping[str, Recipe]) -> Iterator[Defect]:

@@ -26,12 +26,20 @@ from services.kit.catalogue import CONFIGS
     help="Folder of recipes of your own, checked too. Default: ARTLAB_RECIPES_DIR.",
 )
 @click.option(
+    "--models",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="ARTLAB_INTERCEPTION_MODELS_FILE",
+    help="Table of models of your own, checked too. Default: ARTLAB_INTERCEPTION_MODELS_FILE.",
+)
+@click.option(
     "--comfyui",
     multiple=True,
     metavar="URL",
     help="A ComfyUI to ask which outputs it can make, and what it lacks. May be repeated.",
 )
-def check(configs: Path, recipes: Path | None, comfyui: tuple[str, ...]) -> None:
+def check(
+    configs: Path, recipes: Path | None, models: Path | None, comfyui: tuple[str, ...]
+) -> None:
     """Read the whole catalogue as the services do, and list every defect.
 
     One line for each: file: field: reason. Exit code 1 if there are any. With --comfyui also one
@@ -40,7 +48,7 @@ def check(configs: Path, recipes: Path | None, comfyui: tuple[str, ...]) -> None
     # Only here: the other commands start without the libraries of the services.
     from services.cli.catalogue import check_catalogue
 
-    found = check_catalogue(configs, recipes)
+    found = check_catalogue(configs, recipes, models)
     for defect in found.defects:
         click.echo(str(defect))
     if found.defects:

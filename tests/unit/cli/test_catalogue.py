@@ -141,3 +141,20 @@ def test_recipes_of_ones_own_are_checked_with_the_path_of_their_folder(
         ["old.yaml", "audience.min_age"],
         ["vague.yaml", "media_preferences.output_configs.0"],
     ]
+
+
+def test_a_table_of_models_of_ones_own_is_checked_with_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = (CONFIGS / "models.yaml").read_text()
+    own = tmp_path / "ours.yaml"
+    own.write_text(shipped)
+    monkeypatch.setenv("ARTLAB_INTERCEPTION_MODELS_FILE", str(own))
+    edit(own, "recipes: {}", "recipes: {dada: {eco: [builtin]}, dadaism: {eco: [builtin]}}")
+    ended = CliRunner().invoke(check, [])
+    assert ended.exit_code == 1
+    assert ended.stdout == f"{own}: recipes.dadaism: there is no such recipe\n"
+    own.unlink()
+    ended = CliRunner().invoke(check, [])
+    assert ended.exit_code == 2
+    assert str(own) in ended.stderr
