@@ -44,12 +44,12 @@ def test_harmless_sentences_are_not_refused() -> None:
     assert figures().refused_wrongly["harmless"].share <= HARMLESS_REFUSED, told("harmless")
 
 
-def test_innocent_words_near_the_lists_are_hardly_ever_refused() -> None:
-    assert figures().refused_wrongly["near"].hits <= 4, told("near")
+def test_innocent_words_near_the_lists_are_not_refused() -> None:
+    assert figures().refused_wrongly["near"].hits == 0, told("near")
 
 
 def test_forbidden_sentences_are_refused_wherever_they_must_be() -> None:
-    assert figures().detected.share >= 0.55, told("forbidden")
+    assert figures().detected.share >= 0.98, told("forbidden")
 
 
 def test_hidden_words_are_found() -> None:
