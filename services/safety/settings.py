@@ -136,4 +136,7 @@ class SafetySettings(Settings):
         url = str(info.field_name).replace("_model", "_base_url")
         if info.data.get(url) and not value:
             raise ValueError(f"required, because ARTLAB_SAFETY_{url.upper()} is set")
+        # Whoever names a judge believes that it judges.
+        if value and info.data.get(url) == "":
+            raise ValueError(f"nobody asks it: ARTLAB_SAFETY_{url.upper()} is not set")
         return value

@@ -128,6 +128,7 @@ async def test_without_a_judge_of_pictures_it_says_so_at_start_and_fails_closed(
             "ARTLAB_SAFETY_VISION_BASE_URL",
         ),
         ({"JUDGE_BASE_URL": "http://127.0.0.1/v1"}, "ARTLAB_SAFETY_JUDGE_MODEL"),
+        ({"JUDGE_MODEL": "m"}, "ARTLAB_SAFETY_JUDGE_BASE_URL is not set"),
         ({"JUDGE_BASE_URL": "http://api.example/v1", "JUDGE_MODEL": "m"}, "JUDGE_BASE_URL"),
         (
             {"LOCAL_ONLY": "1", "JUDGE_BASE_URL": "https://api.example/v1", "JUDGE_MODEL": "m"},
