@@ -36,11 +36,6 @@ _READ_BYTES = 1024 * 1024
 WORTH_A_THREAD_BYTES = 128 * 1024
 # The disk begins with so many, so that little is left for it to do once all have come.
 HAND_OVER_BYTES = 8 * 1024 * 1024
-# The beginning of a large upload stays in the page cache, where whoever plays it finds it. The
-# rest leaves it once written: new pages cost more than the disk, and others want to stay there.
-CACHED_BYTES = 64 * 1024 * 1024
-# So far back the disk has done what it was told to begin with.
-BEHIND_BYTES = 32 * 1024 * 1024
 
 
 class FileUpload:
@@ -70,9 +65,7 @@ class FileUpload:
                 self._cut_back(size)
                 raise
         if self.content.size_bytes - self._handed_over >= HAND_OVER_BYTES:
-            behind = self._handed_over - BEHIND_BYTES
-            is_cached = behind < CACHED_BYTES
-            atomic.begin_sync(self._fd, self._handed_over if is_cached else behind)
+            atomic.begin_sync(self._fd, self._handed_over)
             self._handed_over = self.content.size_bytes
 
     def _looking_at(self, chunks: Sequence[bytes]) -> contextlib.AbstractContextManager[None]:

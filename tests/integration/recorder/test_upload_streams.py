@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from os import fstat
 
 import pytest
 
 from artlab.recorder.v1 import recorder_pb2 as pb
 from services.kit.errors import DeadlineExceeded, ResourceExhausted
 from services.recorder import writing
-from services.recorder.store import atomic, uploads
 from tests.integration.recorder.harness import World, digest_of, picture, stream, until
 
 
@@ -85,31 +83,3 @@ async def test_the_committed_size_somebody_polls_never_decreases(world: World) -
     seen.append(await world.uploaded(upload))
     assert seen == sorted(seen)
     assert seen[-1] == len(data)
-
-
-async def test_all_but_the_beginning_of_a_large_upload_leaves_the_page_cache(
-    served: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uploads, "HAND_OVER_BYTES", 1024)
-    monkeypatch.setattr(uploads, "CACHED_BYTES", 4096)
-    monkeypatch.setattr(uploads, "BEHIND_BYTES", 2048)
-    told: list[int] = []
-    begin = atomic.begin_sync
-
-    def noted(fd: int, start: int) -> None:
-        if fstat(fd).st_size > 1024:  # the others are records
-            told.append(start)
-        begin(fd, start)
-
-    monkeypatch.setattr(atomic, "begin_sync", noted)
-    name = await served.create()
-    data = picture(3000) + bytes(17_000)
-    messages = stream(f"{name}/uploads/o", data, finish=False)
-    for message in messages:  # one in a stream, so that none is written together with others
-        message.upload = f"{name}/uploads/o"
-        await served.write([message])
-    assert await served.uploaded(f"{name}/uploads/o") == len(data)
-    # Nothing of the beginning is told twice, everything after it is, once it has been written.
-    beginning = [start for start in told if start < 4096]
-    assert beginning == sorted(set(beginning))
-    assert {start - 2048 for start in range(6144, 19_000, 1024)} <= set(told)
