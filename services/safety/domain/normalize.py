@@ -97,7 +97,10 @@ def fold(text: str) -> Folded:
 
 def fold_word(text: str) -> str:
     """Return the units of a short text of our own (a term), without the way back."""
-    return fold(text).units
+    # Tens of thousands at each start; most are plain letters.
+    joined = "".join([_table[character] for character in text])
+    plain = text.isascii() or not any(ord(character) in _TAGS for character in text)
+    return joined if plain and _DIAERESIS not in joined else fold(text).units
 
 
 def visible(text: str) -> tuple[str, Sequence[int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from services.safety.domain.normalize import fold_word
@@ -18,6 +19,8 @@ _LINKS = ("", "s", "n", "en", "es", "er", "e")
 _BITS = ("don", "isn", "aren", "wasn", "didn", "doesn", "won", "ll", "re", "ve", "nt")
 COMPOUNDING = "de"
 _UMLAUTS = str.maketrans("äöü", "aou")
+# A letter that is neither plain nor an umlaut.
+_ACCENT = re.compile(r"[^\x00-\x7fäöü]")
 
 
 class Vocabulary:
@@ -86,15 +89,17 @@ def is_latin(word: str) -> bool:
     return word.translate(_UMLAUTS).isascii()
 
 
-def fold_words(words: Mapping[str, object]) -> frozenset[str]:
+def fold_words(words: Iterable[str]) -> frozenset[str]:
     """Return words as they are looked up."""
-    return frozenset(_fold(word) for word in words if len(word) > 1)
-
-
-def _fold(word: str) -> str:
-    # Half a million words: what can be done without looking at single letters is.
-    plain = word.lower().replace("ß", "ss")
-    return plain if is_latin(plain) else fold_word(word)
+    # A million words: what can be done to all of them at once is.
+    text = "\n".join(word for word in words if len(word) > 1).lower().replace("ß", "ss")
+    accented = set[str]()
+    for found in _ACCENT.finditer(text):
+        end = text.find("\n", found.start())
+        begin = text.rfind("\n", 0, found.start()) + 1
+        accented.add(text[begin : end if end >= 0 else len(text)])
+    plain = frozenset(text.split("\n"))
+    return plain.difference(accented).union(map(fold_word, accented)) if accented else plain
 
 
 NO_VOCABULARY = Vocabulary({})
