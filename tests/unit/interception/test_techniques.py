@@ -234,6 +234,15 @@ def test_one_word_goes_through_eight_ears_and_is_another_each_time() -> None:
     assert text != "Blume"
 
 
+def test_what_is_misheard_goes_with_its_article_and_stays_as_many() -> None:
+    for seed in range(20):
+        text = written("stillepost", "Zwei Kinder und eine Burg", seed=seed)
+        _, many, _, _, thing = text.split()
+        found, other = LEXICON.de.noun(many), LEXICON.de.noun(thing)
+        assert found is None or found.is_plural or found.noun.plural == found.noun.singular, text
+        assert other is None or other.noun.gender == "f", text
+
+
 def test_what_has_no_sound_is_not_misheard() -> None:
     assert written("stillepost", "🌸 123") == "🌸 123"
 

@@ -108,17 +108,31 @@ def _misheard(word: str, genders: str, vocabulary: Vocabulary, draw: Draw, way: 
     direct = vocabulary.misheard.get(word.lower())
     form = vocabulary.noun(word)
     # The known mishearing of a noun is the likeliest, not the only one: else all chains end alike.
-    known = direct is not None and way.goes_on(word, direct) and draw.chance(KNOWN_SHARE)
+    known = (
+        direct is not None
+        and way.goes_on(word, direct)
+        and _agrees(vocabulary.noun(direct), form, genders)
+        and draw.chance(KNOWN_SHARE)
+    )
     if direct is not None and (form is None or known):
         # A noun of German stays large, a verb or adjective small.
         return like(direct, word) if word[:1].isupper() else direct
     if form is None and _may_be_noun(word, vocabulary):
         form = NounForm(Noun(word, "", "", "any"), False)
-    near = _nearest(form.noun, genders, vocabulary, draw, way) if form is not None else None
+    near = _nearest(form, genders, vocabulary, draw, way) if form is not None else None
     if form is not None and near is not None:
         name = near.plural if form.is_plural and near.plural else near.singular
         return like(name, word)
     return _shift(word, draw)
+
+
+def _agrees(other: NounForm | None, form: NounForm | None, genders: str) -> bool:
+    """Whether a noun may stand where another one stood: as many, and of a gender that fits."""
+    if other is None or form is None:
+        return True
+    if other.is_plural or form.is_plural:
+        return other.is_plural == form.is_plural
+    return other.noun.gender in genders if genders else True
 
 
 def _may_be_noun(word: str, vocabulary: Vocabulary) -> bool:
@@ -129,14 +143,15 @@ def _may_be_noun(word: str, vocabulary: Vocabulary) -> bool:
 
 
 def _nearest(
-    noun: Noun, genders: str, vocabulary: Vocabulary, draw: Draw, way: _Way
+    form: NounForm, genders: str, vocabulary: Vocabulary, draw: Draw, way: _Way
 ) -> Noun | None:
     """A noun that sounds alike; one that goes with the article if there is one."""
+    noun = form.noun
     own = sounds(noun.singular)
     scored: list[tuple[float, str, Noun]] = []
     for other_sounds, other in vocabulary.sounding:
         longest = max(len(own), len(other_sounds), 1)
-        if other.singular.lower() == noun.singular.lower():
+        if other.singular.lower() == noun.singular.lower() or (form.is_plural and not other.plural):
             continue
         if abs(len(own) - len(other_sounds)) > longest * MAX_DISTANCE:
             continue

@@ -67,11 +67,14 @@ def shapes(material: Material) -> str:
     said = words_of.sketch_words
     palette = _palette(things, draw.shuffled(words_of.sketch["colours"]))
     lines = [said["canvas"], f"1. {said['ground']}: {draw.one(words_of.sketch['grounds'])}."]
+    named = {thing.colour for thing in things}
+    # A red ship is the only red one, while there are others.
+    free = [colour for colour in palette if colour not in named] or palette
     place = 0
     # What comes last in the list stands in the middle, in front.
     front = len(things) - 1
     for number, thing in enumerate(things):
-        colour = thing.colour if thing.colour in palette else palette[number % len(palette)]
+        colour = thing.colour if thing.colour in palette else free[number % len(free)]
         forms = words_of.shapes.get(thing.category, words_of.shapes["any"])
         form = draw.one(forms)
         if thing.category in words_of.shapes_everywhere:
