@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from services.gateway.answers import RecipeModel, RecipesResponse, RecipeSummary
+from services.gateway.answers_installation import RecipeModel, RecipesResponse, RecipeSummary
 from services.gateway.openapi import problems
 from services.gateway.parts import Parts, parts_of
 from services.gateway.requests import NoQuery

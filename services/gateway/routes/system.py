@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.gateway.answers import (
+from services.gateway.answers_installation import (
     BackendModel,
     BackendsResponse,
     HealthResponse,
