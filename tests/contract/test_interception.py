@@ -65,7 +65,7 @@ async def test_a_malformed_config_name_is_refused(stub: Stub, name: str) -> None
 async def test_an_unknown_recipe_is_not_found(stub: Stub) -> None:
     async with refused("NOT_FOUND", "CONFIG_NOT_FOUND"):
         await _drain(stub, request("surrealism", "Ein Hund"))
-    with pytest.raises(grpc.aio.AioRpcError, match="there are .*bauhaus, .*dada, ") as caught:
+    with pytest.raises(grpc.aio.AioRpcError, match=r"there are .*bauhaus, .*dada, ") as caught:
         await stub.GetRecipe(pb.GetRecipeRequest(config_name="surrealism"), timeout=5)
     assert "surrealism" not in str(caught.value.details())
 
