@@ -61,3 +61,19 @@ async def test_those_it_is_for_may_see_it(recipe: Recipe, language: str) -> None
         made = finished(recipe.name, TEXTS[language], language, seed=seed)
         verdict = await check(made, level_of(recipe), Purpose.MEDIA_PROMPT, language)
         assert not verdict.blocked, (made, verdict.rule, verdict.terms)
+
+
+# Other kinds of things have other sentences.
+OTHERS = {
+    "de": ("Zwei Kinder bauen am Strand eine Burg", "Ein alter Roboter in der Küche"),
+    "en": ("Two children build a castle on the beach", "An old robot in the kitchen"),
+}
+
+
+@pytest.mark.parametrize(("recipe", "language"), WRITTEN)
+async def test_children_may_see_it_whatever_it_is_about(recipe: Recipe, language: str) -> None:
+    for text in OTHERS[language]:
+        for seed in (1, 5):
+            made = finished(recipe.name, text, language, seed=seed)
+            verdict = await check(made, level_of(recipe), Purpose.MEDIA_PROMPT, language)
+            assert not verdict.blocked, (made, verdict.rule, verdict.terms)
