@@ -19,6 +19,7 @@ __all__ = ["Cover", "Match", "Matcher", "Mode", "Term", "starred"]
 
 # Terms without their dots ("Fuhrer"); shorter ones become other words (töten, Toten).
 MIN_DOTLESS_LETTERS = 7
+_NOTHING: frozenset[int] = frozenset()
 
 
 class Match(NamedTuple):
@@ -105,6 +106,10 @@ class Cover:
 
 
 def _patterns_of(term: Term) -> Iterator[Pattern]:
+    if term.text.isascii() and term.text.isalpha():
+        # Most are one plain word, which is spelled in one way and has nothing inside.
+        yield Pattern(fold_word(term.text), term, _NOTHING, _NOTHING, ())
+        return
     # Nobody writes a term with symbols for letters, so symbols in it are punctuation.
     words = [split(fold_word(w).translate(NO_SYMBOLS)) for w in term.text.split()]
     words = [word for word in words if word.text]
