@@ -33,6 +33,7 @@ AUDIENCES = {
     "safety": R,
     "interception_pass": A,
     "interception": S,
+    "media_prompt": A,
     "safety_pre_output": R,
     "safety_image": R,
     "explanation": S,
@@ -46,6 +47,7 @@ STAGES = {
     "safety": 1,
     "interception_pass": 2,
     "interception": 2,
+    "media_prompt": 3,
     "safety_pre_output": 3,
     "safety_image": 4,
     "output_image": 4,
@@ -56,6 +58,7 @@ TASKS = {
     "safety": "safety",
     "interception_pass": "interception",
     "interception": "interception",
+    "media_prompt": "media_prompt",
     "safety_pre_output": "safety",
     "safety_image": "safety",
     "explanation": "safety",
@@ -100,7 +103,9 @@ async def check_every_entity(recorded: Recorded, run: run_pb2.Run) -> None:
     assert [one.sequence for one in run.entities] == list(range(1, len(run.entities) + 1))
     for entity in run.entities:
         what = f"{entity.sequence} {entity.type}"
-        assert entity.stage == STAGES.get(entity.type, entity.stage), what
+        # A text that is put for the medium of one output is checked before, in stage 3.
+        of_output = entity.type == "safety" and entity.output_index
+        assert entity.stage == (3 if of_output else STAGES.get(entity.type, entity.stage)), what
         assert entity.audience == AUDIENCES[entity.type], what
         assert entity.attempt >= 1, what
         assert entity.HasField("start_time"), what
