@@ -37,7 +37,7 @@ def blocking(tmp_path: Path) -> str:
 def test_check_says_of_every_pipeline_of_the_catalogue_that_it_has_no_defects() -> None:
     ended = artlab("check")
     assert ended.exit_code == 0
-    assert "four_stages.yaml: 7 steps, no defects" in ended.stdout
+    assert "four_stages.yaml: 8 steps, no defects" in ended.stdout
 
 
 def test_check_lists_every_defect_with_file_and_field(tmp_path: Path) -> None:
