@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -20,7 +21,9 @@ DADA = (CONFIGS / "interception" / "dada.yaml").read_text()
 
 def write(folder: Path, name: str, **changes: object) -> Path:
     path = folder / name
-    path.write_text(yaml.safe_dump(yaml.safe_load(DADA) | changes, allow_unicode=True))
+    said = yaml.safe_load(DADA) | changes
+    is_json = path.suffix == ".json"
+    path.write_text(json.dumps(said) if is_json else yaml.safe_dump(said, allow_unicode=True))
     return path
 
 
