@@ -45,7 +45,8 @@ async def final(http: httpx.AsyncClient, run_id: str) -> dict[str, Any]:
     return await document_of(http, run_id)
 
 
-@pytest.mark.parametrize("queue", ["embedded", "nats"])
+# With NATS the same is proved of services in tests/faults/test_orchestrator_handover.
+@pytest.mark.parametrize("queue", ["embedded", pytest.param("nats", marks=pytest.mark.long)])
 async def test_runs_go_on_when_the_replica_that_drives_them_is_killed(
     tmp_path: Path, queue: str
 ) -> None:

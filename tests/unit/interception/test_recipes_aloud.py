@@ -15,13 +15,14 @@ SEEDS = range(1, 9)
 # They leave a text as it is, and say so.
 UNCHANGED = {"passthrough", "translation_en"}
 # Their words are of no language, or are misheard into few of any.
-NO_LANGUAGE = {"piglatin", "stillepost"}
+NO_LANGUAGE = ("piglatin", "stillepost")
 WRITTEN = [
     pytest.param(recipe, language, id=f"{recipe.name}-{language}")
     for recipe in RECIPES.values()
     for language in TEXTS
     if recipe.name not in UNCHANGED | {"user_defined"}
 ]
+OF_A_LANGUAGE = [one for one in WRITTEN if not str(one.id).startswith(NO_LANGUAGE)]
 
 
 def level_of(recipe: Recipe) -> Level:
@@ -45,10 +46,8 @@ def test_it_changes_the_text_and_the_seed_decides_how(recipe: Recipe, language: 
         assert not each.endswith((" ", ","))
 
 
-@pytest.mark.parametrize(("recipe", "language"), WRITTEN)
+@pytest.mark.parametrize(("recipe", "language"), OF_A_LANGUAGE)
 async def test_it_stays_in_the_language_of_the_text(recipe: Recipe, language: str) -> None:
-    if recipe.name in NO_LANGUAGE:
-        pytest.skip("words of no language")
     detector = Detector({"de": LEXICON.de.knows, "en": LEXICON.en.knows})
     for seed in SEEDS:
         made = finished(recipe.name, TEXTS[language], language, seed=seed)
