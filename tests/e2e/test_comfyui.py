@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from tests.fakes.comfyui.script import Script
 from tests.fakes.comfyui.server import fake_comfyui
@@ -39,6 +40,7 @@ async def test_cancel_stops_the_job_at_the_backend_and_ends_as_cancelled(tmp_pat
         assert (await http.post(f"/api/pipeline/{run_id}/cancel")).json()["status"] == "cancelled"
 
 
+@pytest.mark.long
 async def test_two_hundred_megabytes_pass_through_without_growing_anybody(tmp_path: Path) -> None:
     async with (
         fake_comfyui(script=Script(output_bytes=LARGE_BYTES)) as comfy,

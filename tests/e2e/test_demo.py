@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 from PIL import Image
 
 from tests.fakes.comfyui.script import Script
@@ -82,6 +83,7 @@ async def test_an_idea_becomes_a_folder_that_tells_the_whole_story(tmp_path: Pat
     assert services_left(tmp_path) == []
 
 
+@pytest.mark.long
 async def test_the_same_seed_makes_the_same_text_and_the_same_picture(tmp_path: Path) -> None:
     folders = [
         folder_of(await demo(tmp_path, "Ein Haus am See", "--seed", "7", "--quiet")) for _ in "12"

@@ -118,6 +118,7 @@ async def test_a_cancel_reaches_a_run_whose_replica_is_gone(tmp_path: Path) -> N
         await eventually(lambda: comfy.worker.remaining == 0, 10, "the end of the job")
 
 
+@pytest.mark.long
 async def test_a_replica_that_freezes_delays_calls_and_loses_none(tmp_path: Path) -> None:
     async with (
         artlab_up(tmp_path, "--replicas", "2", ARTLAB_ORCHESTRATOR_CLAIM_TTL_SECONDS="1") as up,
@@ -140,6 +141,7 @@ async def test_a_replica_that_freezes_delays_calls_and_loses_none(tmp_path: Path
             frozen.resume()
 
 
+@pytest.mark.long
 async def test_runs_go_on_without_the_queues_server_and_it_comes_back(tmp_path: Path) -> None:
     nats_port = free_ports(["nats"])["nats"]
     settings = {"ARTLAB_CLI_NATS_PORT": str(nats_port)}

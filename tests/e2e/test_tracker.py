@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import psycopg
+import pytest
 
 from services.kit.ids import RunId
 from services.recorder.domain.execution import RunExecution, execution_of
@@ -124,6 +125,7 @@ async def test_every_kind_of_run_is_in_the_tables_as_it_went(tmp_path: Path) -> 
     }
 
 
+@pytest.mark.long
 async def test_a_postgresql_address_is_all_it_takes(tmp_path: Path) -> None:
     with database() as url:
         async with (

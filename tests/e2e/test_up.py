@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pytest
 
 from services.cli.ports import free_ports
 from services.cli.wiring import SERVICES
@@ -130,6 +131,7 @@ async def test_a_service_that_is_killed_comes_back_and_runs_go_on(tmp_path: Path
         assert ended.code == 0, ended
 
 
+@pytest.mark.long
 async def test_a_run_is_followed_through_the_death_of_the_gateway(tmp_path: Path) -> None:
     async with (
         fake_comfyui(script=Script(node_seconds=0.5)) as comfy,

@@ -65,6 +65,7 @@ async def large_run(stub: Any) -> str:
     return name
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_memory_stays_flat_for_a_large_entity_out_and_in(tmp_path: Path) -> None:
     archive = tmp_path / "archive.zip"

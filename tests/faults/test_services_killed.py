@@ -86,7 +86,9 @@ async def test_media_killed_for_good_fails_the_output_and_says_why(
     assert record["outputs"][0]["status"] == "failed"
 
 
-@pytest.mark.parametrize("after", ["interception", "safety_pre_output"])
+@pytest.mark.parametrize(
+    "after", ["interception", pytest.param("safety_pre_output", marks=pytest.mark.long)]
+)
 async def test_recorder_killed_between_two_entities_loses_nothing_acknowledged(
     running: Running, after: str
 ) -> None:
