@@ -88,6 +88,13 @@ async def test_every_kind_of_run_is_in_the_tables_as_it_went(tmp_path: Path) -> 
         )
         cancelled = await start_run(http, output_configs=["builtin_text", "sd35_large"])
         await eventually(lambda: bool(comfy.executions), 30, "the job at the backend")
+
+        async def has_its_text() -> bool:
+            document = (await http.get(f"/api/pipeline/{cancelled}/status")).json()
+            return bool(document["outputs"][0]["status"] == "succeeded")
+
+        # Outputs are made beside one another: the first may still be at work.
+        await eventually(has_its_text, 30, "the first output")
         await http.post(f"/api/pipeline/{cancelled}/cancel")
         outcomes = [await ended(http, one) for one in (made, passes, blocked, cancelled)]
         assert outcomes == ["succeeded", "succeeded", "blocked", "cancelled"]
